@@ -1,0 +1,67 @@
+"""The table of tasks: where each lives, how long its episodes are, and one line on what it is about.
+
+To add a task, write its file and add its row here. Three rules hold for every row, and the tests check them:
+an episode never terminates and is truncated after `steps`, so its length tells a learner nothing; the true reward
+tells two random segments apart; and `reset(seed)` and the actions determine everything that follows.
+"""
+
+from typing import NamedTuple
+
+import gymnasium
+
+
+class Task(NamedTuple):
+    entry_point: str  # "module:Class", imported only when the task is made
+    steps: int  # per episode, always
+    summary: str
+
+
+_TASKS = {
+    # Classic control: a fall or a reached goal starts the next attempt inside the same episode.
+    "CartPole": Task("envs.cartpole:CartPole", 500, "balance a pole; a fall costs one, leaning a little"),
+    "CartPoleFalls": Task("envs.cartpole:CartPoleFalls", 500, "balance a pole; a fall costs one, nothing else counts"),
+    "MountainCar": Task("envs.mountain_car:MountainCar", 300, "rock a car up a hill, again and again"),
+    "MountainCarContinuous": Task(
+        "envs.mountain_car:MountainCarContinuous", 300, "rock a car up a hill, again and again; continuous force"
+    ),
+    "Acrobot": Task("envs.acrobot:Acrobot", 500, "swing a two-link arm above the line, again and again"),
+    "LunarLander": Task("envs.lunar_lander:LunarLander", 600, "land on the pad and stay; a wreck stays a wreck"),
+    # MuJoCo: what used to end the episode now has to be learned.
+    "HalfCheetah": Task("envs.locomotion:HalfCheetah", 1000, "run forward"),
+    "Hopper": Task("envs.locomotion:Hopper", 1000, "hop forward and stay up; a fall does not end it"),
+    "Walker2d": Task("envs.locomotion:Walker2d", 1000, "walk forward and stay up; a fall does not end it"),
+    "Ant": Task("envs.locomotion:Ant", 1000, "walk forward on four legs; a fall does not end it"),
+    "Swimmer": Task("envs.locomotion:Swimmer", 1000, "swim forward"),
+    "Reacher": Task("envs.reacher:Reacher", 50, "bring the fingertip to the target"),
+    "InvertedPendulum": Task("envs.inverted_pendulum:InvertedPendulum", 200, "balance a pole; a fall costs one"),
+    # Goals that a person can see and Gymnasium has no reward for: the true reward is a scripted oracle's judgement.
+    "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
+    "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward, front foot in the air"),
+    "CartPoleWindmill": Task("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
+    "PendulumSpin": Task("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
+}
+
+CATALOGUE: dict[str, str] = {f"prefrl/{name}-v0": task.summary for name, task in _TASKS.items()}
+
+# Gymnasium's tasks that end early, or whose reward ties most pairs, and ours to use instead. HalfCheetah, Swimmer,
+# Reacher and Pendulum are absent because the plain ones already have a fixed length and a graded reward.
+EQUIVALENT: dict[str, str] = {
+    "CartPole-v0": "prefrl/CartPole-v0",
+    "CartPole-v1": "prefrl/CartPole-v0",
+    "MountainCar-v0": "prefrl/MountainCar-v0",
+    "MountainCarContinuous-v0": "prefrl/MountainCarContinuous-v0",
+    "Acrobot-v1": "prefrl/Acrobot-v0",
+    "LunarLander-v3": "prefrl/LunarLander-v0",
+    **{
+        f"{name}-{version}": f"prefrl/{name}-v0"
+        for name in ("Hopper", "Walker2d", "Ant", "InvertedPendulum")
+        for version in ("v4", "v5")
+    },
+}
+
+
+def register_all() -> None:
+    """Make every task known to `gymnasium.make`; calling it again changes nothing."""
+    for name, task in _TASKS.items():
+        if (id := f"prefrl/{name}-v0") not in gymnasium.registry:
+            gymnasium.register(id, entry_point=task.entry_point, max_episode_steps=task.steps)
