@@ -1,0 +1,39 @@
+"""prefrl: reinforcement learning from human preferences, in the style of Christiano et al. 2017.
+
+    import prefrl
+    result = prefrl.train("Pendulum-v1", steps=100_000, **{"questions.budget": 100})
+
+Names are loaded when they are first used: `import prefrl` alone loads neither torch nor an environment.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_WHERE = {
+    "train": "prefrl.api",
+    "resume": "prefrl.api",
+    "evaluate": "prefrl.api",
+    "load_run": "prefrl.api",
+    "Result": "prefrl.api",
+    "Config": "prefrl.config",
+    "preset": "prefrl.presets",
+    "Segments": "prefrl.data",
+    "Queries": "prefrl.data",
+    "Feedback": "prefrl.data",
+    "UserError": "prefrl.errors",
+    "LabelStore": "prefrl.feedback.store",
+}
+__all__ = sorted(_WHERE)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"prefrl has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,68 @@
+"""What watches a run: a progress line for people, and a watchdog for environments that hang."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from prefrl.agents.recorder import Recorder
+
+
+class Progress:
+    """One line that moves: steps, questions, the true return and how well the reward model predicts answers."""
+
+    def __init__(self, run: Any, quiet: bool = False):
+        self.run, self.quiet = run, quiet
+
+    def start(self) -> None:
+        run = self.run
+        self.bar = tqdm(
+            total=run.total_steps, initial=run.agent.step, unit="step", unit_scale=True, disable=self.quiet,
+            mininterval=0.5 if sys.stderr.isatty() else 15, dynamic_ncols=True, file=sys.stderr,
+        )  # fmt: skip
+
+    def show(self) -> None:
+        run = self.run
+        self.bar.n = run.agent.step
+        shown = {"asked": f"{run.asker.asked}/{run.asker.budget}"} if run.asker.budget else {}
+        if run.recorder.finished:
+            shown["true return"] = f"{np.mean([r for r, _ in run.recorder.finished[-20:]]):.4g}"
+        if (fit := run.log.last_fit) and "accuracy" in fit.metrics:
+            shown["accuracy"] = f"{fit.metrics['accuracy']:.0%}"
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(0)
+
+    def close(self) -> None:
+        self.bar.n = self.run.agent.step
+        self.bar.close()
+
+
+@contextmanager
+def watching(recorder: Recorder, timeout: float) -> Iterator[None]:
+    """Ends the process when an environment does not answer: SB3 would wait for ever. The last checkpoint stands."""
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(recorder, timeout, done), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(recorder: Recorder, timeout: float, done: threading.Event) -> None:
+    while not done.wait(min(1.0, timeout / 4)):
+        since = recorder.waiting_since
+        if since is not None and time.monotonic() - since > timeout:
+            print(
+                f"\nerror: an environment has not answered for {timeout:g} s after step {recorder.steps};"
+                " mend it, or raise record.step_timeout. If there is a checkpoint, prefrl resume goes on from it",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            os._exit(70)

@@ -1,0 +1,239 @@
+"""The recorder: remembers what every environment of a vector saw, did and earned, and hides the true reward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from prefrl.agents.blame import blame
+from prefrl.agents.environments import check_spaces
+from prefrl.data import Segments
+from prefrl.errors import NonFiniteError
+
+HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown every other label
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The last n steps of all environments."""
+
+    observations: np.ndarray  # (n, n_envs, *obs)
+    actions: np.ndarray  # (n, n_envs, *act) as executed
+    next_observations: np.ndarray  # (n, n_envs, *obs) the true successor, also at an episode's end
+    true_rewards: np.ndarray  # (n, n_envs)
+    finished: np.ndarray  # (n, n_envs) whether a whole episode ended with the step, one that was not cut short
+
+
+class Recorder(VecEnvWrapper):
+    """Sits directly above the environments. The learner gets zero reward from it; the learned one is added per rollout.
+
+    Memory is a ring of `capacity` steps per environment, allocated once. Every `cut_every` steps all episodes are
+    truncated (and so bootstrapped by SB3) and the environments are seeded anew with `seed_at(round)`: a checkpoint
+    taken there needs no state of any environment.
+    """
+
+    def __init__(
+        self, venv: VecEnv, capacity: int, cut_every: int | None = None, seed_at: Callable[[int], int] | None = None
+    ):
+        super().__init__(venv)
+        check_spaces(venv)
+        self.cut_every, self.seed_at = cut_every, seed_at
+        self.resize(capacity)
+        self.steps = 0  # steps each environment has taken in this run
+        self.oldest = 0  # the first step still remembered
+        self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
+        self.waiting_since: float | None = (
+            None  # when the environments were last asked for something, until they answer
+        )
+        self._last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> the observation that ended an episode
+        self._now: np.ndarray = np.zeros(0)
+        self._stepping, self._resetting = (
+            _Answering(self, "in step {next}"),
+            _Answering(self, "in the reset after step {done}"),
+        )
+        self._sum = np.zeros(venv.num_envs)
+        self._age = np.zeros(venv.num_envs, int)
+
+    def resize(self, capacity: int) -> None:
+        """Allocate memory for `capacity` steps of each environment; what was remembered is forgotten."""
+        shape = (capacity, self.num_envs)
+        self.capacity = capacity
+        self.observations = _allocate(shape, self.observation_space)
+        self.actions = _allocate(shape, self.action_space)
+        self.true_rewards = np.zeros(shape, np.float32)
+        self.dones = np.zeros(shape, bool)  # no segment goes on after these
+        self.finishes = np.zeros(shape, bool)  # those of them that the environment ended itself
+
+    def reset(self) -> np.ndarray:
+        self._break_off()
+        if self.seed_at is not None:
+            self.venv.seed(self.seed_at(self.steps))
+        with self._resetting:
+            self._now = np.asarray(self.venv.reset())
+        self._require_finite(self._now, "observation")
+        self._sum[:], self._age[:] = 0, 0
+        return self._now
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
+        with self._stepping:
+            shown, rewards, dones, infos = self.venv.step_wait()
+        observations = np.asarray(shown)
+        self._require_finite(observations, "observation")
+        self._require_finite(rewards, "reward")
+        last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
+        for env, observation in last.items():
+            self._require_finite(observation, "last observation of an episode", env)
+        self._remember(rewards, dones)
+        for env, observation in last.items():
+            self._end_episode(env, observation)
+        self._now = observations
+        if self.cut_every and self.steps % self.cut_every == 0:
+            dones = self._cut(infos, dones)
+        return self._now, np.zeros_like(rewards), dones, infos
+
+    def _remember(self, rewards: np.ndarray, dones: np.ndarray) -> None:
+        at = self.steps % self.capacity
+        self.observations[at], self.actions[at] = self._now, self._actions
+        self.true_rewards[at], self.dones[at], self.finishes[at] = rewards, dones, dones
+        self._sum += rewards
+        self._age += 1
+        self.steps += 1
+        self.oldest = max(self.oldest, self.steps - self.capacity)
+        if at == 0:
+            self._last = {key: value for key, value in self._last.items() if key[0] >= self.oldest}
+
+    def _end_episode(self, env: int, observation: np.ndarray) -> None:
+        self._last[(self.steps - 1, env)] = observation
+        self.finished = [*self.finished[-99:], (float(self._sum[env]), int(self._age[env]))]
+        self._sum[env], self._age[env] = 0, 0
+
+    def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
+        """Truncate every running episode, and start all of them from fresh seeds."""
+        for env in np.flatnonzero(~dones):
+            infos[env]["terminal_observation"] = self._now[env]
+            infos[env]["TimeLimit.truncated"] = True
+        self.reset()
+        return np.ones_like(dones)
+
+    def _break_off(self) -> None:
+        """End the running episodes in memory: what follows a reset does not follow from what came before."""
+        if self.steps == self.oldest:
+            return
+        at = (self.steps - 1) % self.capacity
+        for env in np.flatnonzero(~self.dones[at]):
+            self._last[(self.steps - 1, int(env))] = self._now[env].copy()
+        self.dones[at] = True
+
+    def forget(self) -> None:
+        """Empty the memory, so that nothing from before this step can become a segment."""
+        self.oldest = self.steps
+        self._last.clear()
+
+    def latest(self, n: int) -> Rollout:
+        """The last n steps: arrays (n, n_envs, ...)"""
+        steps = np.arange(self.steps - n, self.steps)
+        at = steps % self.capacity
+        after = np.concatenate([self.observations[at[1:]], self._now[None]])
+        for (step, env), observation in reversed(self._last.items()):  # in the order of steps: the newest first
+            if step < steps[0]:
+                break
+            after[step - steps[0], env] = observation
+        return Rollout(self.observations[at], self.actions[at], after, self.true_rewards[at], self.finishes[at])
+
+    def cut_segments(self, length: int, rng: np.random.Generator, since: int = 0) -> Segments:
+        """All whole segments since step `since`, without overlap: every stretch of an episode from a random offset on."""
+        starts, envs = [], []
+        for env, first, end in self._stretches(max(since, self.oldest)):
+            count = (end - first) // length
+            offset = first + rng.integers((end - first) - count * length + 1)
+            starts.append(offset + length * np.arange(count))
+            envs.append(np.full(count, env))
+        if not starts:
+            return self.segments_at(np.zeros(0, int), np.zeros(0, int), length)
+        return self.segments_at(np.concatenate(starts), np.concatenate(envs), length)
+
+    def _stretches(self, since: int) -> list[tuple[int, int, int]]:
+        """Remembered stretches of single episodes as (env, first step, end)."""
+        steps = np.arange(since, self.steps)
+        dones = self.dones[steps % self.capacity]  # (n, n_envs)
+        found = []
+        for env in range(self.num_envs):
+            ends = [*(steps[dones[:, env]] + 1), self.steps]
+            found += [
+                (env, int(first), int(end)) for first, end in zip([since, *ends[:-1]], ends, strict=True) if end > first
+            ]
+        return found
+
+    def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
+        """The segments that begin at these steps of these environments: batch shape (N,)"""
+        steps = starts[:, None] + np.arange(length)  # (N, T)
+        at, env = steps % self.capacity, envs[:, None]
+        last = self.observations[(starts + length) % self.capacity, envs]
+        ends = starts + length
+        last[ends == self.steps] = self._now[envs[ends == self.steps]]
+        for row in np.flatnonzero(self.dones[(ends - 1) % self.capacity, envs]):
+            last[row] = self._last[(int(ends[row]) - 1, int(envs[row]))]
+        observations = np.concatenate([self.observations[at, env], last[:, None]], axis=1)  # (N, T + 1, *obs)
+        return Segments(observations, self.actions[at, env], self.true_rewards[at, env], envs, starts)
+
+    def recent_return(self) -> tuple[float, float]:
+        """Mean true return and length of the last ten whole episodes (B-Pref's R_avg and T); NaN before the first."""
+        last = self.finished[-10:]
+        return (
+            (float(np.mean([r for r, _ in last])), float(np.mean([n for _, n in last]))) if last else (np.nan, np.nan)
+        )
+
+    def _require_finite(self, values: np.ndarray, what: str, env: int | None = None) -> None:
+        """values: (n_envs, ...), or those of one environment alone"""
+        if values.dtype.kind != "f":
+            return
+        line = values.ravel()
+        if line.dot(line) < HUGE_REWARD**2:  # one cheap look that NaN, infinity and huge numbers all fail
+            return
+        huge = HUGE_REWARD if what == "reward" else np.inf
+        if np.isfinite(values).all() and np.abs(values).max() <= huge:
+            return
+        if env is None:
+            good = np.isfinite(values) & (np.abs(values) <= huge)
+            env = int(np.argmin(good.reshape(len(values), -1).all(1)))
+            values = values[env]
+        raise NonFiniteError(
+            f"environment {env} gave the {what} {values} in step {self.steps + 1};"
+            f" expected finite numbers (rewards below {HUGE_REWARD:g}). Nothing of this step was learned from"
+        )
+
+
+class _Answering:
+    """While environments are at work: the watchdog looks at the clock, and an error is blamed on one of them."""
+
+    def __init__(self, recorder: Recorder, doing: str):
+        self.recorder, self.doing = recorder, doing
+
+    def __enter__(self) -> None:
+        self.recorder.waiting_since = time.monotonic()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.recorder.waiting_since = None
+        if error is not None:
+            blame(error, self.doing.format(done=self.recorder.steps, next=self.recorder.steps + 1))
+
+
+def _allocate(lead: tuple[int, int], space: Any) -> np.ndarray:
+    return np.zeros((*lead, *(space.shape or ())), space.dtype)
+
+
+def steps_that_fit(megabytes: float, venv: VecEnv) -> int:
+    """How many steps per environment fit into this much memory."""
+    sizes = [
+        int(np.prod(s.shape or (1,))) * np.dtype(s.dtype).itemsize for s in (venv.observation_space, venv.action_space)
+    ]
+    return int(megabytes * 2**20 / (venv.num_envs * (sum(sizes) + 6)))  # and a float32, two bools

@@ -1,0 +1,240 @@
+"""Names become objects here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from torch import nn
+
+from prefrl.agents.environments import MakeEnv, env_maker, make_venv
+from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.config import AgentConfig, Config
+from prefrl.errors import UserError, brief, pick
+from prefrl.queries.schedules import Schedule
+from prefrl.queries.strategies import Score
+from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
+from prefrl.rewards.encoding import Features
+from prefrl.rewards.model import RewardModel
+from prefrl.rewards.networks import NETWORKS
+from prefrl.streams import number, stream
+from prefrl.teachers import make_teacher
+from prefrl.teachers.desk import Judge, Shuffled
+
+Model = OnPolicyAlgorithm
+
+
+@dataclass(frozen=True)
+class Own:
+    """Parts that the user brings along instead of naming ours."""
+
+    env: MakeEnv | None = None  # () -> gymnasium.Env
+    agent: Model | Callable[[VecEnv], Model] | None = None  # an SB3 on-policy model, or how to make one
+    teacher: Judge | None = None  # queries -> preferences (Q,)
+    reward_network: Callable[[int], nn.Module] | None = None  # number of features -> (N, d) to (N, 1)
+    strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
+    schedule: Schedule | None = None  # progress in [0, 1] -> share of the budget
+
+    def __post_init__(self) -> None:
+        for name, part in vars(self).items():
+            if part is not None and not callable(part) and not isinstance(part, OnPolicyAlgorithm):
+                raise UserError(
+                    f"{name}={brief(part)} is of type {type(part).__name__}; expected a name, or {EXPECTED[name]}"
+                )
+
+    def names(self) -> dict[str, str]:
+        """Which parts are the user's own, for the run's folder."""
+        return {name: repr(part) for name, part in vars(self).items() if part is not None}
+
+
+EXPECTED = {
+    "env": "a function that makes a gymnasium.Env",
+    "agent": "a Stable-Baselines3 on-policy model (PPO, A2C), or a function of a VecEnv that makes one",
+    "teacher": "a function of queries that gives preferences (Q,)",
+    "reward_network": "a function of the number of features that gives a torch module (N, d) -> (N, 1)",
+    "strategy": "a function of member returns (E, N, 2) that gives scores (N,)",
+    "schedule": "a function of progress in [0, 1] that gives the share of the budget asked by then",
+}
+
+
+def maker(config: Config, own: Own, render_mode: str | None = None) -> MakeEnv:
+    """How to make one environment."""
+    return env_maker(own.env or config.env, render_mode)
+
+
+def _seed_at(seed: int, step: int) -> int:
+    return number(seed, "environment", step)
+
+
+def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
+    """The SB3 model and the recorder that sits directly above its environments."""
+    if isinstance(own.agent, OnPolicyAlgorithm):
+        model = own.agent
+        recorder, venv = _insert_recorder(model.get_env())
+        model.set_env(venv)
+        _require_same_spaces(recorder, config, own)
+    else:
+        recorder = Recorder(make_venv(maker(config, own), config.agent.n_envs), capacity=1)
+        set_random_seed(config.seed)  # the user's function may not pass a seed
+        model = own.agent(recorder) if own.agent else make_agent(config.agent, recorder, config.seed)
+        if not isinstance(model, OnPolicyAlgorithm):
+            raise UserError(f"agent= gave {type(model).__name__}; expected {EXPECTED['agent']}")
+    _refuse_moving_scale(model.get_env())
+    recorder.seed_at = partial(_seed_at, config.seed)
+    recorder.resize(_capacity(config, recorder, model.n_steps))
+    return model, recorder
+
+
+def _capacity(config: Config, recorder: Recorder, n_steps: int) -> int:
+    """Steps per environment that the recorder remembers."""
+    fits = steps_that_fit(config.record.memory_mb, recorder)
+    least = max(n_steps, config.questions.length + 1)
+    if fits < least:
+        raise UserError(
+            f"record.memory_mb={config.record.memory_mb:g} holds {fits} steps of each environment; a rollout and a"
+            f" segment need {least}. Raise it"
+        )
+    return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps))
+
+
+def _insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
+    """Put a recorder below all wrappers of a model's environments; one from an earlier run gives way."""
+    if venv is None:
+        raise UserError("agent= has no environment; make it with one: PPO('MlpPolicy', env)")
+    wrappers = []
+    lowest = venv
+    while isinstance(lowest, VecEnvWrapper):
+        if not isinstance(lowest, Recorder):
+            wrappers.append(lowest)
+        lowest = lowest.venv
+    for wrapper in wrappers:
+        if not isinstance(wrapper, VecNormalize) and wrapper.observation_space != lowest.observation_space:
+            raise UserError(
+                f"agent= sees its environments through {type(wrapper).__name__}, which an evaluation would lack;"
+                " wrap each single environment instead (gymnasium.wrappers has the same)"
+            )
+    recorder = Recorder(lowest, capacity=1)
+    if not wrappers:
+        return recorder, recorder
+    wrappers[-1].venv = recorder
+    return recorder, wrappers[0]
+
+
+def _require_same_spaces(recorder: Recorder, config: Config, own: Own) -> None:
+    """The evaluation makes environments anew, so they must be those that the user's agent acts in."""
+    env = maker(config, own)()
+    for name in ("observation_space", "action_space"):
+        acts_in, named = getattr(recorder, name), getattr(env, name)
+        if acts_in != named:
+            raise UserError(
+                f"agent= acts in an environment with {name} {acts_in}, but env={config.env!r} has {named}; give its env"
+            )
+    env.close()
+
+
+def _refuse_moving_scale(venv: VecEnv | None) -> None:
+    while isinstance(venv, VecEnvWrapper):
+        if isinstance(venv, VecNormalize) and venv.norm_reward:
+            raise UserError(
+                "VecNormalize(norm_reward=True) rescales a reward that the reward model has standardised; set it to False"
+            )
+        venv = venv.venv
+
+
+AGENTS: dict[str, tuple[Callable[..., Model], str]] = {
+    "ppo": (PPO, "Proximal Policy Optimisation (Stable-Baselines3)"),
+    "a2c": (A2C, "Advantage Actor-Critic (Stable-Baselines3)"),
+}
+
+
+def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
+    """An SB3 model from settings."""
+    s = settings
+    cls = pick(AGENTS, s.algorithm, "agent.algorithm")[0]
+    rate: Any = (lambda left: s.learning_rate * left) if s.anneal else s.learning_rate
+    only_ppo = {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range} if cls is PPO else {}
+    device = _device(s.device)
+    try:
+        return cls(
+            s.policy, venv, learning_rate=rate, n_steps=s.n_steps, gamma=s.gamma, gae_lambda=s.gae_lambda,
+            ent_coef=s.ent_coef, vf_coef=s.vf_coef, max_grad_norm=s.max_grad_norm,
+            policy_kwargs={"net_arch": list(s.hidden)}, seed=seed, device=device, **only_ppo,
+        )  # fmt: skip
+    except (ValueError, AssertionError, MemoryError) as fault:  # what SB3 raises for spaces, policies and sizes
+        raise UserError(f"{s.algorithm.upper()} with agent.policy={s.policy!r} cannot be made here: {fault}") from fault
+
+
+def _device(name: str) -> torch.device:
+    """SB3 falls back to the CPU without a word where there is no such GPU."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as fault:
+        raise UserError(f"agent.device={name!r} cannot be used here: {str(fault).splitlines()[0]}; use cpu") from fault
+
+
+def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardModel | TrueReward:
+    """The reward model, or the control that stands in its place."""
+    settings = config.reward
+    if settings.source == "true":
+        return TrueReward(settings.scale, settings.raw)
+    if settings.source in ("zero", "constant"):
+        return ConstantReward(settings.constant if settings.source == "constant" else 0.0)
+    named: Callable[..., nn.Module] = pick(NETWORKS, settings.network, "reward network")[0]
+    network = own.reward_network or partial(named, hidden=settings.hidden)
+    features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
+    if own.reward_network:
+        _check_network(own.reward_network, features.size)
+    torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
+    model = RewardModel(settings, features, network, config.seed)
+    return RandomReward(model) if settings.source == "random" else model
+
+
+def _check_network(network: Callable[[int], nn.Module], features: int) -> None:
+    """Raise UserError unless the user's network takes features and gives a reward for each row."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        made = network(features)
+        if not isinstance(made, nn.Module):
+            raise UserError(f"reward_network= gave {type(made).__name__}; expected {EXPECTED['reward_network']}")
+        try:
+            shape = tuple(made(torch.zeros(5, features)).shape)
+        except (RuntimeError, ValueError, TypeError) as fault:
+            raise UserError(f"reward_network= cannot take features of shape (5, {features}): {fault}") from fault
+    if shape not in ((5,), (5, 1)):
+        raise UserError(
+            f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"
+        )
+
+
+def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge]:
+    """Who answers, and the name under which answers are kept."""
+    t, rng = config.teacher, stream(config.seed, "teacher")
+    if own.teacher is not None:
+        name, judge = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
+    else:
+        name = t.name
+        judge = make_teacher(
+            t.name, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units, rng=rng,
+            recent_return=recorder.recent_return,
+        )  # fmt: skip
+    if config.reward.source == "shuffled":
+        return f"shuffled {name}", Shuffled(judge, config.seed)
+    return name, judge
+
+
+def asks(config: Config) -> bool:
+    """Whether the run has anything to ask: controls other than `shuffled` have not."""
+    return config.reward.source in ("learned", "shuffled") and config.questions.budget > 0
+
+
+def total_steps(config: Config, model: Model) -> int:
+    """SB3 acts in whole rollouts: the steps of the run, rounded up."""
+    rollout = model.n_steps * model.n_envs
+    return int(np.ceil(config.steps / rollout)) * rollout

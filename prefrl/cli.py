@@ -1,0 +1,198 @@
+"""The command line: train, resume, evaluate, plot, list. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefrl.errors import EnvironmentFailed, Stopped, StorageFull, UserError, near
+
+INTRO = """\
+Learn a policy from preferences between pairs of short segments of behaviour (Christiano et al. 2017).
+
+  prefrl train --env Pendulum-v1 --questions.budget 100
+  prefrl train --preset true --env Pendulum-v1        the same with the true reward: the ceiling
+  prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
+  prefrl list                                         environments, presets, teachers, strategies
+  prefrl train --help                                 every setting
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status.
+
+    2: something given was wrong. 70: an environment failed or hangs. 75: the disk is full. 130, 143: stopped. After all
+    but the first, `prefrl resume` goes on from the last checkpoint.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        if not given or given[0] in ("-h", "--help"):
+            print(INTRO + "\ncommands: " + ", ".join(COMMANDS))
+            return 0
+        if given[0] == "--version":
+            from prefrl import __version__
+
+            print(__version__)
+            return 0
+        if given[0] not in COMMANDS:
+            raise UserError(f"unknown command {given[0]!r}{near(given[0], COMMANDS)}")
+        return COMMANDS[given[0]](given[1:]) or 0
+    except UserError as fault:
+        if isinstance(fault, EnvironmentFailed) and fault.__cause__:
+            traceback.print_exception(fault.__cause__)
+        print(f"error: {fault}", file=sys.stderr)
+        return fault.code
+    except BrokenPipeError:  # the reader of `prefrl list | head` has seen enough
+        sys.stderr.close()
+        return 0
+    except OSError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return StorageFull.code if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else UserError.code
+    except KeyboardInterrupt:
+        return 130
+    except Stopped as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        return stop.code
+
+
+def train(arguments: list[str]) -> int:
+    """Learn a policy from preferences."""
+    from prefrl.settings import parse
+
+    options, config = parse(arguments)
+    config.check()
+    _import(options.modules)
+    from prefrl import api
+
+    def tell(plan: object) -> None:
+        print(plan, flush=True)
+        if options.dry_run:
+            raise _Told
+
+    try:
+        result = api.train(config=config, preset=options.preset, folder=options.folder, quiet=options.quiet, tell=tell)
+    except _Told:
+        return 0
+    _say(result)
+    return 0
+
+
+class _Told(Exception):
+    """A dry run ends once the plan has been printed."""
+
+
+def _say(result: object) -> None:
+    folder = result.folder  # type: ignore[attr-defined]
+    print(result)
+    for name, about in (("curve.png", "learning curve"), ("reward.png", "reward model"), ("video.mp4", "one episode")):
+        if (folder / name).exists():
+            print(f"  {folder / name}  {about}")
+
+
+def resume(arguments: list[str]) -> int:
+    """Go on with a run that was stopped or killed."""
+    parser = _run_parser("resume", resume)
+    parser.add_argument("run", help="the run's folder")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    _import(options.modules)
+    from prefrl import api
+
+    _say(api.resume(options.run, quiet=options.quiet))
+    return 0
+
+
+def evaluate(arguments: list[str]) -> int:
+    """Play episodes with a run's newest checkpoint and report true returns."""
+    parser = _run_parser("evaluate", evaluate)
+    parser.add_argument("run", nargs="+", help="run folders")
+    parser.add_argument("--episodes", type=_positive, default=None, help="how many (default: as in the run)")
+    parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the most likely")
+    options = parser.parse_args(arguments)
+    _import(options.modules)
+    from prefrl import api
+
+    for folder in options.run:
+        returns = api.evaluate(folder, options.episodes, not options.stochastic)
+        print(
+            f"{folder}: true return {returns.mean:.4g}, standard deviation {returns.std:.3g}, over {len(returns.episodes)} episodes"
+        )
+    return 0
+
+
+def plot(arguments: list[str]) -> int:
+    """Draw a run's plots again, or the learning curves of several runs in one picture."""
+    parser = _parser("plot", plot)
+    parser.add_argument("run", nargs="+", type=Path, help="run folders")
+    parser.add_argument(
+        "--out", type=Path, default=Path("curves.png"), help="picture of several runs (default curves.png)"
+    )
+    options = parser.parse_args(arguments)
+    from prefrl.evaluation import report
+
+    made = report.write_plots(options.run[0]) if len(options.run) == 1 else [report.compare(options.run, options.out)]
+    print("\n".join(map(str, made)))
+    return 0
+
+
+def show(arguments: list[str]) -> int:
+    """List environments, presets, teachers, query strategies, schedules."""
+    parser = _parser("list", show)
+    parser.add_argument(
+        "what", nargs="?", default="", help="only tables whose heading begins so: environments, presets, ..."
+    )
+    options = parser.parse_args(arguments)
+    from prefrl.listing import everything
+
+    tables = {heading: table for heading, table in everything().items() if heading.startswith(options.what)}
+    if not tables:
+        raise UserError(
+            f"nothing to list under {options.what!r}{near(options.what, [h.split(' (')[0] for h in everything()])}"
+        )
+    for heading, table in tables.items():
+        width = max(map(len, table))
+        print(f"{heading}\n" + "\n".join(f"  {name:<{width}}  {about}" for name, about in table.items()) + "\n")
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def _parser(name: str, command: object) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"prefrl {name}", description=command.__doc__)
+
+
+def _run_parser(name: str, command: object) -> argparse.ArgumentParser:
+    parser = _parser(name, command)
+    parser.add_argument(
+        "--import", action="append", default=[], dest="modules", metavar="MODULE", help="registers environments"
+    )
+    return parser
+
+
+def _import(names: Sequence[str]) -> None:
+    """Import the modules that the user named; an environment's id imports nothing, be it in a stranger's run folder."""
+    sys.path.append(str(Path.cwd()))
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as fault:
+            raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
+
+
+COMMANDS = {"train": train, "resume": resume, "evaluate": evaluate, "plot": plot, "list": show}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,347 @@
+"""Every setting of a run: one dataclass per part, a comment per field that is also its help text."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from prefrl.errors import UserError, brief, near
+
+Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
+
+
+@dataclass
+class AgentConfig:
+    """The Stable-Baselines3 agent that acts and improves its policy."""
+
+    algorithm: str = "ppo"
+    """Which SB3 on-policy algorithm: ppo or a2c."""
+    policy: str = "MlpPolicy"
+    """SB3 policy class."""
+    n_envs: int = 8
+    """Environments that act side by side."""
+    n_steps: int = 256
+    """Steps per environment in a rollout; the reward model is asked once per rollout."""
+    batch_size: int = 256
+    """Minibatch of PPO's update."""
+    n_epochs: int = 10
+    """Passes over a rollout."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    anneal: bool = False
+    """Let the learning rate fall linearly to zero over the whole run."""
+    gamma: float = 0.99
+    """Discount per step."""
+    gae_lambda: float = 0.95
+    """Generalised advantage estimation's lambda."""
+    clip_range: float = 0.2
+    """PPO's clipping of the probability ratio."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: float = 0.5
+    """Gradients longer than this are shortened."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Layers of policy and value network."""
+    device: str = "cpu"
+    """Torch device. For MLP policies a GPU is slower than a CPU."""
+
+
+@dataclass
+class QuestionConfig:
+    """What the teacher is asked, and when."""
+
+    budget: int = 300
+    """Questions over the whole run; skipped and tied ones count."""
+    length: int = 25
+    """Steps in a segment. Shorter ones say more about single steps; people need one to two seconds."""
+    strategy: str = "disagreement"
+    """How pairs are chosen; see `prefrl list`."""
+    candidates: int = 10
+    """Candidate pairs drawn for each question that a strategy chooses."""
+    schedule: str = "hyperbolic"
+    """When questions are asked; see `prefrl list`."""
+    initial: float = 0.25
+    """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
+    until: float = 0.6
+    """Share of the run by which the whole budget has been asked; an agent needs time to use a good reward."""
+    half_at: float = 0.1
+    """Share of the run after which a hyperbolic schedule asks half as fast."""
+    growth: float = 0.2
+    """A session asks at least this share of the questions asked before it, since each costs a fit."""
+
+
+@dataclass
+class TeacherConfig:
+    """Who answers. None keeps the named teacher's own value."""
+
+    name: str = "oracle"
+    """oracle, mistake, noisy, skip, equal, myopic; see `prefrl list`."""
+    beta: float | None = None
+    """Rationality: log-odds of the better answer per unit of return."""
+    gamma: float | None = None
+    """Myopia: steps further from the segment's end count less."""
+    mistake: float | None = None
+    """Share of answers turned round."""
+    skip: float | None = None
+    """How readily two poor segments are skipped."""
+    equal: float | None = None
+    """How readily two similar segments are called equal."""
+    units: str = "task"
+    """task: spreads of segment returns. bpref: as published. bpref-code: with epsilon applied twice, as released."""
+
+
+@dataclass
+class RewardConfig:
+    """The reward model, by default the whole recipe of Christiano et al. 2017."""
+
+    source: Source = "learned"
+    """Where the agent's reward comes from. All but `learned` are controls; `shuffled` learns from permuted answers."""
+    network: str = "mlp"
+    """Reward network; see `prefrl list`."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Its layers."""
+    members: int = 3
+    """Networks in the ensemble."""
+    inputs: str = "all"
+    """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
+    (observation and action), action."""
+    change_scale: float = 0.3
+    """Changes enter scaled by this, so that the fit explains by states what states can explain."""
+    action_scale: float = 0.1
+    """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    batch_size: int = 32
+    """Pairs in a minibatch."""
+    first_epochs: int = 40
+    """Passes over the answers in the first fit, at most."""
+    epochs: int = 20
+    """Passes in later fits, at most, and fewer with many answers; a fit stops when held-out ones no longer improve."""
+    patience: int = 4
+    """Passes without improvement on held-out answers before a fit stops."""
+    refit: float = 0.1
+    """Fit again once new answers are this share of those known, or none have come for a while."""
+    warm: bool = True
+    """Go on from the last fit's weights; off: from scratch every time."""
+    bootstrap: bool = True
+    """Weigh answers as if each member had drawn them with replacement; 1/e are held out either way."""
+    error: float = 0.1
+    """Share of answers assumed to be coin flips."""
+    l2: float = 1e-4
+    """First weight decay; adapted to keep held-out loss at 1.1 to 1.5 times training loss."""
+    window: int = 3000
+    """Learn from the latest answers only."""
+    scale: float = 1.0
+    """Spread of the reward that the agent is paid."""
+    raw: bool = False
+    """Pay the `true` control the environment's reward as it is, as plain SB3 would; else at the spread above."""
+    constant: float = 1.0
+    """What the `constant` control pays for every step."""
+
+
+@dataclass
+class RecordConfig:
+    """What a run writes and remembers."""
+
+    memory_mb: float = 256.0
+    """Bound on the recorder's memory."""
+    checkpoints: int = 10
+    """Checkpoints over the run. Episodes are cut there, in every run alike, so that a resumed run is the same run."""
+    keep: int = 3
+    """Checkpoints kept."""
+    tensorboard: bool = True
+    """Write TensorBoard files."""
+    video: bool = True
+    """Film an evaluation episode at the end."""
+    evaluation_episodes: int = 20
+    """Episodes of the final evaluation."""
+    step_timeout: float = 60.0
+    """Seconds after which an environment that does not answer counts as hanging."""
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    env: str = "Pendulum-v1"
+    """Gymnasium id; `prefrl list` shows ours."""
+    steps: int = 100_000
+    """Environment steps; rounded up to whole rollouts."""
+    seed: int = 0
+    """Same seed, same machine, same versions: the same run."""
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    questions: QuestionConfig = field(default_factory=QuestionConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
+
+    def check(self) -> None:
+        """Raise UserError for the first value out of its range."""
+        for name, (low, high) in RANGES.items():
+            value = get(self, name)
+            for one in value if isinstance(value, tuple) else (value,):
+                if one is not None and not low <= one <= high:
+                    raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
+        collected = self.agent.n_envs * self.agent.n_steps
+        if self.agent.algorithm == "ppo" and not 2 <= self.agent.batch_size <= collected:
+            raise UserError(
+                f"agent.batch_size={self.agent.batch_size} must lie in 2 to {collected},"
+                " the steps of a rollout (agent.n_envs x agent.n_steps)"
+            )
+
+
+_MANY = 1e12
+RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, _MANY),
+    "seed": (0, 2**31 - 1),
+    "agent.n_envs": (1, 4096),
+    "agent.n_steps": (2, 1e6),
+    "agent.n_epochs": (1, 1000),
+    "agent.hidden": (1, 65536),
+    "agent.learning_rate": (1e-8, 1),
+    "agent.gamma": (0, 1),
+    "agent.gae_lambda": (0, 1),
+    "agent.clip_range": (1e-6, 10),
+    "agent.ent_coef": (0, 10),
+    "agent.vf_coef": (0, 100),
+    "agent.max_grad_norm": (1e-6, 1e6),
+    "questions.budget": (0, 1e7),
+    "questions.length": (1, 100_000),
+    "questions.candidates": (1, 1000),
+    "questions.initial": (0, 1),
+    "questions.until": (0.01, 1),
+    "questions.half_at": (1e-6, 1e6),
+    "questions.growth": (0, 10),
+    "teacher.beta": (1e-6, float("inf")),
+    "teacher.gamma": (0, 1),
+    "teacher.mistake": (0, 1),
+    "teacher.skip": (0, 1),
+    "teacher.equal": (0, 1),
+    "reward.hidden": (1, 65536),
+    "reward.members": (1, 100),
+    "reward.change_scale": (1e-6, 1e6),
+    "reward.action_scale": (1e-6, 1e6),
+    "reward.learning_rate": (1e-8, 1),
+    "reward.batch_size": (1, 1e6),
+    "reward.first_epochs": (1, 1e6),
+    "reward.epochs": (1, 1e6),
+    "reward.patience": (1, 1e6),
+    "reward.refit": (0, 10),
+    "reward.error": (0, 0.99),
+    "reward.l2": (0, 10),
+    "reward.window": (1, 1e9),
+    "reward.scale": (1e-6, 1e6),
+    "reward.constant": (-1e6, 1e6),
+    "record.memory_mb": (1, 1e7),
+    "record.checkpoints": (0, 10_000),
+    "record.keep": (1, 10_000),
+    "record.evaluation_episodes": (1, 100_000),
+    "record.step_timeout": (0.1, 1e6),
+}
+
+
+def get(config: Config, name: str) -> Any:
+    """A setting by its dotted name."""
+    found: Any = config
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def names(part: Any = Config, prefix: str = "") -> list[str]:
+    """All dotted names of settings."""
+    found: list[str] = []
+    for one in dataclasses.fields(part):
+        kind = PARTS.get(one.name)
+        found += names(kind, f"{prefix}{one.name}.") if kind else [prefix + one.name]
+    return found
+
+
+PARTS: dict[str, type] = {
+    "agent": AgentConfig,
+    "questions": QuestionConfig,
+    "teacher": TeacherConfig,
+    "reward": RewardConfig,
+    "record": RecordConfig,
+}
+
+
+def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
+    """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9})."""
+    for name, value in settings.items():
+        head, _, rest = str(name).partition(".")
+        if head in PARTS and (rest or isinstance(value, dict)):
+            inner = {rest: value} if rest else value
+            config = dataclasses.replace(config, **{head: _update_part(getattr(config, head), inner, head, where)})
+        else:
+            config = dataclasses.replace(config, **_one(config, str(name), value, "", where))
+    return config
+
+
+def _update_part(part: Any, settings: dict[str, Any], prefix: str, where: str) -> Any:
+    for name, value in settings.items():
+        part = dataclasses.replace(part, **_one(part, str(name), value, f"{prefix}.", where))
+    return part
+
+
+def _one(part: Any, name: str, value: Any, prefix: str, where: str) -> dict[str, Any]:
+    known = {one.name: one for one in dataclasses.fields(part)}
+    if name not in known:
+        full = near(prefix + name, names())
+        raise UserError(f"unknown setting {prefix + name!r}{' in ' + where if where else ''}{full}")
+    return {name: _typed(getattr(part, name), value, str(known[name].type), prefix + name, where)}
+
+
+def _typed(old: Any, value: Any, declared: str, name: str, where: str) -> Any:
+    """The value in the type that the setting has; YAML says 1e-3 as a string, and lists for tuples."""
+    wanted = declared.removesuffix(" | None")
+    if value is None and declared.endswith("| None"):
+        return None
+    try:
+        if wanted == "bool" and isinstance(value, bool):
+            return value
+        if wanted == "int" and not isinstance(value, bool) and float(value) == int(float(value)):
+            return int(float(value))
+        if wanted == "float" and not isinstance(value, bool):
+            return float(value)
+        if wanted == "tuple[int, ...]" and isinstance(value, list | tuple):
+            return tuple(_typed(0, one, "int", name, where) for one in value)
+        if wanted in ("str", "Source") and isinstance(value, str):
+            return value
+    except (TypeError, ValueError, OverflowError):
+        pass
+    expected = (
+        f"settings by name, like {{{names(PARTS[name])[0]}: ...}}" if name in PARTS else f"{declared}, like {old!r}"
+    )
+    raise UserError(f"{name}={brief(value)}{' in ' + where if where else ''} must be {expected}")
+
+
+def load(path: Path | str, base: Config | None = None) -> Config:
+    """Settings from a YAML file on top of `base`."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"cannot read the configuration {path}: {fault}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise UserError(f"{path} is not YAML: {fault}") from fault
+    if not isinstance(settings, dict):
+        found = "nothing" if settings is None else brief(settings)
+        raise UserError(f"{path} holds {found}; expected settings such as 'steps: 100000'")
+    return update(base or Config(), settings, str(path))
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """Plain types, for YAML and JSON."""
+    return _plain(dataclasses.asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,108 @@
+"""The currency of prefrl: batches of segments, the queries made of them and the answers they got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
+"""A preference is the probability that the first segment is the better one; NaN: the teacher could not tell."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of T steps, each inside one episode. All arrays share a leading batch shape, written N here.
+
+    The learner may read observations and actions. `true_rewards` are for oracles, metrics and plots only.
+    """
+
+    observations: np.ndarray  # (N, T + 1, *obs) what the environment showed before each step, and after the last one
+    actions: np.ndarray  # (N, T, *act) as the environment executed them: clipped, in its own units
+    true_rewards: np.ndarray  # (N, T) the environment's own reward
+    env_index: np.ndarray  # (N,) which environment of the vector acted
+    start_step: np.ndarray  # (N,) steps which that environment had taken in this run when the segment began
+
+    def __post_init__(self) -> None:
+        batch = self.true_rewards.shape[:-1]
+        for part in fields(self):
+            found = getattr(self, part.name).shape[: len(batch)]
+            if found != batch:
+                raise ValueError(
+                    f"segments disagree on their batch shape: {part.name} has {found}, rewards have {batch}"
+                )
+        if self.observations.shape[len(batch)] != self.length + 1:
+            raise ValueError(
+                f"{self.length} actions need {self.length + 1} observations (one before each step, one after the last),"
+                f" got {self.observations.shape[len(batch)]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.true_rewards)
+
+    def __getitem__(self, index: Any) -> Segments:
+        """Index the leading axis like an array; an index array of shape (Q, K) gives a batch of shape (Q, K)."""
+        return Segments(**{part.name: getattr(self, part.name)[index] for part in fields(self)})
+
+    @property
+    def length(self) -> int:
+        """Steps in each segment, T."""
+        return int(self.true_rewards.shape[-1])
+
+    @property
+    def true_returns(self) -> np.ndarray:
+        """Undiscounted sum of the true reward: (N,)"""
+        return self.true_rewards.sum(-1)
+
+    def flat(self) -> Segments:
+        """The same segments with one batch axis: (Q, K, ...) -> (Q * K, ...)"""
+        lead = self.true_rewards.ndim - 1
+        return Segments(**{p.name: _flatten(getattr(self, p.name), lead) for p in fields(self)})
+
+    @staticmethod
+    def concatenate(batches: Sequence[Segments]) -> Segments:
+        """Join batches along their leading axis."""
+        return Segments(**{p.name: np.concatenate([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
+
+
+def _flatten(array: np.ndarray, lead: int) -> np.ndarray:
+    return array.reshape(-1, *array.shape[lead:])
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Q questions, each showing K segments: batch shape (Q, K). For preferences K is 2."""
+
+    segments: Segments  # batch shape (Q, K)
+    scores: np.ndarray  # (Q,) what the strategy thought of each question; NaN where it has no score
+    strategy: str = "uniform"
+    step: int = 0  # environment steps of the run when the questions were asked
+    model_version: int = 0  # how often the reward model had been fitted by then
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, index: Any) -> Queries:
+        return Queries(self.segments[index], self.scores[index], self.strategy, self.step, self.model_version)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Answered queries, in the order in which the answers came."""
+
+    segments: Segments  # batch shape (Q, 2)
+    preferences: np.ndarray  # (Q,) probability that the first is better; NaN: skipped
+    seq: np.ndarray  # (Q,) the store's number of each answer, increasing
+
+    def __len__(self) -> int:
+        return len(self.preferences)
+
+    def __getitem__(self, index: Any) -> Feedback:
+        return Feedback(self.segments[index], self.preferences[index], self.seq[index])
+
+    @property
+    def told(self) -> Feedback:
+        """Those that the teacher did not skip."""
+        return self[~np.isnan(self.preferences)]

@@ -1,0 +1,71 @@
+"""True returns of a policy: what the agent earns when nobody teaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from prefrl.agents.environments import MakeEnv, make_venv
+
+SEED = 1_000_003  # evaluation episodes are the same for all runs of an environment
+
+
+@dataclass(frozen=True)
+class Returns:
+    """True returns of evaluation episodes."""
+
+    episodes: list[float]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.episodes))
+
+    def __str__(self) -> str:
+        return f"{self.mean:8.1f} ± {self.std / len(self.episodes) ** 0.5:.1f}"
+
+    @property
+    def std(self) -> float:
+        return float(np.std(self.episodes))
+
+
+class RandomPolicy:
+    """Acts at random: the floor."""
+
+    def __init__(self, action_space: Any, seed: int = SEED):
+        self.space = action_space
+        self.space.seed(seed)
+
+    def predict(self, observation: np.ndarray, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+        return np.array([self.space.sample() for _ in observation]), None
+
+
+class Seeing:
+    """A model that sees observations normalised as in training, if they were."""
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.normaliser = model.get_vec_normalize_env()
+
+    def predict(self, observation: np.ndarray, *args: Any, **kwargs: Any) -> tuple[np.ndarray, Any]:
+        seen = self.normaliser.normalize_obs(observation) if self.normaliser else observation
+        return self.model.predict(seen, *args, **kwargs)
+
+
+def true_returns(policy: Any, make_env: MakeEnv, episodes: int, deterministic: bool = True) -> Returns:
+    """Play whole episodes of the true environment, the same ones every time."""
+    venv = make_venv(make_env, min(episodes, 10))
+    venv.seed(SEED)
+    returns, _ = evaluate_policy(policy, venv, episodes, deterministic, return_episode_rewards=True, warn=False)
+    venv.close()
+    return Returns([float(value) for value in returns])  # type: ignore[union-attr]
+
+
+def random_returns(make_env: MakeEnv, episodes: int) -> Returns:
+    """The floor: true returns of a policy that acts at random."""
+    env = make_env()
+    space = env.action_space
+    env.close()
+    return true_returns(RandomPolicy(space), make_env, episodes)

@@ -1,0 +1,202 @@
+"""Batches of segments as files named by their content: written whole or not at all, believed only after a check."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import math
+import os
+import re
+import threading
+import time
+import uuid
+import zipfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from prefrl.data import Segments
+from prefrl.disk import sync_folder
+from prefrl.errors import StorageFull, UserError
+
+MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
+MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
+MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
+NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
+PARTS = tuple(part.name for part in fields(Segments))
+_NAME = re.compile(r"[0-9a-f]{64}\.npz")
+_STALE = 3600.0  # seconds; an unfinished file this old has lost its writer
+
+
+class SegmentFiles:
+    """A folder of batches, and a memory of the latest ones: a trainer does not read back what it just wrote."""
+
+    def __init__(self, folder: Path, cache_bytes: int = MAX_FILE) -> None:
+        self.folder, self.cache_bytes = folder, cache_bytes
+        self._cache: OrderedDict[str, Segments] = OrderedDict()
+        self._lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+        for leftover in folder.glob("*.tmp"):
+            _remove_if_stale(leftover)
+
+    def write(self, segments: Segments) -> str:
+        """Store a batch for good and return the name of its file. segments: batch shape (Q, K)"""
+        own = Segments(**{part: np.array(getattr(segments, part), order="C") for part in PARTS})
+        content = encode(own)
+        name = f"{hashlib.sha256(content).hexdigest()}.npz"
+        write_durably(self.folder / name, content)
+        self._remember(name, own)
+        return name
+
+    def read(self, name: str) -> Segments:
+        """The batch in a file, from memory if it was used lately. Raises UserError for a file that is not what it says."""
+        with self._lock:
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        segments = _checked(self.folder, name)
+        self._remember(name, segments)
+        return segments
+
+    def gather(self, names: Sequence[str], rows: Sequence[int]) -> Segments:
+        """Pick one row of a file per entry, in the order given: (N,) names, (N,) rows -> batch shape (N, K)"""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        picked = [self._rows(name, [rows[place] for place in found]) for name, found in places.items()]
+        if len(picked) == 1:
+            return picked[0]
+        _refuse_mixed(picked)
+        order = np.argsort(np.concatenate(list(places.values())))
+        return Segments.concatenate(picked)[order]
+
+    def _rows(self, name: str, rows: list[int]) -> Segments:
+        batch = self.read(name)
+        if not 0 <= min(rows) <= max(rows) < len(batch):
+            raise UserError(
+                f"the label store wants rows {min(rows)} to {max(rows)} of {self.folder / name},"
+                f" which has {len(batch)}; restore labels.db and segments/ from the same copy"
+            )
+        return batch[np.asarray(rows)]
+
+    def _remember(self, name: str, segments: Segments) -> None:
+        with self._lock:
+            self._cache[name] = segments
+            held = sum(_bytes(batch) for batch in self._cache.values())
+            while held > self.cache_bytes and len(self._cache) > 1:
+                held -= _bytes(self._cache.popitem(last=False)[1])
+
+
+def encode(segments: Segments) -> bytes:
+    """A batch as the bytes of an npz file; equal batches give equal bytes. Images are compressed, numbers are not."""
+    arrays = {part: getattr(segments, part) for part in PARTS}
+    for part, array in arrays.items():
+        if array.dtype.kind not in NUMBERS:
+            raise UserError(f"segments.{part} has dtype {array.dtype}; the label store takes numbers and booleans only")
+    if _bytes(segments) > MAX_BATCH:
+        found, most = _bytes(segments) / 2**20, MAX_BATCH // 2**20
+        raise UserError(
+            f"{len(segments)} questions hold {found:.0f} MiB of arrays, {most} MiB fit in one batch; ask fewer at once"
+        )
+    if segments.observations.dtype == np.uint8:
+        content = _npz(np.savez_compressed, arrays)
+        if _bytes(segments) < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
+            return content
+    return _npz(np.savez, arrays)
+
+
+def decode(content: bytes) -> Segments:
+    """The batch in the bytes of an npz file. Allocates nothing that a header only claims, and knows no pickle."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sorted(member.filename for member in members) != sorted(f"{part}.npy" for part in PARTS):
+            raise ValueError(f"it holds {[member.filename for member in members][:9]}, expected {list(PARTS)}")
+        unpacked, most = sum(member.file_size for member in members), min(MAX_FILE, MAX_RATIO * len(content))
+        if unpacked > most:
+            raise ValueError(f"its {len(content)} bytes would unpack to {unpacked}, more than {most}")
+        return Segments(**{member.filename.removesuffix(".npy"): _array(archive, member) for member in members})
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, also after kill -9 or loss of power."""
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        sync_folder(path.parent)
+    except OSError as fault:
+        unfinished.unlink(missing_ok=True)
+        if fault.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise StorageFull(
+                f"no room for {len(content)} bytes in {path.parent}; free some space and resume"
+            ) from fault
+        raise
+
+
+def _npz(save, arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    save(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _checked(folder: Path, name: str) -> Segments:
+    """Read a file that may be damaged or hostile."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"the label store names {name!r} as a segment file; expected <sha256>.npz inside {folder}")
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"segment file {path} is missing; restore it from a copy of the run folder")
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError(f"it has {path.stat().st_size} bytes, more than {MAX_FILE}")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != path.stem:
+            raise ValueError(f"its content has the digest {found[:12]}..., not the one it is named by")
+        return decode(content)
+    except Exception as fault:  # hostile bytes fail in as many ways as zip, npy and numpy have parsers
+        raise UserError(f"segment file {path} is damaged: {fault}; restore it from a copy of the run folder") from fault
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError(f"{member.filename} is not in npy format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        if dtype.kind not in NUMBERS:
+            raise ValueError(f"{member.filename} has dtype {dtype}, expected numbers or booleans")
+        claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+        if claimed != there:
+            raise ValueError(f"{member.filename} claims {claimed} bytes of shape {shape} and has {there}")
+        return np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
+
+
+def _refuse_mixed(batches: list[Segments]) -> None:
+    """Segments of different lengths or spaces make no batch."""
+    kinds = {(b.true_rewards.shape[1:], b.observations.shape[2:], b.actions.shape[2:]) for b in batches}
+    if len(kinds) > 1:
+        lengths = sorted({batch.length for batch in batches})
+        raise UserError(
+            f"these questions show segments of different shapes (lengths {lengths}) and make no batch;"
+            " keep length and environment within a run, or read the answers in parts"
+        )
+
+
+def _bytes(segments: Segments) -> int:
+    return sum(getattr(segments, part).nbytes for part in PARTS)
+
+
+def _remove_if_stale(unfinished: Path) -> None:
+    try:
+        if time.time() - unfinished.stat().st_mtime > _STALE:
+            unfinished.unlink()
+    except FileNotFoundError:
+        pass  # its writer was alive and has just finished

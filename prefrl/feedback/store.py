@@ -1,0 +1,305 @@
+"""The label store: questions and answers in an append-only database, the only door between trainer and labellers."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import URL, Connection, Engine, func, select
+
+from prefrl.data import Feedback, Queries
+from prefrl.errors import StorageFull, UserError
+from prefrl.feedback import tables
+from prefrl.feedback.segment_files import SegmentFiles, write_durably
+from prefrl.feedback.tables import answers, by_value, current_answers, name_of, questions, reading, writing
+
+__all__ = ["Counts", "LabelStore", "StorageFull"]
+
+_BLANK = {"kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None}
+_CONTENT = ("query_id", "preference", "labeller", "kind", "supersedes")  # what must agree for one key
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Questions by what became of them: asked = answered + skipped + open."""
+
+    asked: int
+    answered: int  # somebody told a preference
+    skipped: int  # answered, and all who answered could not tell
+    open: int  # no answer yet, or the answers were withdrawn
+
+
+class LabelStore(AbstractContextManager["LabelStore"]):
+    """Questions in, answers out. Rows are only ever added; what a call returned from is on disk.
+
+    Any number of processes may hold the same store open, each through its own LabelStore.
+    """
+
+    def __init__(self, engine: Engine, files: SegmentFiles) -> None:
+        self.engine, self.files = engine, files
+
+    @classmethod
+    def open(cls, folder: Path | str, url: str | None = None) -> LabelStore:
+        """Open the store of a run folder, or create it. url: another database; the segments stay in the folder."""
+        files = SegmentFiles(Path(folder) / "segments")
+        engine = tables.connect(url or URL.create("sqlite", database=str(Path(folder).absolute() / "labels.db")))
+        try:
+            tables.create_or_check(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, files)
+
+    def close(self) -> None:
+        """Close all connections; SQLite then folds its journal into labels.db."""
+        self.engine.dispose()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, queries: Queries, uids: Sequence[str] | None = None) -> list[int]:
+        """Store questions and return their ids. queries: batch shape (Q, 2)
+
+        A uid that was asked before keeps its id and its old segments, whatever is shown now: after a kill, hand
+        `queries(ids)` to the teacher, not the batch given here.
+        """
+        if not len(queries):
+            return []
+        names, wanted = _names(queries, uids), (questions.c.uid, questions.c.id)
+        with reading(self.engine) as connection:
+            known = by_value(connection, wanted, names)
+        if len(known) < len(names):
+            file = self.files.write(queries.segments)  # before the rows that name it, and outside the write lock
+            with writing(self.engine) as connection:
+                known = by_value(connection, wanted, names)
+                rows = [row for row in _question_rows(queries, names, file) if row["uid"] not in known]
+                first = tables.last(connection, questions.c.id) + 1
+                fresh = [{"id": first + place, **row} for place, row in enumerate(rows)]
+                tables.add(connection, questions, fresh)
+            known.update({row["uid"]: row for row in fresh})
+        return [known[name]["id"] for name in names]
+
+    def answer(
+        self,
+        query_ids: Sequence[int],
+        preferences: np.ndarray | Sequence[float],
+        *,
+        labeller: str,
+        response_seconds: Sequence[float] | None = None,
+        step: int | None = None,
+        model_version: int | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> list[int]:
+        """Store answers and return their numbers. preferences: (Q,) in [0, 1], NaN to skip
+
+        An answer whose key is there already counts once. The default key is "query:labeller", so a labeller answers
+        a question once; to answer again after a withdrawal, give a key of your own.
+        """
+        ids, values = [int(i) for i in query_ids], _preferences(preferences, query_ids)
+        seconds = [None] * len(ids) if response_seconds is None else [tables.number(s) for s in response_seconds]
+        common = {**_BLANK, "labeller": labeller, "answered_at": time.time()}
+        common |= {"step": tables.whole(step), "model_version": tables.whole(model_version)}
+        own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
+        return self._append([
+            {**common, "query_id": query, "preference": value, "response_seconds": second, "key": key}
+            for query, value, second, key in zip(ids, values, seconds, own, strict=True)
+        ])  # fmt: skip
+
+    def revise(self, seq: int, preference: float, *, labeller: str, key: str | None = None) -> int:
+        """Correct an answer by a new one that takes its place, NaN to skip. Returns the new number."""
+        return self._supersede(seq, "answer", preference, labeller, key)
+
+    def withdraw(self, seq: int, *, labeller: str, key: str | None = None) -> int:
+        """Take an answer back; without another one its question is open again. Returns the withdrawal's number."""
+        return self._supersede(seq, "withdrawal", float("nan"), labeller, key)
+
+    def feedback(self, after: int = 0, until: int | None = None) -> Feedback | None:
+        """The answers with after < seq <= until that stand at `until`, in order; None when there are none.
+
+        A correction is a new answer: to drop what it replaced from a set already read, read that set again from 0.
+        """
+        wanted = current_answers(until).where(answers.c.seq > after)
+        with reading(self.engine) as connection:
+            rows = connection.execute(wanted.order_by(answers.c.seq)).all()
+        if not rows:
+            return None
+        seq, preferences, files, places = zip(*rows, strict=True)
+        told = np.array([np.nan if p is None else p for p in preferences])
+        return Feedback(self.files.gather(files, places), told, np.array(seq))
+
+    def queries(self, ids: Sequence[int]) -> Queries:
+        """The questions with these ids, in this order. Of several batches: their latest step and model version."""
+        if not len(ids):
+            raise UserError("queries() got no ids; ask for at least one question")
+        c, wanted = questions.c, [int(i) for i in ids]
+        columns = (c.id, c.segments_file, c.row, c.score, c.strategy, c.asked_step, c.model_version)
+        with reading(self.engine) as connection:
+            found = by_value(connection, columns, wanted)
+        _refuse_unknown(self.engine, wanted, found)
+        _, files, places, scores, strategies, steps, versions = zip(*(found[i].values() for i in wanted), strict=True)
+        return Queries(
+            self.files.gather(files, places),
+            np.array([np.nan if score is None else score for score in scores]),
+            strategies[0] if len(set(strategies)) == 1 else "mixed",
+            max(steps),
+            max(versions),
+        )
+
+    def open_queries(self) -> list[int]:
+        """Ids of the questions that nobody has answered, in the order in which they were asked."""
+        current = current_answers().with_only_columns(answers.c.query_id)
+        with reading(self.engine) as connection:
+            wanted = select(questions.c.id).where(questions.c.id.not_in(current)).order_by(questions.c.id)
+            return list(connection.execute(wanted).scalars())
+
+    def watermark(self, round: int) -> int:
+        """The last answer that belongs to a round: fixed by the first call, the same ever after, also after a kill.
+
+        Rounds are steps of the run. Answers given at a later step (by a run that was killed and now goes over the same
+        ground again) do not belong to this round; nor does any, if a later round was reached and this one left no mark.
+        """
+        marks = tables.watermarks
+        with writing(self.engine) as connection:
+            known = connection.execute(
+                select(marks.c.round, marks.c.seq).where(marks.c.round <= int(round)).order_by(marks.c.round.desc())
+            ).first()
+            if known and known.round == round:
+                return known.seq
+            before = known.seq if known else 0
+            if connection.scalar(select(func.count()).where(marks.c.round > int(round))):
+                return before
+            here = (answers.c.step.is_(None)) | (answers.c.step <= int(round))
+            seq = connection.scalar(select(func.max(answers.c.seq)).where(here)) or 0
+            if seq > before:
+                tables.add(connection, marks, [{"round": int(round), "seq": seq}])
+        return seq
+
+    def last_seq(self) -> int:
+        """The number of the latest answer, 0 before the first."""
+        with reading(self.engine) as connection:
+            return tables.last(connection, answers.c.seq)
+
+    def asked(self, until_step: int | None = None) -> int:
+        """How many questions were asked, up to and including an environment step."""
+        count = select(func.count()).select_from(questions)
+        if until_step is not None:
+            count = count.where(questions.c.asked_step <= int(until_step))
+        with reading(self.engine) as connection:
+            return connection.scalar(count) or 0
+
+    def counts(self) -> Counts:
+        """How many questions were asked and what became of them."""
+        each = current_answers().with_only_columns(answers.c.query_id, func.count(answers.c.preference).label("told"))
+        per_question = each.group_by(answers.c.query_id).subquery()
+        answered = func.count().filter(per_question.c.told > 0)
+        asked_ever = select(func.count()).select_from(questions).scalar_subquery()
+        totals = select(asked_ever, func.count(), answered).select_from(per_question)
+        with reading(self.engine) as connection:
+            asked, seen, told = connection.execute(totals).one()
+        return Counts(asked, told, seen - told, asked - seen)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """Every answer ever given with its question, also those withdrawn or corrected since, in order."""
+        about = [column for column in questions.c if column.name not in answers.c]
+        shown = questions.c.model_version.label("asked_model_version")
+        joined = select(answers, *about, shown).join_from(answers, questions).order_by(answers.c.seq)
+        with reading(self.engine) as connection:
+            rows = connection.execute(joined).mappings().all()
+        yield from map(dict, rows)
+
+    def export_jsonl(self, path: Path | str) -> None:
+        """Write the history as one JSON object a line; skips and missing values are null."""
+        lines = (json.dumps(row, allow_nan=False) + "\n" for row in self.history())
+        write_durably(Path(path), "".join(lines).encode())
+
+    def _supersede(self, seq: int, kind: str, preference: float, labeller: str, key: str | None) -> int:
+        with reading(self.engine) as connection:
+            query = connection.scalar(select(answers.c.query_id).where(answers.c.seq == int(seq)))
+        if query is None:
+            raise UserError(f"{name_of(self.engine)} has no answer {seq}; the last one is {self.last_seq()}")
+        row = {
+            **_BLANK, "query_id": query, "preference": _preferences([preference], [query])[0], "kind": kind,
+            "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq), "answered_at": time.time(),
+        }  # fmt: skip
+        return self._append([row])[0]
+
+    def _append(self, rows: list[dict[str, Any]]) -> list[int]:
+        """Add the answers whose keys are new, in one transaction. Returns the numbers of all."""
+        asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
+        with writing(self.engine) as connection:
+            _refuse_unknown(self.engine, asked, by_value(connection, (questions.c.id,), asked))
+            there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in _CONTENT)), keys)
+            fresh, seq = [], tables.last(connection, answers.c.seq)
+            for row in rows:
+                if row["key"] not in there:
+                    seq += 1
+                    there[row["key"]] = {"seq": seq, **row}
+                    fresh.append(there[row["key"]])
+                _refuse_other_content(there[row["key"]], row)
+            _refuse_second_correction(connection, fresh)
+            tables.add(connection, answers, fresh)
+        return [there[key]["seq"] for key in keys]
+
+
+def _names(queries: Queries, uids: Sequence[str] | None) -> list[str]:
+    """One name per question; without names given, no question is like another."""
+    if queries.segments.true_rewards.shape[1:-1] != (2,):
+        shape = queries.segments.true_rewards.shape
+        raise UserError(f"the label store holds questions about pairs, shape (Q, 2, T); got segments of shape {shape}")
+    names = [uuid.uuid4().hex for _ in range(len(queries))] if uids is None else [str(uid) for uid in uids]
+    if len(names) != len(queries) or len(set(names)) != len(names):
+        raise UserError(f"{len(queries)} questions need as many different uids, got {len(set(names))}")
+    return names
+
+
+def _question_rows(queries: Queries, names: list[str], file: str) -> list[dict[str, Any]]:
+    common = {
+        "kind": "pair", "segments_file": file, "asked_step": int(queries.step), "asked_at": time.time(),
+        "model_version": int(queries.model_version), "strategy": str(queries.strategy),
+    }  # fmt: skip
+    return [
+        {"uid": name, "row": row, "score": tables.number(score), **common}
+        for row, (name, score) in enumerate(zip(names, queries.scores, strict=True))
+    ]
+
+
+def _preferences(given: Any, query_ids: Sequence[int]) -> list[float | None]:
+    """Probabilities as the database keeps them: None is a skip."""
+    values = np.asarray(given, dtype=float)
+    if values.shape != (len(query_ids),):
+        raise UserError(f"{len(query_ids)} questions need as many preferences, got an array of shape {values.shape}")
+    wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
+    if len(wrong):
+        raise UserError(
+            f"preference {values[wrong[0]]} for question {query_ids[wrong[0]]} is not in [0, 1];"
+            " 1: the first is better, 0: the second, NaN: skipped"
+        )
+    return [tables.number(value) for value in values]
+
+
+def _refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:
+    for query in wanted:
+        if query not in known:
+            raise UserError(f"{name_of(engine)} has no question {query}; use the ids that ask() returned")
+
+
+def _refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
+    for part in _CONTENT:
+        if stored[part] != row[part]:
+            raise UserError(
+                f"answer key {row['key']!r} is taken by answer {stored['seq']} with {part} {stored[part]!r},"
+                f" not {row[part]!r}; revise({stored['seq']}, ...) corrects it, another key adds an answer"
+            )
+
+
+def _refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    corrected = [row["supersedes"] for row in rows if row["supersedes"] is not None]
+    for old, by in by_value(connection, (answers.c.supersedes, answers.c.seq), corrected).items():
+        raise UserError(f"answer {old} was superseded by answer {by['seq']} already; correct answer {by['seq']}")

@@ -1,0 +1,256 @@
+"""The tables of the label store, the triggers that keep them append-only, and the two ways to use them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    URL,
+    CheckConstraint,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from prefrl.errors import StorageFull, UserError
+
+FORMAT = 1
+"""Raise it when the tables change in a way that an older prefrl would misread."""
+
+_CHUNK = 10_000  # values in one IN (...); SQLite takes 32766
+
+metadata = MetaData()
+
+store_format = Table("store_format", metadata, Column("format", Integer, primary_key=True, autoincrement=False))
+
+questions = Table(
+    "queries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("uid", String, nullable=False, unique=True),  # a deterministic name: a redone round asks nothing twice
+    Column("kind", String, nullable=False),
+    Column("segments_file", String, nullable=False),
+    Column("row", Integer, nullable=False),  # index in the batch of that file
+    Column("asked_step", Integer, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("strategy", String, nullable=False),
+    Column("score", Float),
+    Column("asked_at", Float, nullable=False),  # seconds since 1970; for people, order is by id
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("query_id", ForeignKey("queries.id"), nullable=False, index=True),
+    Column("key", String, nullable=False, unique=True),  # an answer posted twice counts once
+    Column("kind", String, nullable=False),  # answer | withdrawal
+    Column("preference", Float),  # NULL: skipped
+    Column("labeller", String, nullable=False),
+    Column("response_seconds", Float),
+    Column("step", Integer),
+    Column("model_version", Integer),
+    Column("supersedes", ForeignKey("answers.seq"), unique=True),  # so that corrections form a chain, not a tree
+    Column("answered_at", Float, nullable=False),
+    CheckConstraint("preference >= 0 AND preference <= 1"),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, nullable=False),
+)
+
+SQLITE_SETUP = (
+    "PRAGMA busy_timeout = 30000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = FULL",  # WAL + NORMAL may lose acknowledged answers with the power
+)
+
+WRITE_LOCK = {
+    "sqlite": "BEGIN IMMEDIATE",  # a deferred transaction that reads first fails at once under a second writer
+    "postgresql": "SELECT pg_advisory_xact_lock(1706)",  # without it numbers become visible out of order
+}
+
+POSTGRESQL_REFUSAL = "BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END"
+POSTGRESQL_EVENTS = "BEFORE UPDATE OR DELETE OR TRUNCATE"  # per statement, the default
+
+FAULTS: dict[str, tuple[type[UserError], str]] = {
+    "disk is full": (StorageFull, "is on a full disk; free some space and resume"),
+    "disk I/O error": (StorageFull, "cannot be written, its disk is full or failing; free some space and resume"),
+    "not a database": (UserError, "is not a database; move it away or restore it from a copy of the run folder"),
+    "malformed": (UserError, "is damaged; restore it from a copy of the run folder"),
+    "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
+    "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
+    "is locked": (UserError, "was held by another process for 30 seconds; end that process"),
+}
+
+
+def connect(url: str | URL) -> Engine:
+    """An engine whose every connection is safe for labels."""
+    try:
+        engine = create_engine(url)
+    except (ArgumentError, ImportError) as error:
+        raise UserError(
+            f"this url is no database we can reach: {error}; for several machines give"
+            " postgresql+psycopg://user@host/name and pip install 'psycopg[binary]'"
+        ) from error
+    if engine.dialect.name not in WRITE_LOCK:
+        raise UserError(f"a label store cannot live in {engine.dialect.name}; use one of {sorted(WRITE_LOCK)}")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for one SELECT; the faults of the database come out as errors that name it."""
+    with _explained(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """The only transaction that writes at this time. It is on disk when the block is left, or not there at all."""
+    with _explained(engine), engine.connect() as connection:
+        connection.exec_driver_sql(WRITE_LOCK[engine.dialect.name])
+        yield connection
+        connection.commit()
+
+
+def name_of(engine: Engine) -> str:
+    """What to call the database in a message, without its password."""
+    url = engine.url
+    return f"label store {url.database if engine.name == 'sqlite' else url.render_as_string(hide_password=True)}"
+
+
+def by_value(
+    connection: Connection, columns: Sequence[Column[Any]], values: Sequence[Any]
+) -> dict[Any, dict[str, Any]]:
+    """The rows whose first column is among these values, by that value."""
+    found: dict[Any, dict[str, Any]] = {}
+    for start in range(0, len(values), _CHUNK):
+        rows = connection.execute(select(*columns).where(columns[0].in_(values[start : start + _CHUNK])))
+        found.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
+    return found
+
+
+def add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows that all name the same columns."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def last(connection: Connection, number: Column[Any]) -> int:
+    """The highest number given so far, 0 before the first. Under the write lock, one more is the next number."""
+    return connection.scalar(select(func.max(number))) or 0
+
+
+def number(value: Any) -> float | None:
+    """NaN means absent, and a database says that with NULL."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def whole(value: Any) -> int | None:
+    """The driver would store a numpy integer as bytes."""
+    return None if value is None else int(value)
+
+
+def current_answers(until: int | None = None) -> Select[Any]:
+    """Answers that stand: those that no row up to and including `until` corrects or withdraws."""
+    later = answers.alias("later")
+    corrected = select(later.c.seq).where(later.c.supersedes == answers.c.seq)
+    wanted = select(answers.c.seq, answers.c.preference, questions.c.segments_file, questions.c.row)
+    wanted = wanted.join_from(answers, questions).where(answers.c.kind == "answer")
+    if until is None:
+        return wanted.where(~corrected.exists())
+    return wanted.where(answers.c.seq <= until, ~corrected.where(later.c.seq <= until).exists())
+
+
+def create_or_check(engine: Engine) -> None:
+    """Make the tables in an empty database; refuse one that this version cannot read."""
+    with reading(engine) as connection:
+        tables = inspect(connection).get_table_names()
+    if not tables:
+        with writing(engine) as connection:  # another process may have been faster
+            metadata.create_all(connection)
+            if not last(connection, store_format.c.format):
+                add(connection, store_format, [{"format": FORMAT}])
+    elif store_format.name not in tables:
+        raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
+    _check(engine)
+
+
+def _check(engine: Engine) -> None:
+    with reading(engine) as connection:
+        found = last(connection, store_format.c.format)
+        state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() if engine.name == "sqlite" else "ok"
+    if found > FORMAT:
+        raise UserError(f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl")
+    if state != "ok":
+        raise UserError(f"{name_of(engine)} is damaged ({state}); restore it from a copy of the run folder")
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        for phrase, (kind, text) in FAULTS.items():
+            if phrase in str(error.orig):
+                raise kind(f"{name_of(engine)} {text} ({error.orig})") from error
+        raise
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins no transaction of its own
+    for setting in SQLITE_SETUP:
+        connection.execute(setting)
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    if (mode := connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
+        raise UserError(f"labels.db stays in journal mode {mode!r}, expected 'wal'; keep the run on a local disk")
+
+
+def _guard(table: Table) -> None:
+    """Make the database itself refuse to change or drop a row."""
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
+    same = " OR ".join(f"{c.name} = NEW.{c.name}" for c in table.columns if c.primary_key or c.unique)
+    taken = f"EXISTS (SELECT 1 FROM {table.name} WHERE {same})"
+    sqlite = [
+        f"CREATE TRIGGER {table.name}_no_update BEFORE UPDATE ON {table.name} {refuse}",
+        f"CREATE TRIGGER {table.name}_no_delete BEFORE DELETE ON {table.name} {refuse}",
+        # INSERT OR REPLACE deletes the old row without firing the delete trigger
+        f"CREATE TRIGGER {table.name}_no_replace BEFORE INSERT ON {table.name} WHEN {taken} {refuse}",
+    ]
+    function = f"{table.name}_refuse()"
+    postgresql = [
+        f"CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS $$ {POSTGRESQL_REFUSAL} $$",
+        f"CREATE TRIGGER {table.name}_append_only {POSTGRESQL_EVENTS} ON {table.name} EXECUTE FUNCTION {function}",
+    ]
+    for dialect, statements in (("sqlite", sqlite), ("postgresql", postgresql)):
+        for statement in statements:
+            event.listen(table, "after_create", DDL(statement).execute_if(dialect=dialect))
+
+
+for _table in metadata.tables.values():
+    _guard(_table)

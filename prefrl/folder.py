@@ -1,0 +1,150 @@
+"""A run's folder: chosen, locked, described and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from prefrl.config import Config, as_dict, load
+from prefrl.errors import StorageFull, UserError
+from prefrl.feedback.segment_files import write_durably
+from prefrl.listing import check
+
+FORMAT = 1
+LEAST_FREE = 256 * 2**20  # bytes
+PACKAGES = ("prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains in this folder meanwhile. It is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"cannot make the run folder {folder}: {fault}") from fault
+    lock, holder = FileLock(folder / ".lock"), folder / ".pid"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = holder.read_text() if holder.exists() else "unknown"
+        raise UserError(f"{folder} is being trained by process {who}; wait for it, or choose another folder") from None
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+        if not any(folder.iterdir()):  # the run was refused
+            folder.rmdir()
+
+
+def next_free(base: Path) -> Path:
+    """This path, or the first of -2, -3, ... that does not exist."""
+    path, number = base, 2
+    while path.exists():
+        path, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return path
+
+
+def choose_folder(config: Config, name: str, folder: Path | str | None = None) -> Path:
+    """The folder of a new run, not made yet: the one asked for, which must be empty, or the next free one under runs/."""
+    if folder is not None:
+        path = Path(folder)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; choose a folder")
+        if path.exists() and any(path.iterdir()):
+            raise UserError(f"{path} is not empty; choose another folder, or go on with: prefrl resume {path}")
+    else:
+        path = next_free(Path("runs") / f"{config.env.replace('/', '-')}-{name}-s{config.seed}")
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE:
+        raise StorageFull(f"{there} has {free / 2**20:.0f} MiB free; a run wants at least {LEAST_FREE / 2**20:.0f}")
+    return path
+
+
+@contextmanager
+def cleared_if_refused(folder: Path) -> Iterator[None]:
+    """What is written about a run that cannot be put together is taken away again."""
+    try:
+        yield
+    except BaseException:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
+    """Write what this run is, before it starts: config.yaml and run.json."""
+    write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
+    about = {
+        "format": FORMAT,
+        "method": name,
+        "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "own": own,
+        **machine(),
+    }
+    write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
+
+
+def machine() -> dict[str, Any]:
+    """What exact repetition depends on: versions, thread count, machine class."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "threads": 1,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
+    """The configuration and run.json of a folder. Raises UserError if it is no run, or one of a newer format."""
+    path = Path(folder)
+    try:
+        about = json.loads((path / "run.json").read_text())
+        version = about["format"]
+        if type(version) is not int or not isinstance(about["own"], dict) or not isinstance(about["packages"], dict):
+            raise ValueError("run.json is not one of ours")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise UserError(f"{path} is not a run folder: {fault}") from fault
+    if version > FORMAT:
+        raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
+    config = load(path / "config.yaml")
+    check(config)
+    return config, about
+
+
+def differences(about: dict[str, Any]) -> list[str]:
+    """What has changed since the run was started, so that going on is no longer exact."""
+    now = machine()
+    found = [
+        f"{name} {about['packages'].get(name)} -> {value}"
+        for name, value in now["packages"].items()
+        if value != about["packages"].get(name)
+    ]
+    return found + [
+        f"{key} {about.get(key)} -> {now[key]}" for key in ("python", "machine") if about.get(key) != now[key]
+    ]

@@ -1,0 +1,103 @@
+"""What a run is about to do: steps, questions, minutes and disk."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from prefrl import build
+from prefrl.build import Own
+from prefrl.config import Config
+from prefrl.errors import UserError
+from prefrl.probe import Probe
+from prefrl.queries.strategies import STRATEGIES
+
+UPDATE_SECONDS = 9e-6  # per step and epoch of PPO with two small networks, on one laptop core
+ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
+PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An estimate, made before anything is trained."""
+
+    config: Config
+    folder: Path
+    questions: int
+    minutes: float
+    megabytes: float
+    random_return: float
+
+    def __str__(self) -> str:
+        c = self.config
+        asks = (
+            f"{self.questions} questions of {c.questions.length} steps to {c.teacher.name!r}"
+            if self.questions
+            else "no questions"
+        )
+        return (
+            f"{c.env}: {c.steps:,} steps of {c.agent.algorithm.upper()}, {asks}, reward: {c.reward.source}, seed {c.seed}\n"
+            f"about {self.minutes:.1f} minutes and {self.megabytes:.0f} MB in {self.folder}"
+        )
+
+
+def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
+    """Raises UserError if the questions cannot fit into the run."""
+    questions = config.questions.budget if build.asks(config) else 0
+    if questions and own.strategy is None:
+        _check_members(config)
+    questions = _check_questions(config, questions)
+    if own.agent is None:
+        _check_cuts(config, max(found.episode_lengths))
+    epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
+    seconds = config.steps * (found.seconds_per_step + ACT_SECONDS + epochs * UPDATE_SECONDS)
+    seconds += questions * 60 * config.reward.members * config.questions.length * PAIR_SECONDS + 10
+    env = build.maker(config, own)()
+    sizes = [np.zeros(space.shape or (), space.dtype).nbytes for space in (env.observation_space, env.action_space)]
+    env.close()
+    disk = questions * 2 * (config.questions.length + 1) * (sum(sizes) + 4) + 3e6
+    return Plan(config, folder, questions, seconds / 60, disk / 1e6, found.random_return)
+
+
+def _check_members(config: Config) -> None:
+    strategy, members = config.questions.strategy, config.reward.members
+    if members < (wanted := STRATEGIES[strategy].members):
+        raise UserError(
+            f"questions.strategy={strategy!r} compares ensemble members and needs reward.members={wanted} or more,"
+            f" got {members}; enlarge the ensemble, or choose uniform"
+        )
+
+
+def _check_questions(config: Config, questions: int) -> int:
+    """How many questions fit into the run. Raises UserError if none does."""
+    q = config.questions
+    possible = config.steps // (2 * q.length)
+    if questions and possible < 1:
+        raise UserError(
+            f"no question fits into the run: two segments of questions.length={q.length} need {2 * q.length} steps,"
+            f" and the run has {config.steps}; shorten them, or raise steps"
+        )
+    if questions > possible:
+        warnings.warn(
+            f"questions.budget={questions}, but {config.steps} steps hold only {possible} pairs of segments of"
+            f" {q.length} steps, and no step is in two questions; lower questions.length or raise steps",
+            stacklevel=2,
+        )
+    return min(questions, possible)
+
+
+def _check_cuts(config: Config, longest: int) -> None:
+    """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
+    rollouts = -(-config.steps // (config.agent.n_envs * config.agent.n_steps))
+    cut = max(1, rollouts // max(1, config.record.checkpoints)) * config.agent.n_steps
+    if config.record.checkpoints and longest > cut:
+        fits = rollouts * config.agent.n_steps // longest
+        way = f"set it to {fits} or less" if fits else "set it to 0"
+        warnings.warn(
+            f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"
+            f" are cut every {cut}, so none would finish; {way}, or raise steps",
+            stacklevel=2,
+        )

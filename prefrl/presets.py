@@ -1,0 +1,72 @@
+"""Methods by name: each a handful of settings on top of the defaults, which are Christiano et al. 2017."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prefrl.config import Config, update
+from prefrl.errors import pick
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named configuration and a line for `prefrl list`."""
+
+    about: str
+    settings: dict[str, Any]
+
+
+PRESETS: dict[str, Method] = {
+    "christiano": Method("preferences as in Christiano et al. 2017, the default", {}),
+    "christiano-paper": Method(
+        "the same with the paper's own choices where ours differ: reward of observation and action, labels to the end",
+        {
+            "reward.inputs": "both",
+            "reward.change_scale": 1.0,
+            "reward.action_scale": 1.0,
+            "questions.until": 1.0,
+            "questions.length": 30,
+        },
+    ),
+    "uniform": Method(
+        "random pairs instead of those that the ensemble disagrees on", {"questions.strategy": "uniform"}
+    ),
+    "bpref": Method(
+        "after PrefPPO of B-Pref (Lee et al. 2021): its network, segments and schedule, in our fitting recipe",
+        {
+            "reward.network": "tanh_mlp",
+            "reward.hidden": (256, 256, 256),
+            "reward.inputs": "both",
+            "reward.change_scale": 1.0,
+            "reward.action_scale": 1.0,
+            "reward.learning_rate": 3e-4,
+            "reward.error": 0.0,
+            "reward.bootstrap": False,
+            "questions.length": 50,
+            "questions.schedule": "constant",
+            "questions.until": 1.0,
+            "teacher.units": "bpref",
+        },
+    ),  # fmt: skip
+    "true": Method(
+        "control: the environment's own reward, as plain SB3 is paid", {"reward.source": "true", "reward.raw": True}
+    ),
+    "true-scaled": Method("control: the same at the spread of a learned reward", {"reward.source": "true"}),
+    "zero": Method("control: no reward at all", {"reward.source": "zero"}),
+    "constant": Method("control: the same reward for every step", {"reward.source": "constant"}),
+    "random": Method("control: an untrained reward model", {"reward.source": "random"}),
+    "shuffled": Method(
+        "control: the whole pipeline with answers permuted; what it learns is a leak", {"reward.source": "shuffled"}
+    ),
+}
+
+TUNED: dict[str, dict[str, Any]] = {"Pendulum-v1": {"agent.gamma": 0.9}}
+"""Settings for one environment, applied below the user's own. Gamma .9 is RL Zoo's for Pendulum."""
+
+
+def preset(name: str, env: str | None = None) -> Config:
+    """A method's configuration, with the settings tuned for an environment."""
+    method = pick(PRESETS, name, "preset")
+    config = Config() if env is None else update(Config(env=env), TUNED.get(env, {}))
+    return update(config, method.settings)

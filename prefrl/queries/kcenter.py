@@ -1,0 +1,42 @@
+"""Choose points so that every point has a chosen one nearby: the greedy 2-approximation of the k-centre problem."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prefrl.data import Segments
+
+WIDTH = 2048  # most numbers kept of a pair; images have a hundred times more and are thinned evenly
+BLOCK = 1024  # centres whose distances are held at a time
+
+
+def pair_features(pairs: Segments) -> np.ndarray:
+    """Observations of both segments side by side, as in B-Pref's code: batch shape (N, 2) -> (N, D), D <= WIDTH"""
+    flat = pairs.observations.reshape(len(pairs), -1)
+    stride = -(-flat.shape[1] // WIDTH)
+    return flat[:, ::stride].astype(np.float64)
+
+
+def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) -> np.ndarray:
+    """Indices of n points, each the farthest from all centres and points taken before (Gonzalez 1985).
+
+    points: (N, D); centres: (C, D), what is covered already. Without centres the first point is taken first.
+    """
+    lengths = _lengths(points)
+    nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest centre so far
+    known = points[:0] if centres is None else centres
+    for start in range(0, len(known), BLOCK):
+        block = known[start : start + BLOCK]
+        nearest = np.minimum(nearest, (lengths[:, None] + _lengths(block) - 2.0 * (points @ block.T)).min(1))
+    picked = np.empty(n, dtype=np.int64)
+    for turn in range(n):  # each pick depends on the one before
+        picked[turn] = best = int(np.argmax(nearest))
+        along = np.einsum("nd,d->n", points, points[best])  # as fast as @, which may wait for busy cores
+        nearest = np.minimum(nearest, lengths + lengths[best] - 2.0 * along)
+        nearest[picked[: turn + 1]] = -1.0  # never again, even where copies leave every distance at 0
+    return picked
+
+
+def _lengths(points: np.ndarray) -> np.ndarray:
+    """Squared lengths, for |a - b|^2 = |a|^2 + |b|^2 - 2 a b without forming differences: (N, D) -> (N,)"""
+    return np.einsum("nd,nd->n", points, points)

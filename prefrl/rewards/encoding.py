@@ -1,0 +1,79 @@
+"""What a reward network sees: observations and executed actions as flat float features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from gymnasium import spaces
+
+from prefrl.errors import UserError, pick
+
+Encode = Callable[[np.ndarray], np.ndarray]
+
+MAX_FEATURES = 4096  # beyond this a flat MLP is the wrong network (images)
+
+
+def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
+    """A function (N, *shape) -> (N, d) float32 for one space, and d. Box actions are scaled by their bounds to [-1, 1]."""
+    if isinstance(space, spaces.Discrete):
+        return (lambda x: np.eye(int(space.n), dtype=np.float32)[x.reshape(-1) - int(space.start)]), int(space.n)
+    if isinstance(space, spaces.MultiDiscrete):
+        return _one_hots(space), int(space.nvec.sum())
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        size = int(np.prod(space.shape))
+        if size > MAX_FEATURES:
+            raise UserError(
+                f"the {what} space {space.shape} has {size} numbers; the reward MLP takes at most {MAX_FEATURES}."
+                " Leave this input out with --reward.inputs, or wrap the environment to show less"
+            )
+        if what == "action" and isinstance(space, spaces.Box) and space.is_bounded():
+            centre, half = (space.high + space.low) / 2, np.maximum((space.high - space.low) / 2, 1e-8)
+            return (lambda x: ((x - centre) / half).reshape(len(x), -1).astype(np.float32)), size
+        return (lambda x: x.reshape(len(x), -1).astype(np.float32)), size
+    raise UserError(
+        f"the {what} space {space} cannot be encoded; prefrl takes Box, Discrete, MultiDiscrete, MultiBinary"
+    )
+
+
+def _one_hots(space: spaces.MultiDiscrete) -> Encode:
+    sizes = space.nvec.reshape(-1)
+    return lambda x: np.concatenate(
+        [np.eye(int(n), dtype=np.float32)[column] for n, column in zip(sizes, x.reshape(len(x), -1).T, strict=True)],
+        axis=1,
+    )
+
+
+INPUTS: dict[str, tuple[str, ...]] = {
+    "all": ("observation", "change", "action"),
+    "transition": ("observation", "change"),
+    "observation": ("observation",),
+    "both": ("observation", "action"),
+    "action": ("action",),
+}
+"""What a reward may depend on. `change` is the next observation minus this one: what the action did, as a person sees it."""
+
+
+class Features:
+    """Turns steps into the network's input, by name: what the reward may depend on."""
+
+    def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, inputs: str = "all"):
+        self.parts = pick(INPUTS, inputs, "reward input")
+        if "action" in self.parts:
+            self._action, action_size = encoder(action_space, "action")
+        if self.parts != ("action",):
+            self._observation, observation_size = encoder(observation_space, "observation")
+        sizes = [action_size if part == "action" else observation_size for part in self.parts]
+        self.size = sum(sizes)
+        slides = isinstance(action_space, spaces.Box)
+        kinds = {"observation": "state", "change": "change", "action": "push" if slides else "choice"}
+        self.kinds = np.repeat([kinds[part] for part in self.parts], sizes)  # (size,) what each feature is about
+
+    def __call__(self, observations: np.ndarray, actions: np.ndarray, next_observations: np.ndarray) -> np.ndarray:
+        """(N, *obs), (N, *act), (N, *obs) -> (N, size) float32"""
+        found = {"action": self._action(actions)} if "action" in self.parts else {}
+        if self.parts != ("action",):
+            found["observation"] = self._observation(observations)
+        if "change" in self.parts:
+            found["change"] = self._observation(next_observations) - found["observation"]
+        return np.concatenate([found[part] for part in self.parts], axis=1)

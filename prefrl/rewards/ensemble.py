@@ -1,0 +1,65 @@
+"""The reward ensemble: E networks whose standardised rewards are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
+CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
+
+
+class RewardEnsemble(nn.Module):
+    """Members see standardised features. What the agent gets is the mean of members standardised one by one.
+
+    Standardisation (Christiano et al. 2017, 2.2) changes only in `standardise`, which is called after a fit; before
+    the first one every reward is zero.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+    reward_mean: Tensor
+    reward_std: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int, network: Callable[[int], nn.Module], members: int = 3):
+        super().__init__()
+        self.members = nn.ModuleList(network(features) for _ in range(members))
+        self.register_buffer("feature_mean", torch.zeros(features))
+        self.register_buffer("feature_std", torch.ones(features))
+        self.register_buffer("reward_mean", torch.zeros(members))
+        self.register_buffer("reward_std", torch.ones(members))
+        self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
+        self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
+
+    def member(self, index: int, features: Tensor) -> Tensor:
+        """Rewards of one member, not standardised: (..., d) -> (...)"""
+        inputs = (features - self.feature_mean) / self.feature_std
+        return self.members[index](inputs.flatten(0, -2)).reshape(features.shape[:-1])
+
+    @torch.no_grad()
+    def per_member(self, features: Tensor) -> Tensor:
+        """(..., d) -> (E, ...)"""
+        return torch.stack([self.member(e, features) for e in range(len(self.members))])
+
+    @torch.no_grad()
+    def rewards(self, features: Tensor) -> Tensor:
+        """What the agent is paid: (N, d) -> (N,)"""
+        each = (self.per_member(features) - self.reward_mean[:, None]) / self.reward_std[:, None]
+        return each.mean(0).clamp(-CLIP, CLIP) * self.scale
+
+    def standardise(self, each: Tensor, spread: float = 1.0) -> bool:
+        """Give members' rewards like these (E, N) zero mean and this spread. False, and no change, if all are alike."""
+        means, stds = each.mean(1), each.std(1)
+        if not (stds > COLLAPSED).all():
+            return False
+        mean = ((each - means[:, None]) / stds[:, None]).mean(0)
+        self.reward_mean, self.reward_std, self.scale = means, stds, spread / mean.std().clamp(min=0.1)
+        return True
+
+    def see(self, mean: Tensor, std: Tensor, weight: Tensor) -> None:
+        """Standardise features by these statistics from now on, and weigh them: (d,) each"""
+        constant = std < 1e-4 * (1 + mean.abs())  # a feature that was never seen to vary would blow up when it does
+        self.feature_mean, self.feature_std = mean, torch.where(constant, 1.0, std) / weight

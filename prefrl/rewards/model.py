@@ -1,0 +1,242 @@
+"""The reward model: answers in, rewards out. What the loop knows of reward learning."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from prefrl.checkpoint import pack_optimiser, unpack_optimiser
+from prefrl.config import RewardConfig
+from prefrl.data import Feedback, Segments
+from prefrl.errors import NonFiniteError
+from prefrl.evaluation.preference_metrics import preference_metrics
+from prefrl.feedback import pair
+from prefrl.rewards.encoding import Features
+from prefrl.rewards.ensemble import RewardEnsemble
+from prefrl.rewards.learner import PASS, Answers, Fitter
+from prefrl.streams import stream
+
+FEWEST = 4  # decisive answers before a reward is worth following
+FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
+MOST = 25_000  # answers times steps of a segment that a member looks at in a warm fit, so that its cost is bounded
+PAUSE = 3  # turns without new answers after which those that are there are learned from, few as they may be
+LATEST = 200  # answers over which rewards are standardised and judged: they are about what the agent does now
+
+
+class Steps(Protocol):
+    """Steps of a rollout, batch shape (n, n_envs)."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    next_observations: np.ndarray
+    true_rewards: np.ndarray
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a fit went. Metrics are on answers that no member in the average has trained on."""
+
+    answers: int
+    decisive: int
+    epochs: int
+    updates: int
+    train_loss: float
+    held_out_loss: float
+    l2: float
+    seconds: float  # CPU
+    metrics: dict[str, float]
+    note: str = ""  # why the reward was left as it was, if it was
+
+
+class RewardModel:
+    """An ensemble fitted to preferences. Its reward is constant between fits, and zero before the first."""
+
+    def __init__(self, settings: RewardConfig, features: Features, network: Callable[[int], nn.Module], seed: int):
+        self.settings, self.features, self.seed = settings, features, seed
+        self.ensemble = RewardEnsemble(features.size, network, settings.members)
+        self.fitter = Fitter(self.ensemble, settings)
+        self.version = 0  # fits so far
+        self.known = 0  # answers heard before the last of them
+        self.silence = 0  # turns since answers came
+        self.cpu_seconds = 0.0  # spent on fitting
+        self._features = torch.zeros(0)  # (Q, 2, T, d)
+        self._preferences = torch.zeros(0)  # (Q,)
+        self._seen = 0  # answers ever added, also those outside the window
+        self._where = np.zeros((0, 2, 2), int)  # (Q, 2, [environment, first step])
+
+    def encode(self, segments: Segments) -> Tensor:
+        """Batch shape (N,) -> (N, T, d)"""
+        observations, actions = segments.observations, segments.actions
+        return self._encode(observations[:, :-1], actions, observations[:, 1:])
+
+    def _encode(self, observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> Tensor:
+        """Leading axes (A, B) of all three -> (A, B, d)"""
+        lead = actions.shape[:2]
+        flat = (array.reshape(-1, *array.shape[2:]) for array in (observations, actions, following))
+        return torch.from_numpy(self.features(*flat)).reshape(*lead, -1)
+
+    def rewards(self, rollout: Steps) -> np.ndarray:
+        """What the agent is paid for a rollout: (n, n_envs)"""
+        features = self._encode(rollout.observations, rollout.actions, rollout.next_observations)
+        rewards = self.ensemble.rewards(features.flatten(0, 1)).reshape(features.shape[:2]).numpy()
+        if not np.isfinite(rewards).all():
+            raise NonFiniteError(
+                f"the reward model (fit {self.version}) gave NaN or infinite rewards;"
+                " lower reward.learning_rate, or look at the observations' scale"
+            )
+        return rewards
+
+    def standardise_over(self, rollout: Steps) -> None:
+        """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
+        features = self._encode(rollout.observations, rollout.actions, rollout.next_observations).flatten(0, 1)
+        self._see(features)
+        self.ensemble.standardise(self.ensemble.per_member(features), self.settings.scale)
+
+    def member_returns(self, segments: Segments) -> np.ndarray | None:
+        """Each member's predicted returns, in the units of its log-odds: (N,) -> (E, N). None before the first fit."""
+        if self.version == 0:
+            return None
+        return self.ensemble.per_member(self.encode(segments)).sum(-1).numpy()
+
+    def add(self, answers: Feedback) -> None:
+        """Remember answers; skipped ones teach nothing."""
+        told = answers.told
+        if not len(told):
+            return
+        new = self.encode(told.segments.flat()).unflatten(0, (-1, 2))
+        self._features = torch.cat([self._features, new]) if len(self._features) else new
+        self._preferences = torch.cat([self._preferences, torch.as_tensor(told.preferences, dtype=torch.float32)])
+        self._seen += len(told)
+        where = np.stack([told.segments.env_index, told.segments.start_step], -1)
+        self._where = np.concatenate([self._where, where])[-self.settings.window :]
+        self._features = self._features[-self.settings.window :]
+        self._preferences = self._preferences[-self.settings.window :]
+
+    def hear(self, answers: Feedback | None) -> bool:
+        """Remember new answers, if any. Returns whether a fit is worth its time now.
+
+        It is as long as there are FEW, later once the new ones are a share `refit` of those known to the last fit, or
+        none have come for PAUSE turns.
+        """
+        self.silence = self.silence + 1 if answers is None else 0
+        if answers is not None:
+            self.add(answers)
+        fresh = self._seen - self.known
+        return fresh > 0 and (self.silence >= PAUSE or fresh >= self.settings.refit * (self.known - FEW))
+
+    def fit(self, step: int) -> FitReport:
+        """Learn from all answers heard so far."""
+        started = time.process_time()
+        self.known = self._seen
+        decisive = int((self._preferences != 0.5).sum())
+        if decisive < FEWEST:
+            return self._unchanged(f"only {decisive} decisive answers so far; the reward starts at {FEWEST}")
+        batch = self._batch()
+        before = copy.deepcopy(self.ensemble.state_dict())
+        fitted = self.fitter.fit(batch, self._passes(), stream(self.seed, "fit", step))
+        self.version += 1
+        rewards = self.ensemble.per_member(self._features[-LATEST:])  # (E, Q, 2, T)
+        informative = self.ensemble.standardise(rewards.flatten(1), self.settings.scale)
+        note = "" if informative else "the answers made all rewards alike; the reward of the previous fit was kept"
+        if not informative:
+            self.ensemble.load_state_dict(before)
+        seconds = time.process_time() - started
+        self.cpu_seconds += seconds
+        return FitReport(
+            len(self._preferences), decisive, fitted.epochs, fitted.updates, fitted.train_loss, fitted.held_out_loss,
+            fitted.l2, seconds, self._held_out_metrics(rewards.sum(-1), batch), note,
+        )  # fmt: skip
+
+    def _passes(self) -> int:
+        """The most passes of a fit over the answers."""
+        if self.version == 0 or not self.settings.warm:
+            return self.settings.first_epochs
+        steps = min(PASS, len(self._preferences)) * self._features.shape[2]
+        return min(self.settings.epochs, max(1, MOST // steps))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint keeps of the networks and their optimiser."""
+        packed, _ = pack_optimiser(self.fitter.optimiser, "optimiser.")
+        return {f"ensemble.{name}": values for name, values in self.ensemble.state_dict().items()} | packed
+
+    def state(self) -> dict[str, Any]:
+        """The rest of it, as JSON. The answers are in the label store."""
+        groups = pack_optimiser(self.fitter.optimiser, "optimiser.")[1]
+        counts = {"version": self.version, "known": self.known, "silence": self.silence}
+        return counts | {"l2": self.fitter.l2, "groups": groups, "cpu_seconds": self.cpu_seconds}
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take up what `tensors` and `state` gave."""
+        own = {k.removeprefix("ensemble."): v for k, v in tensors.items() if k.startswith("ensemble.")}
+        self.ensemble.load_state_dict(own)
+        unpack_optimiser(self.fitter.optimiser, "optimiser.", tensors, state["groups"])
+        self.version, self.known, self.silence = state["version"], state["known"], state["silence"]
+        self.fitter.l2, self.cpu_seconds = list(state["l2"]), state["cpu_seconds"]
+
+    def _unchanged(self, note: str) -> FitReport:
+        nan = float("nan")
+        return FitReport(
+            len(self._preferences), int((self._preferences != 0.5).sum()), 0, 0, nan, nan, nan, 0.0, {}, note
+        )
+
+    def _see(self, features: Tensor) -> None:
+        """Take these features (N, d) as the measure by which features are standardised."""
+        mean, std = features.mean(0), features.std(0)
+        weights = {
+            "state": 1.0,
+            "choice": 1.0,
+            "change": self.settings.change_scale,
+            "push": self.settings.action_scale,
+        }
+        self.ensemble.see(mean, std, torch.tensor([weights[kind] for kind in self.features.kinds]))
+
+    def _batch(self) -> Answers:
+        """The answers as the fitter wants them.
+
+        Bootstrap weights are Poisson(1), the limit of drawing with replacement: 1/e of the answers of each member weigh
+        nothing and are held out, and an answer keeps its weight for life, so that a warm start never trains on what it
+        is validated on. Held-out answers that share steps with a member's training answers are left out altogether.
+        """
+        self._see(self._features.flatten(0, 2))
+        features = (self._features - self.ensemble.feature_mean) / self.ensemble.feature_std
+        drawn = stream(self.seed, "bootstrap").poisson(1.0, (self._seen, len(self.ensemble.members)))
+        weights = drawn[-len(self._preferences) :].T  # (E, Q)
+        train = [np.flatnonzero(w) for w in weights]
+        held_out = [self._apart(np.flatnonzero(w == 0), t) for w, t in zip(weights, train, strict=True)]
+        if not self.settings.bootstrap:
+            weights = np.minimum(weights, 1)
+        return Answers(features, self._preferences, torch.from_numpy(weights).float(), train, held_out)
+
+    def _apart(self, held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
+        """The held-out answers no segment of which overlaps with a segment of the training answers."""
+        if not len(train):
+            return held_out
+        place = self._where[..., 0] * 2**40 + self._where[..., 1]  # all environments on one line, far apart
+        taken = np.sort(place[train].ravel())
+        asked = place[held_out]  # (H, 2)
+        after = np.searchsorted(taken, asked)
+        nearest = [np.abs(taken[np.clip(at, 0, len(taken) - 1)] - asked) for at in (after - 1, after)]
+        return held_out[(np.minimum(*nearest) >= self._features.shape[2]).all(1)]
+
+    def _held_out_metrics(self, returns: Tensor, batch: Answers) -> dict[str, float]:
+        """Metrics of the mean prediction of those members that have not trained on an answer.
+
+        returns: (E, Q, 2), of the latest Q answers.
+        """
+        chosen = pair.probability(returns[..., 0] - returns[..., 1], self.settings.error).numpy()
+        first = len(self._preferences) - chosen.shape[1]
+        votes = np.full(chosen.shape, np.nan)
+        for e, rows in enumerate(batch.held_out):
+            latest = rows[rows >= first] - first
+            votes[e, latest] = chosen[e, latest]
+        judged = ~np.isnan(votes).all(0)
+        if not judged.any():
+            return {}
+        return preference_metrics(np.nanmean(votes[:, judged], axis=0), self._preferences.numpy()[first:][judged])

@@ -1,0 +1,212 @@
+"""A run: a folder that explains itself, the parts put together, and a way to go on after a kill."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+
+from prefrl import build, checkpoint
+from prefrl.agents.agent import Agent, Watcher
+from prefrl.agents.progress import Progress, watching
+from prefrl.build import Own
+from prefrl.config import Config
+from prefrl.errors import Stopped, UserError
+from prefrl.feedback.store import LabelStore
+from prefrl.loop import PreferenceLoop
+from prefrl.metrics import Log, MetricsFile, TensorBoardFile
+from prefrl.queries.asker import Asker
+from prefrl.rewards.model import FitReport
+from prefrl.teachers.desk import Desk
+
+MOMENTS = ("mean", "var", "count")  # of observations, where the user's agent normalises them
+
+
+class Run(Watcher):
+    """All parts of one run. `learn` runs it to its end; `save` and `restore` are its checkpoints."""
+
+    def __init__(
+        self, folder: Path, config: Config, own: Own, callbacks: Sequence[BaseCallback] = (), quiet: bool = False
+    ):
+        self.folder, self.config, self.own = folder, config, own
+        torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
+        self.model, self.recorder = build.make_recorded_agent(config, own)
+        self.total_steps = build.total_steps(config, self.model)
+        self.recorder.cut_every = self._steps_between_checkpoints()
+        self.reward_model = build.make_reward_model(config, own, self.recorder)
+        strategy = own.strategy or config.questions.strategy
+        self.asker = Asker(config.questions, self.total_steps, config.seed, strategy, own.schedule)
+        if not build.asks(config):
+            self.asker.budget = 0
+        labeller, judge = build.make_judge(config, own, self.recorder)
+        self.judge = judge
+        self.store = LabelStore.open(folder)
+        self.desk = Desk(self.store, judge, labeller, config.seed)
+        self.progress = Progress(self, quiet)
+        self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
+        self.last_fit: FitReport | None = None
+        self.restored = -1  # the step of the checkpoint that the run went on from
+        self.moments: dict[str, Any] = {}  # of observations, as that checkpoint had them
+        self.episodes: list[tuple[float, int]] = []  # a resumed run's log of true returns goes on with these,
+        self.pending: dict[str, float] = {}  # and with what SB3 had noted for its next row
+        self.log = Log(Logger(None, []))
+
+    def _steps_between_checkpoints(self) -> int | None:
+        if not self.config.record.checkpoints:
+            return None
+        rollouts = self.total_steps // (self.model.n_steps * self.model.n_envs)
+        return max(1, rollouts // self.config.record.checkpoints) * self.model.n_steps
+
+    def _open_log(self) -> None:
+        """Write metrics from here on; those of steps that a resumed run goes over again are dropped."""
+        writers: list[KVWriter] = [MetricsFile(self.folder / "metrics.csv", self.agent.step)]
+        if self.config.record.tensorboard:
+            writers.append(TensorBoardFile(self.folder / "tensorboard"))
+        self.log = Log(Logger(str(self.folder), writers))
+        self.log.last_fit = self.last_fit
+        for name, value in self.pending.items():
+            self.log.logger.record(name, value)
+        self.model.set_logger(self.log.logger)
+
+    def learn(self) -> None:
+        """Run to the end, checkpoint there, and close what is open."""
+        self._open_log()
+        loop = PreferenceLoop(self.agent, self.asker, self.desk, self.reward_model, self.log)
+        before = self.agent.step
+        try:
+            with _stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout):
+                loop.run()
+            if self.agent.step > before:  # a finished run's last checkpoint is not put at risk by writing it again
+                self.agent.check_weights()
+                self.save()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self.store.close()
+        self.log.logger.close()
+        self.recorder.close()
+
+    def start(self) -> None:
+        assert self.model.ep_info_buffer is not None  # SB3 has just set it up
+        self.model.ep_info_buffer.extend({"r": reward, "l": length, "t": 0.0} for reward, length in self.episodes)
+        self._restore_moments()
+        self.progress.start()
+
+    def _restore_moments(self) -> None:
+        """Undo what SB3's reset at the start of `learn` has just added to the statistics of a resumed run."""
+        normaliser = self.model.get_vec_normalize_env()
+        if normaliser is not None and self.moments:
+            for name, value in self.moments.items():
+                setattr(normaliser.obs_rms, name, value)
+            self.model._last_obs = normaliser.normalize_obs(normaliser.get_original_obs())  # type: ignore[assignment]
+
+    def rollout(self) -> None:
+        self.progress.show()
+
+    def boundary(self) -> None:
+        self.log.forget_episodes()
+        if self.agent.step != self.restored:  # what was just read need not be written
+            self.save()
+
+    def end(self) -> None:
+        self.progress.close()
+
+    def save(self) -> Path:
+        """A checkpoint of this step. Valid only where episodes were just cut, or at the end."""
+        policy, optimiser = self.model.policy.state_dict(), self.model.policy.optimizer
+        tensors = {f"policy.{name}": values for name, values in policy.items()}
+        packed, groups = checkpoint.pack_optimiser(optimiser, "policy_optimiser.")
+        tensors |= packed
+        if (normaliser := self.model.get_vec_normalize_env()) is not None:
+            tensors |= {
+                f"normaliser.{name}": torch.as_tensor(np.asarray(getattr(normaliser.obs_rms, name), float))
+                for name in MOMENTS
+            }
+        state: dict[str, Any] = {
+            "step": self.agent.step,
+            "n_updates": self.model._n_updates,
+            "policy_groups": groups,
+            "episodes": [[float(e["r"]), int(e["l"])] for e in self.model.ep_info_buffer or ()],
+            "pending": {name: float(value) for name, value in self.log.logger.name_to_value.items()},
+            "finished": self.recorder.finished,
+            "last_fit": asdict(self.log.last_fit) if self.log.last_fit else None,
+            "spaces": self._spaces(),
+            "asker": self.asker.state(),
+            "seen": self.desk.seen,
+            "teacher": self.judge.state() if hasattr(self.judge, "state") else {},
+        }
+        tensors |= {f"reward.{name}": values for name, values in self.reward_model.tensors().items()}
+        state["reward"] = self.reward_model.state()
+        return checkpoint.write(self.folder / "checkpoints", self.agent.step, tensors, state, self.config.record.keep)
+
+    def restore(self) -> int:
+        """Go back to the newest checkpoint. Returns its step; 0 if there is none, and the run starts anew."""
+        read = checkpoint.read_newest(self.folder / "checkpoints")
+        if read is None:
+            return 0
+        try:
+            return self._take_up(*read)
+        except (KeyError, RuntimeError, TypeError, ValueError) as fault:
+            raise UserError(
+                f"the checkpoint in {self.folder} does not fit its config.yaml: {fault}. Was the file changed since?"
+            ) from fault
+
+    def _take_up(self, tensors: checkpoint.Tensors, state: dict[str, Any]) -> int:
+        if state["spaces"] != self._spaces():
+            raise ValueError(f"{self.config.env} has spaces {self._spaces()}, the checkpoint {state['spaces']}")
+        self.model.policy.load_state_dict(_part(tensors, "policy."))
+        checkpoint.unpack_optimiser(self.model.policy.optimizer, "policy_optimiser.", tensors, state["policy_groups"])
+        self.model.num_timesteps, self.model._n_updates = state["step"], state["n_updates"]
+        self.recorder.steps = self.recorder.oldest = state["step"] // self.recorder.num_envs
+        self.recorder.finished = [(r, n) for r, n in state["finished"]]
+        self.asker.restore(state["asker"])
+        if hasattr(self.judge, "restore"):
+            self.judge.restore(state["teacher"])
+        self._restore_reward(tensors, state)
+        if (normaliser := self.model.get_vec_normalize_env()) is not None:
+            self.moments = {name: tensors[f"normaliser.{name}"].numpy() for name in MOMENTS}
+            for name, value in self.moments.items():
+                setattr(normaliser.obs_rms, name, value)
+        self.restored = int(state["step"])
+        self.last_fit = FitReport(**state["last_fit"]) if state["last_fit"] else None
+        self.episodes, self.pending = state["episodes"], state["pending"]
+        return int(state["step"])
+
+    def _spaces(self) -> list[str]:
+        return [str(self.recorder.observation_space), str(self.recorder.action_space)]
+
+    def _restore_reward(self, tensors: checkpoint.Tensors, state: dict[str, Any]) -> None:
+        self.desk.seen = state["seen"]
+        if state["seen"]:
+            self.reward_model.hear(self.store.feedback(until=state["seen"]))
+        self.reward_model.restore(_part(tensors, "reward."), state["reward"])
+
+
+def _part(tensors: checkpoint.Tensors, prefix: str) -> checkpoint.Tensors:
+    return {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
+
+
+@contextmanager
+def _stoppable(folder: Path) -> Iterator[None]:
+    def stop(number: int, _: Any) -> None:
+        raise Stopped(number, folder)
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: whoever is there handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

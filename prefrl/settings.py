@@ -1,0 +1,73 @@
+"""Settings from the command line: a preset, then a YAML file, then single settings, each on top of the one before."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+import tyro
+
+from prefrl.config import Config, load, names
+from prefrl.errors import UserError, near
+from prefrl.presets import PRESETS, TUNED, preset
+
+ABOUT = """\
+Learn a policy from preferences. Settings come from the preset, then --config FILE.yaml, then the command line.
+
+The run's own options, before the settings:
+  --preset NAME     method: {presets} (default christiano)
+  --config FILE     settings in YAML, such as: {{env: Pendulum-v1, questions: {{budget: 100}}}}
+  --import MODULE   import it first, for the environments that it registers
+  --folder DIR      where to write (default: the next free one under runs/)
+  --dry-run         say what would be done, and stop
+  --quiet           no progress bar
+
+Settings tuned for an environment ({tuned}) hold unless you set them yourself."""
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
+    """The run's own options and its configuration. Raises UserError for an unknown setting; exits after --help."""
+    own = _Own(prog="prefrl train", add_help=False, allow_abbrev=False)
+    own.add_argument("--preset", default="christiano")
+    own.add_argument("--config")
+    own.add_argument("--import", action="append", default=[], dest="modules")
+    own.add_argument("--folder")
+    own.add_argument("--dry-run", action="store_true")
+    own.add_argument("--quiet", action="store_true")
+    own.add_argument("--env")
+    options, rest = own.parse_known_args(arguments)
+    _refuse_unknown(rest)
+    base = preset(options.preset, options.env or _env_in(options.config))
+    if options.config:
+        base = load(options.config, base)
+    if options.env:
+        rest += ["--env", options.env]
+    tuned = ", ".join(f"{env}: {name} {value}" for env, settings in TUNED.items() for name, value in settings.items())
+    about = ABOUT.format(presets=", ".join(PRESETS), tuned=tuned)
+    return options, tyro.cli(Config, prog="prefrl train", description=about, default=base, args=rest)
+
+
+class _Own(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see prefrl train --help")
+
+
+def _env_in(file: str | None) -> str | None:
+    return load(file).env if file else None
+
+
+def _refuse_unknown(arguments: list[str]) -> None:
+    known = {name.replace("_", "-") for name in names()} | {"help"}
+    switches = {f"{head}no-{tail}" for name in known for head, _, tail in [_split(name)]}
+    for argument in arguments:
+        if not argument.startswith("--"):
+            continue
+        name = argument[2:].partition("=")[0].replace("_", "-")
+        if name not in known | switches:
+            ours = known | {"preset", "config", "import", "folder", "dry-run", "quiet"}
+            raise UserError(f"unknown option --{name}{near(name, ours)}")
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    head, dot, tail = name.rpartition(".")
+    return head + dot, dot, tail

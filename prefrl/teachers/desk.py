@@ -1,0 +1,95 @@
+"""The desk: where questions are laid before a teacher and answers are picked up. Every teacher's way to the learner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from prefrl.data import Feedback, Queries
+from prefrl.errors import UserError
+from prefrl.feedback.store import LabelStore
+from prefrl.streams import stream
+
+Judge = Callable[[Queries], np.ndarray | None]
+"""Queries of batch shape (Q, 2) -> preferences (Q,) in [0, 1], NaN to skip; or None, to answer through the store later."""
+
+
+class Desk:
+    """Puts questions into the store and takes answers from it. A judge that answers at once writes through it too."""
+
+    def __init__(self, store: LabelStore, judge: Judge, labeller: str, seed: int):
+        self.store, self.judge, self.labeller, self.seed = store, judge, labeller, seed
+        self.seen = 0  # the last answer that the reward model has
+
+    def ask(self, queries: Queries) -> None:
+        """Store the questions; let the teacher answer, if it does so at once."""
+        ids = self.store.ask(queries, [f"{queries.step}-{k}" for k in range(len(queries))])
+        shown = self.store.queries(ids)  # after a kill these questions may be there already, with their own segments
+        if hasattr(self.judge, "reseed"):
+            self.judge.reseed(stream(self.seed, "teacher", queries.step))
+        preferences = self.judge(shown)
+        if preferences is None:
+            return
+        preferences = _numbers(preferences, self.labeller)
+        if preferences.shape != (len(shown),):
+            raise UserError(
+                f"teacher {self.labeller!r} gave answers of shape {preferences.shape} to {len(shown)} questions;"
+                " it must give one preference for each: 1 first, 0 second, .5 equal, NaN skip"
+            )
+        waiting = set(self.store.open_queries())
+        new = [k for k, id in enumerate(ids) if id in waiting]
+        self.store.answer(
+            [ids[k] for k in new],
+            preferences[new],
+            labeller=self.labeller,
+            step=queries.step,
+            model_version=queries.model_version,
+        )
+
+    def answers(self, step: int) -> Feedback | None:
+        """What has been answered since the last call, frozen under this step, so that a resumed run reads the same."""
+        until = self.store.watermark(step)
+        if until <= self.seen:
+            return None
+        found = self.store.feedback(after=self.seen, until=until)
+        self.seen = until
+        return found
+
+
+def _numbers(preferences: object, labeller: str) -> np.ndarray:
+    try:
+        return np.asarray(preferences, float)
+    except (TypeError, ValueError) as fault:
+        raise UserError(
+            f"teacher {labeller!r} gave answers that are not numbers: {fault}; 1 first, 0 second, NaN skip"
+        ) from fault
+
+
+class Shuffled:
+    """A control: another teacher's answers, dealt out at random. Whatever is learned from them is a leak.
+
+    Half of them are turned round as well: of n answers dealt out, one in n would still be right, and a lone one always.
+    """
+
+    def __init__(self, judge: Judge, seed: int):
+        self.judge, self.rng = judge, np.random.default_rng(seed)
+
+    def __call__(self, queries: Queries) -> np.ndarray | None:
+        answers = self.judge(queries)
+        if answers is None:
+            return None
+        dealt = self.rng.permutation(np.asarray(answers, float))
+        return np.where(self.rng.random(len(dealt)) < 0.5, dealt, 1 - dealt)
+
+    def reseed(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        if hasattr(self.judge, "reseed"):
+            self.judge.reseed(rng)
+
+    def state(self) -> dict:
+        return self.judge.state() if hasattr(self.judge, "state") else {}
+
+    def restore(self, state: dict) -> None:
+        if hasattr(self.judge, "restore"):
+            self.judge.restore(state)

@@ -1,0 +1,70 @@
+"""Synthetic teachers by name: B-Pref's six (Lee et al. 2021), each open to other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from prefrl.data import Queries
+from prefrl.errors import UserError, pick
+from prefrl.teachers.oracle import Oracle
+from prefrl.teachers.units import UNITS, RecentReturn
+
+
+class Teacher(Protocol):
+    """Whoever answers at once. To hand in your own without state, any function of queries will do."""
+
+    def __call__(self, queries: Queries) -> np.ndarray: ...
+
+    def reseed(self, rng: np.random.Generator) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named teacher: how to make it, its own settings and a line for `prefrl list`."""
+
+    about: str
+    settings: dict[str, float] = field(default_factory=dict)
+    make: Callable[..., Teacher] = Oracle
+
+
+TEACHERS: dict[str, Preset] = {
+    "oracle": Preset("always prefers the higher true return; exact ties are equal"),
+    "mistake": Preset("gives the wrong answer one time in ten", {"mistake": 0.1}),
+    "noisy": Preset("errs the more often, the closer the returns (Bradley-Terry, beta 1)", {"beta": 1.0}),
+    "skip": Preset("skips pairs in which both segments are poor", {"skip": 0.1}),
+    "equal": Preset("calls pairs with similar returns equal", {"equal": 0.1}),
+    "myopic": Preset("weighs recent steps most (gamma 0.9)", {"gamma": 0.9}),
+}
+
+
+def make_teacher(
+    name: str,
+    *,
+    beta: float | None = None,
+    gamma: float | None = None,
+    mistake: float | None = None,
+    skip: float | None = None,
+    equal: float | None = None,
+    units: str = "task",
+    rng: np.random.Generator,
+    recent_return: RecentReturn | None = None,
+) -> Teacher:
+    """The named teacher with some settings changed; None keeps the preset's own. Slips combine freely."""
+    preset = pick(TEACHERS, name, "teacher")
+    given = {"beta": beta, "gamma": gamma, "mistake": mistake, "skip": skip, "equal": equal}
+    settings = preset.settings | {key: value for key, value in given.items() if value is not None}
+    needs_return = units != "task" and (settings.get("skip") or settings.get("equal"))
+    if needs_return and recent_return is None:
+        raise UserError(
+            f"units={units!r} sets skip and equal margins by the recent return, but none is known;"
+            " give recent_return, or use units='task'"
+        )
+    return preset.make(rng=rng, units=pick(UNITS, units, "teacher units")(recent_return), **settings)
