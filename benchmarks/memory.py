@@ -1,0 +1,118 @@
+"""Memory of recorder and label store per 1,000 segments, and how the time of a fit grows with the number of labels.
+
+python -m benchmarks.memory           about two minutes
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.table import Row, show
+from prefrl.agents.environments import env_maker, make_venv
+from prefrl.agents.recorder import Recorder
+from prefrl.config import RewardConfig
+from prefrl.data import Feedback, Queries, Segments
+from prefrl.feedback.store import LabelStore
+from prefrl.rewards.encoding import Features
+from prefrl.rewards.model import RewardModel
+from prefrl.rewards.networks import mlp
+
+COMMAND = "python -m benchmarks.memory"
+
+
+def played(env: str, segments: int, length: int) -> tuple[Recorder, Segments]:
+    """Segments of a random policy, through the recorder."""
+    rng = np.random.default_rng(0)
+    venv = make_venv(env_maker(env), 8)
+    recorder = Recorder(venv, capacity=segments * length // 8 + 2 * length)
+    recorder.reset()
+    for _ in range(recorder.capacity):
+        recorder.step(np.array([venv.action_space.sample() for _ in range(8)]))
+    return recorder, recorder.cut_segments(length, rng)[:segments]
+
+
+def stored_bytes(segments: Segments) -> int:
+    """Bytes on disk of these segments as questions in a label store."""
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = segments[np.arange(len(segments) // 2 * 2).reshape(-1, 2)]
+        with LabelStore.open(folder) as store:
+            ids = store.ask(Queries(pairs, np.full(len(pairs), np.nan)))
+            store.answer(ids, np.ones(len(ids)), labeller="oracle")
+        return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
+def memory(env: str) -> list[Row]:
+    recorder, segments = played(env, 1000, 25)
+    arrays = (recorder.observations, recorder.actions, recorder.true_rewards, recorder.dones)
+    held = sum(array.nbytes for array in arrays) * 1000 * 25 / (recorder.capacity * 8)
+    return [
+        Row(f"recorder, 1,000 segments of 25 steps, {env}", f"{held / 1e6:.2f} MB", "allocated once", COMMAND),
+        Row(
+            f"label store, the same as 500 questions, {env}",
+            f"{stored_bytes(segments) / 1e6:.2f} MB",
+            "on disk",
+            COMMAND,
+        ),
+    ]
+
+
+def fit_seconds(labels: int) -> tuple[float, int]:
+    """CPU seconds of a first fit to this many answers about Pendulum, and its pair-member updates."""
+    recorder, segments = played("Pendulum-v1", min(2 * labels, 4000), 25)
+    pairs = np.random.default_rng(1).integers(len(segments), size=(labels, 2))
+    chosen = segments[pairs]
+    gap = chosen.true_returns[:, 0] - chosen.true_returns[:, 1]
+    torch.manual_seed(0)
+    settings = RewardConfig(window=labels)
+    features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
+    model = RewardModel(settings, features, partial(mlp, hidden=settings.hidden), 0)
+    answers = Feedback(chosen, (gap > 0).astype(float), np.arange(labels))
+    started = time.process_time()
+    model.add(answers)
+    report = model.fit(0)
+    return time.process_time() - started, report.updates
+
+
+def growth() -> list[Row]:
+    rows = []
+    for labels in (100, 1000, 10_000):
+        seconds, updates = fit_seconds(labels)
+        rows.append(
+            Row(
+                f"first fit, {labels:,} labels",
+                f"{seconds:.2f} s",
+                f"{1e3 * seconds / labels:.2f} ms a label, {updates:,} updates",
+                COMMAND,
+            )
+        )
+    return rows
+
+
+def imports() -> list[Row]:
+    rows = []
+    for what, code in (
+        ("import prefrl", "import prefrl"),
+        ("import prefrl.api, all parts", "import prefrl.api"),
+        ("prefrl --help", "import prefrl.cli; prefrl.cli.main(['--help'])"),
+    ):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        rows.append(Row(what, f"{time.perf_counter() - started:.2f} s", "wall clock, a fresh process", COMMAND))
+    return rows
+
+
+def rows() -> list[Row]:
+    torch.set_num_threads(1)
+    return [*memory("Pendulum-v1"), *memory("HalfCheetah-v5"), *growth(), *imports()]
+
+
+if __name__ == "__main__":
+    show(rows())
