@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from prefrl.data import Feedback
+from prefrl.rewards.learner import L2_LEAST, L2_MOST
+
+
+def learn(model, answers: Feedback, step: int = 0):
+    """Hear answers and fit to all so far. Returns the report."""
+    model.hear(answers)
+    return model.fit(step)
+
+
+@pytest.fixture
+def fitter(make_model):
+    return make_model(l2=0.01).fitter
+
+
+def test_overfitting_raises_l2_and_underfitting_lowers_it(fitter):
+    """One member each: held-out loss 2, 1.3 and 1 times the training loss."""
+    fitter._adapt_l2(np.array([0.5, 0.5, 0.5]), np.array([1.0, 0.65, 0.5]))
+    assert fitter.l2 == pytest.approx([0.015, 0.01, 0.01 / 1.5])
+    assert [group["weight_decay"] for group in fitter.optimiser.param_groups] == pytest.approx(fitter.l2)
+
+
+def test_l2_has_a_ceiling(fitter):
+    for _ in range(50):
+        fitter._adapt_l2(np.full(3, 0.1), np.full(3, 1.0))
+    assert fitter.l2 == [L2_MOST] * 3
+
+
+def test_l2_has_a_floor_from_which_it_can_come_back(fitter):
+    for _ in range(50):
+        fitter._adapt_l2(np.full(3, 0.1), np.full(3, 0.1))
+    assert fitter.l2 == [L2_LEAST] * 3
+
+
+def test_without_held_out_answers_l2_stays(fitter):
+    fitter._adapt_l2(np.full(3, 0.1), np.full(3, np.nan))
+    assert fitter.l2 == [0.01] * 3
+
+
+def test_a_member_that_drew_no_answer_keeps_its_l2(fitter):
+    fitter._adapt_l2(np.zeros(3), np.ones(3))
+    assert fitter.l2 == [0.01] * 3
+
+
+def test_noise_raises_l2_and_sense_does_not(make_model, answered):
+    answers, rng = answered(150), np.random.default_rng(0)
+    sense, noise = make_model(patience=30), make_model(patience=30)
+    learn(sense, answers)
+    answers.preferences[:] = rng.permutation(answers.preferences)
+    learn(noise, answers)
+    assert np.mean(noise.fitter.l2) > 3 * np.mean(sense.fitter.l2)
+
+
+def test_a_fit_stops_when_held_out_answers_no_longer_improve(make_model, answered):
+    answers = answered(100)
+    answers.preferences[:] = np.random.default_rng(0).permutation(answers.preferences)
+    impatient = learn(make_model(first_epochs=200, patience=2), answers)
+    patient = learn(make_model(first_epochs=200, patience=200), answers)
+    assert impatient.epochs < 50 and patient.epochs == 200
+
+
+def test_updates_are_counted_for_each_pair_and_member(make_model, answered):
+    model = make_model(first_epochs=3)
+    report = learn(model, answered(50))
+    assert report.updates == 3 * sum(len(rows) for rows in model._batch().train)
