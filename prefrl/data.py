@@ -95,12 +95,14 @@ class Feedback:
     segments: Segments  # batch shape (Q, 2)
     preferences: np.ndarray  # (Q,) probability that the first is better; NaN: skipped
     seq: np.ndarray  # (Q,) the store's number of each answer, increasing
+    query: np.ndarray  # (Q,) the store's number of the question, which a correction shares with what it corrects
+    whole: bool = False  # all answers that stand, in place of those heard before; else only new ones
 
     def __len__(self) -> int:
         return len(self.preferences)
 
     def __getitem__(self, index: Any) -> Feedback:
-        return Feedback(self.segments[index], self.preferences[index], self.seq[index])
+        return Feedback(self.segments[index], self.preferences[index], self.seq[index], self.query[index], self.whole)
 
     @property
     def told(self) -> Feedback:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,28 +11,51 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import URL, Connection, Engine, func, select
+from sqlalchemy import URL, Engine, func, select
 
 from prefrl.data import Feedback, Queries
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import tables
+from prefrl.feedback.board import Board, Leases
+from prefrl.feedback.rows import (
+    CONTENT,
+    as_stored,
+    make_opinions,
+    question_rows,
+    refuse_other_content,
+    refuse_second_correction,
+    refuse_unknown,
+    uids_of,
+)
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
-from prefrl.feedback.tables import answers, by_value, current_answers, name_of, questions, reading, writing
+from prefrl.feedback.tables import (
+    answers,
+    by_value,
+    closures,
+    current_answers,
+    name_of,
+    questions,
+    reading,
+    unanswered,
+    writing,
+)
 
 __all__ = ["Counts", "LabelStore", "StorageFull"]
 
-_BLANK = {"kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None}
-_CONTENT = ("query_id", "preference", "labeller", "kind", "supersedes")  # what must agree for one key
+_BLANK = {
+    "kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None, "details": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Questions by what became of them: asked = answered + skipped + open."""
+    """Questions by what became of them: asked = answered + skipped + open + closed."""
 
     asked: int
     answered: int  # somebody told a preference
     skipped: int  # answered, and all who answered could not tell
     open: int  # no answer yet, or the answers were withdrawn
+    closed: int = 0  # no answer, and none is wanted any more
 
 
 class LabelStore(AbstractContextManager["LabelStore"]):
@@ -44,6 +66,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def __init__(self, engine: Engine, files: SegmentFiles) -> None:
         self.engine, self.files = engine, files
+        self.board, self.leases = Board(engine), Leases(engine)
 
     @classmethod
     def open(cls, folder: Path | str, url: str | None = None) -> LabelStore:
@@ -72,14 +95,14 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         """
         if not len(queries):
             return []
-        names, wanted = _names(queries, uids), (questions.c.uid, questions.c.id)
+        names, wanted = uids_of(queries, uids), (questions.c.uid, questions.c.id)
         with reading(self.engine) as connection:
             known = by_value(connection, wanted, names)
         if len(known) < len(names):
             file = self.files.write(queries.segments)  # before the rows that name it, and outside the write lock
             with writing(self.engine) as connection:
                 known = by_value(connection, wanted, names)
-                rows = [row for row in _question_rows(queries, names, file) if row["uid"] not in known]
+                rows = [row for row in question_rows(queries, names, file) if row["uid"] not in known]
                 first = tables.last(connection, questions.c.id) + 1
                 fresh = [{"id": first + place, **row} for place, row in enumerate(rows)]
                 tables.add(connection, questions, fresh)
@@ -96,25 +119,35 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         step: int | None = None,
         model_version: int | None = None,
         keys: Sequence[str] | None = None,
+        kind: str = "answer",
+        details: Sequence[str | None] | None = None,
+        first_only: bool = False,
     ) -> list[int]:
         """Store answers and return their numbers. preferences: (Q,) in [0, 1], NaN to skip
 
         An answer whose key is there already counts once. The default key is "query:labeller", so a labeller answers
-        a question once; to answer again after a withdrawal, give a key of your own.
+        a question once; to answer again after a withdrawal, give a key of your own. kind "opinion" is kept beside the
+        answers and never learned from; with first_only an answer to a question that has one becomes an opinion.
         """
-        ids, values = [int(i) for i in query_ids], _preferences(preferences, query_ids)
+        ids, values = [int(i) for i in query_ids], as_stored(preferences, query_ids)
         seconds = [None] * len(ids) if response_seconds is None else [tables.number(s) for s in response_seconds]
-        common = {**_BLANK, "labeller": labeller, "answered_at": time.time()}
+        if kind not in ("answer", "opinion"):
+            raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion'")
+        common = {**_BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
         common |= {"step": tables.whole(step), "model_version": tables.whole(model_version)}
         own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
-        return self._append([
-            {**common, "query_id": query, "preference": value, "response_seconds": second, "key": key}
-            for query, value, second, key in zip(ids, values, seconds, own, strict=True)
-        ])  # fmt: skip
+        notes = [None] * len(ids) if details is None else list(details)
+        rows = [
+            {**common, "query_id": query, "preference": value, "response_seconds": second, "key": key, "details": note}
+            for query, value, second, key, note in zip(ids, values, seconds, own, notes, strict=True)
+        ]
+        return self._append(rows, first_only)
 
-    def revise(self, seq: int, preference: float, *, labeller: str, key: str | None = None) -> int:
+    def revise(
+        self, seq: int, preference: float, *, labeller: str, key: str | None = None, details: str | None = None
+    ) -> int:
         """Correct an answer by a new one that takes its place, NaN to skip. Returns the new number."""
-        return self._supersede(seq, "answer", preference, labeller, key)
+        return self._supersede(seq, None, preference, labeller, key, details)
 
     def withdraw(self, seq: int, *, labeller: str, key: str | None = None) -> int:
         """Take an answer back; without another one its question is open again. Returns the withdrawal's number."""
@@ -130,9 +163,17 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             rows = connection.execute(wanted.order_by(answers.c.seq)).all()
         if not rows:
             return None
-        seq, preferences, files, places = zip(*rows, strict=True)
+        seq, asked, preferences, files, places = zip(*rows, strict=True)
         told = np.array([np.nan if p is None else p for p in preferences])
-        return Feedback(self.files.gather(files, places), told, np.array(seq))
+        return Feedback(self.files.gather(files, places), told, np.array(seq), np.array(asked))
+
+    def corrected(self, after: int, until: int) -> bool:
+        """Whether an answer with after < seq <= until takes the place of, or withdraws, one with seq <= after."""
+        wanted = select(answers.c.seq).where(
+            answers.c.seq > after, answers.c.seq <= until, answers.c.supersedes <= after
+        )
+        with reading(self.engine) as connection:
+            return connection.scalar(wanted.limit(1)) is not None
 
     def queries(self, ids: Sequence[int]) -> Queries:
         """The questions with these ids, in this order. Of several batches: their latest step and model version."""
@@ -142,7 +183,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         columns = (c.id, c.segments_file, c.row, c.score, c.strategy, c.asked_step, c.model_version)
         with reading(self.engine) as connection:
             found = by_value(connection, columns, wanted)
-        _refuse_unknown(self.engine, wanted, found)
+        refuse_unknown(self.engine, wanted, found)
         _, files, places, scores, strategies, steps, versions = zip(*(found[i].values() for i in wanted), strict=True)
         return Queries(
             self.files.gather(files, places),
@@ -153,11 +194,31 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         )
 
     def open_queries(self) -> list[int]:
-        """Ids of the questions that nobody has answered, in the order in which they were asked."""
-        current = current_answers().with_only_columns(answers.c.query_id)
+        """Ids of the questions that nobody has answered and that were not closed, in the order in which they were asked."""
         with reading(self.engine) as connection:
-            wanted = select(questions.c.id).where(questions.c.id.not_in(current)).order_by(questions.c.id)
+            wanted = select(questions.c.id).where(unanswered()).order_by(questions.c.id)
             return list(connection.execute(wanted).scalars())
+
+    def close_questions(self, ids: Sequence[int], reason: str, step: int | None = None) -> None:
+        """Want no answers to these questions any more; one that comes all the same is taken."""
+        with writing(self.engine) as connection:
+            done = by_value(connection, (closures.c.query_id,), list(ids))
+            now = {"reason": reason, "step": tables.whole(step), "closed_at": time.time()}
+            tables.add(connection, closures, [{"query_id": int(id), **now} for id in ids if id not in done])
+
+    def close_stale(self, before: int, step: int) -> int:
+        """Close open questions that were asked before a step of the run. Returns how many were closed at this `step`.
+
+        A run that was killed and comes to the same step again is told the same number.
+        """
+        with reading(self.engine) as connection:
+            wanted = select(questions.c.id).where(unanswered(), questions.c.asked_step < int(before))
+            stale = list(connection.execute(wanted).scalars())
+        if stale:
+            self.close_questions(stale, "stale", step)
+        here = (closures.c.reason == "stale") & (closures.c.step == int(step))
+        with reading(self.engine) as connection:
+            return connection.scalar(select(func.count()).select_from(closures).where(here)) or 0
 
     def watermark(self, round: int) -> int:
         """The last answer that belongs to a round: fixed by the first call, the same ever after, also after a kill.
@@ -200,10 +261,11 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         per_question = each.group_by(answers.c.query_id).subquery()
         answered = func.count().filter(per_question.c.told > 0)
         asked_ever = select(func.count()).select_from(questions).scalar_subquery()
-        totals = select(asked_ever, func.count(), answered).select_from(per_question)
+        open_now = select(func.count()).select_from(questions).where(unanswered()).scalar_subquery()
+        totals = select(asked_ever, func.count(), answered, open_now).select_from(per_question)
         with reading(self.engine) as connection:
-            asked, seen, told = connection.execute(totals).one()
-        return Counts(asked, told, seen - told, asked - seen)
+            asked, seen, told, waiting = connection.execute(totals).one()
+        return Counts(asked, told, seen - told, waiting, asked - seen - waiting)
 
     def history(self) -> Iterator[dict[str, Any]]:
         """Every answer ever given with its question, also those withdrawn or corrected since, in order."""
@@ -219,87 +281,38 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         lines = (json.dumps(row, allow_nan=False) + "\n" for row in self.history())
         write_durably(Path(path), "".join(lines).encode())
 
-    def _supersede(self, seq: int, kind: str, preference: float, labeller: str, key: str | None) -> int:
+    def _supersede(
+        self, seq: int, kind: str | None, preference: float, labeller: str, key: str | None, details: str | None = None
+    ) -> int:
+        """kind None: that of the answer which is replaced"""
         with reading(self.engine) as connection:
-            query = connection.scalar(select(answers.c.query_id).where(answers.c.seq == int(seq)))
-        if query is None:
+            old = connection.execute(
+                select(answers.c.query_id, answers.c.kind).where(answers.c.seq == int(seq))
+            ).first()
+        if old is None:
             raise UserError(f"{name_of(self.engine)} has no answer {seq}; the last one is {self.last_seq()}")
         row = {
-            **_BLANK, "query_id": query, "preference": _preferences([preference], [query])[0], "kind": kind,
-            "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq), "answered_at": time.time(),
+            **_BLANK, "query_id": old.query_id, "preference": as_stored([preference], [old.query_id])[0],
+            "kind": kind or old.kind, "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
+            "answered_at": time.time(), "details": details,
         }  # fmt: skip
         return self._append([row])[0]
 
-    def _append(self, rows: list[dict[str, Any]]) -> list[int]:
+    def _append(self, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:
         """Add the answers whose keys are new, in one transaction. Returns the numbers of all."""
         asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
         with writing(self.engine) as connection:
-            _refuse_unknown(self.engine, asked, by_value(connection, (questions.c.id,), asked))
-            there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in _CONTENT)), keys)
+            refuse_unknown(self.engine, asked, by_value(connection, (questions.c.id,), asked))
+            there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in CONTENT)), keys)
             fresh, seq = [], tables.last(connection, answers.c.seq)
             for row in rows:
                 if row["key"] not in there:
                     seq += 1
                     there[row["key"]] = {"seq": seq, **row}
                     fresh.append(there[row["key"]])
-                _refuse_other_content(there[row["key"]], row)
-            _refuse_second_correction(connection, fresh)
+                refuse_other_content(there[row["key"]], row)
+            refuse_second_correction(connection, fresh)
+            if first_only:
+                make_opinions(connection, fresh)
             tables.add(connection, answers, fresh)
         return [there[key]["seq"] for key in keys]
-
-
-def _names(queries: Queries, uids: Sequence[str] | None) -> list[str]:
-    """One name per question; without names given, no question is like another."""
-    if queries.segments.true_rewards.shape[1:-1] != (2,):
-        shape = queries.segments.true_rewards.shape
-        raise UserError(f"the label store holds questions about pairs, shape (Q, 2, T); got segments of shape {shape}")
-    names = [uuid.uuid4().hex for _ in range(len(queries))] if uids is None else [str(uid) for uid in uids]
-    if len(names) != len(queries) or len(set(names)) != len(names):
-        raise UserError(f"{len(queries)} questions need as many different uids, got {len(set(names))}")
-    return names
-
-
-def _question_rows(queries: Queries, names: list[str], file: str) -> list[dict[str, Any]]:
-    common = {
-        "kind": "pair", "segments_file": file, "asked_step": int(queries.step), "asked_at": time.time(),
-        "model_version": int(queries.model_version), "strategy": str(queries.strategy),
-    }  # fmt: skip
-    return [
-        {"uid": name, "row": row, "score": tables.number(score), **common}
-        for row, (name, score) in enumerate(zip(names, queries.scores, strict=True))
-    ]
-
-
-def _preferences(given: Any, query_ids: Sequence[int]) -> list[float | None]:
-    """Probabilities as the database keeps them: None is a skip."""
-    values = np.asarray(given, dtype=float)
-    if values.shape != (len(query_ids),):
-        raise UserError(f"{len(query_ids)} questions need as many preferences, got an array of shape {values.shape}")
-    wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
-    if len(wrong):
-        raise UserError(
-            f"preference {values[wrong[0]]} for question {query_ids[wrong[0]]} is not in [0, 1];"
-            " 1: the first is better, 0: the second, NaN: skipped"
-        )
-    return [tables.number(value) for value in values]
-
-
-def _refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:
-    for query in wanted:
-        if query not in known:
-            raise UserError(f"{name_of(engine)} has no question {query}; use the ids that ask() returned")
-
-
-def _refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
-    for part in _CONTENT:
-        if stored[part] != row[part]:
-            raise UserError(
-                f"answer key {row['key']!r} is taken by answer {stored['seq']} with {part} {stored[part]!r},"
-                f" not {row[part]!r}; revise({stored['seq']}, ...) corrects it, another key adds an answer"
-            )
-
-
-def _refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    corrected = [row["supersedes"] for row in rows if row["supersedes"] is not None]
-    for old, by in by_value(connection, (answers.c.supersedes, answers.c.seq), corrected).items():
-        raise UserError(f"answer {old} was superseded by answer {by['seq']} already; correct answer {by['seq']}")

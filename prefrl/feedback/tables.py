@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     create_engine,
+    delete,
     event,
     func,
     insert,
@@ -62,7 +63,7 @@ answers = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("query_id", ForeignKey("queries.id"), nullable=False, index=True),
     Column("key", String, nullable=False, unique=True),  # an answer posted twice counts once
-    Column("kind", String, nullable=False),  # answer | withdrawal
+    Column("kind", String, nullable=False),  # answer | opinion (kept, never learned from) | withdrawal
     Column("preference", Float),  # NULL: skipped
     Column("labeller", String, nullable=False),
     Column("response_seconds", Float),
@@ -70,6 +71,7 @@ answers = Table(
     Column("model_version", Integer),
     Column("supersedes", ForeignKey("answers.seq"), unique=True),  # so that corrections form a chain, not a tree
     Column("answered_at", Float, nullable=False),
+    Column("details", String),  # JSON: how it was shown and answered; for statistics about people
     CheckConstraint("preference >= 0 AND preference <= 1"),
 )
 
@@ -78,6 +80,40 @@ watermarks = Table(
     metadata,
     Column("round", Integer, primary_key=True, autoincrement=False),
     Column("seq", Integer, nullable=False),
+)
+
+closures = Table(
+    "closures",
+    metadata,
+    Column("query_id", ForeignKey("queries.id"), primary_key=True, autoincrement=False),
+    Column("reason", String, nullable=False),
+    Column("step", Integer),  # of the run, when the trainer took the question back
+    Column("closed_at", Float, nullable=False),
+)
+
+passing = MetaData()  # rows that may change: what is lost with them is asked or told again
+
+leases = Table(
+    "leases",
+    passing,
+    Column("query_id", Integer, primary_key=True, autoincrement=False),
+    Column("session", String, nullable=False, index=True),
+    Column("until", Float, nullable=False),  # seconds since 1970, by the server's clock
+)
+
+notices = Table(
+    "notices",
+    passing,
+    Column("name", String, primary_key=True),
+    Column("content", String, nullable=False),  # JSON
+    Column("posted_at", Float, nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    passing,
+    Column("query_id", Integer, primary_key=True, autoincrement=False),
+    Column("content", String, nullable=False),  # JSON
 )
 
 SQLITE_SETUP = (
@@ -160,6 +196,14 @@ def add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> Non
         connection.execute(insert(table), rows)
 
 
+def put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows in place of those with the same primary key."""
+    if rows:
+        key = next(iter(table.primary_key))
+        connection.execute(delete(table).where(key.in_([row[key.name] for row in rows])))
+        connection.execute(insert(table), rows)
+
+
 def last(connection: Connection, number: Column[Any]) -> int:
     """The highest number given so far, 0 before the first. Under the write lock, one more is the next number."""
     return connection.scalar(select(func.max(number))) or 0
@@ -179,11 +223,17 @@ def current_answers(until: int | None = None) -> Select[Any]:
     """Answers that stand: those that no row up to and including `until` corrects or withdraws."""
     later = answers.alias("later")
     corrected = select(later.c.seq).where(later.c.supersedes == answers.c.seq)
-    wanted = select(answers.c.seq, answers.c.preference, questions.c.segments_file, questions.c.row)
+    wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
     wanted = wanted.join_from(answers, questions).where(answers.c.kind == "answer")
     if until is None:
         return wanted.where(~corrected.exists())
     return wanted.where(answers.c.seq <= until, ~corrected.where(later.c.seq <= until).exists())
+
+
+def unanswered() -> Any:
+    """The condition on a question that somebody should answer it: nobody has, and it was not closed."""
+    current = current_answers().with_only_columns(answers.c.query_id)
+    return questions.c.id.not_in(current) & questions.c.id.not_in(select(closures.c.query_id))
 
 
 def create_or_check(engine: Engine) -> None:
@@ -193,6 +243,7 @@ def create_or_check(engine: Engine) -> None:
     if not tables:
         with writing(engine) as connection:  # another process may have been faster
             metadata.create_all(connection)
+            passing.create_all(connection)
             if not last(connection, store_format.c.format):
                 add(connection, store_format, [{"format": FORMAT}])
     elif store_format.name not in tables:

@@ -232,7 +232,7 @@ FORBIDDEN = [
     "UPDATE store_format SET format = 9",
     "DELETE FROM answers",
     "DELETE FROM queries",
-    "INSERT OR REPLACE INTO answers SELECT seq, query_id, key, kind, 0, labeller, 0, 0, 0, supersedes, 0 FROM answers",
+    "INSERT OR REPLACE INTO answers SELECT seq, query_id, key, kind, 0, labeller, 0, 0, 0, supersedes, 0, NULL FROM answers",
     "INSERT OR REPLACE INTO watermarks VALUES (1, 9)",
     "INSERT INTO watermarks VALUES (1, 9) ON CONFLICT (round) DO UPDATE SET seq = 9",
 ]

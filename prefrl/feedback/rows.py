@@ -1,0 +1,85 @@
+"""Rows of the label store, made of what callers give and checked against what is there."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine
+
+from prefrl.data import Queries
+from prefrl.errors import UserError
+from prefrl.feedback import tables
+from prefrl.feedback.tables import answers, by_value, current_answers, name_of
+
+CONTENT = ("query_id", "preference", "labeller", "supersedes")  # what must agree for one key
+
+
+def uids_of(queries: Queries, uids: Sequence[str] | None) -> list[str]:
+    """One name per question; without names given, no question is like another."""
+    if queries.segments.true_rewards.shape[1:-1] != (2,):
+        shape = queries.segments.true_rewards.shape
+        raise UserError(f"the label store holds questions about pairs, shape (Q, 2, T); got segments of shape {shape}")
+    names = [uuid.uuid4().hex for _ in range(len(queries))] if uids is None else [str(uid) for uid in uids]
+    if len(names) != len(queries) or len(set(names)) != len(names):
+        raise UserError(f"{len(queries)} questions need as many different uids, got {len(set(names))}")
+    return names
+
+
+def question_rows(queries: Queries, names: list[str], file: str) -> list[dict[str, Any]]:
+    common = {
+        "kind": "pair", "segments_file": file, "asked_step": int(queries.step), "asked_at": time.time(),
+        "model_version": int(queries.model_version), "strategy": str(queries.strategy),
+    }  # fmt: skip
+    return [
+        {"uid": name, "row": row, "score": tables.number(score), **common}
+        for row, (name, score) in enumerate(zip(names, queries.scores, strict=True))
+    ]
+
+
+def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
+    """Probabilities as the database keeps them: None is a skip."""
+    values = np.asarray(given, dtype=float)
+    if values.shape != (len(query_ids),):
+        raise UserError(f"{len(query_ids)} questions need as many preferences, got an array of shape {values.shape}")
+    wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
+    if len(wrong):
+        raise UserError(
+            f"preference {values[wrong[0]]} for question {query_ids[wrong[0]]} is not in [0, 1];"
+            " 1: the first is better, 0: the second, NaN: skipped"
+        )
+    return [tables.number(value) for value in values]
+
+
+def refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:
+    for query in wanted:
+        if query not in known:
+            raise UserError(f"{name_of(engine)} has no question {query}; use the ids that ask() returned")
+
+
+def refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
+    for part in CONTENT:
+        if stored[part] != row[part]:
+            raise UserError(
+                f"answer key {row['key']!r} is taken by answer {stored['seq']} with {part} {stored[part]!r},"
+                f" not {row[part]!r}; revise({stored['seq']}, ...) corrects it, another key adds an answer"
+            )
+
+
+def refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    corrected = [row["supersedes"] for row in rows if row["supersedes"] is not None]
+    for old, by in by_value(connection, (answers.c.supersedes, answers.c.seq), corrected).items():
+        raise UserError(f"answer {old} was superseded by answer {by['seq']} already; correct answer {by['seq']}")
+
+
+def make_opinions(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Turn answers to questions that have one already into opinions."""
+    standing = current_answers().with_only_columns(answers.c.query_id)
+    asked = [row["query_id"] for row in rows]
+    taken = set(connection.execute(standing.where(answers.c.query_id.in_(asked))).scalars())
+    for row in rows:
+        if row["query_id"] in taken:
+            row["kind"] = "opinion"
