@@ -74,7 +74,7 @@ def fit_seconds(labels: int) -> tuple[float, int]:
     settings = RewardConfig(window=labels)
     features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
     model = RewardModel(settings, features, partial(mlp, hidden=settings.hidden), 0)
-    answers = Feedback(chosen, (gap > 0).astype(float), *[np.arange(labels)] * 2)
+    answers = Feedback(chosen, (gap > 0).astype(float), *[np.arange(1, labels + 1)] * 2)
     started = time.process_time()
     model.add(answers)
     report = model.fit(0)

@@ -3,8 +3,8 @@
 `import envs` registers every task of the catalogue as "prefrl/<Name>-v0". Importing it loads no simulator.
 """
 
-from envs.catalogue import CATALOGUE, EQUIVALENT, register_all
+from envs.catalogue import CATALOGUE, EQUIVALENT, goal, register_all
 
-__all__ = ["CATALOGUE", "EQUIVALENT"]
+__all__ = ["CATALOGUE", "EQUIVALENT", "goal"]
 
 register_all()

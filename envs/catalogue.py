@@ -59,6 +59,18 @@ EQUIVALENT: dict[str, str] = {
     },
 }
 
+_GOALS = {
+    "Pendulum-v1": "swing the pendulum up and hold it there, with little force",
+    "HalfCheetah-v5": "run forward, to the right",
+    "Swimmer-v5": "swim forward, to the right",
+    "Reacher-v5": "bring the fingertip to the target",
+}
+
+
+def goal(env_id: str) -> str:
+    """What a task is about, for people who compare clips of it; empty where we cannot know."""
+    return _GOALS.get(env_id, CATALOGUE.get(env_id, "").removeprefix("goal only: "))
+
 
 def register_all() -> None:
     """Make every task known to `gymnasium.make`; calling it again changes nothing."""

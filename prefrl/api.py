@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import gymnasium as gym
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from envs import EQUIVALENT
+from envs import EQUIVALENT, goal
 from prefrl import build
 from prefrl.build import Own
 from prefrl.config import Config, update
@@ -25,6 +25,7 @@ from prefrl.evaluation.returns import Returns, Seeing, random_returns, true_retu
 from prefrl.evaluation.video import record_episode, write_video
 from prefrl.folder import choose_folder, cleared_if_refused, describe, differences, locked, read_run
 from prefrl.listing import check
+from prefrl.page import label_page
 from prefrl.plan import Plan, make_plan
 from prefrl.presets import preset as named_preset
 from prefrl.probe import probe, warn_of_leaks
@@ -72,6 +73,7 @@ def train(
     callbacks: Sequence[BaseCallback] = (),
     quiet: bool = False,
     tell: Callable[[Plan], None] | None = None,
+    modules: Sequence[str] = (),
     **settings: Any,
 ) -> Result:
     """Learn a policy from preferences. Returns the result; everything else is in its folder.
@@ -80,6 +82,7 @@ def train(
     VecEnv that makes one. teacher: queries -> preferences (Q,) of the first, NaN to skip; or a name. reward_network:
     number of features -> torch module (N, d) -> (N, 1); or a name. strategy, schedule: functions or names. Settings
     are those of `prefrl train --help`: steps=..., questions={"budget": 100}, agent={"gamma": .9}, reward={...}.
+    teacher="human" opens the label page; name in `modules` what it has to import to make the environment.
     """
     named = {
         "agent.algorithm": agent, "teacher.name": teacher, "reward.network": reward_network,
@@ -98,7 +101,7 @@ def train(
         settings.setdefault("env", "own")
     base = update(base, settings)
     own = Own(*(_object(part) for part in (env, agent, teacher, reward_network, strategy, schedule)))
-    return _start(base, own, preset, folder, callbacks, quiet, tell)
+    return _start(base, own, preset, folder, callbacks, quiet, tell, modules)
 
 
 def _object(part: Any) -> Any:
@@ -108,13 +111,14 @@ def _object(part: Any) -> Any:
 
 def _start(
     config: Config, own: Own, name: str, folder: Path | str | None, callbacks: Sequence[BaseCallback], quiet: bool,
-    tell: Callable[[Plan], None] | None,
+    tell: Callable[[Plan], None] | None, modules: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     check(config)
     length = config.questions.length if build.asks(config) else 1  # who asks nothing needs no segments
     found = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
     if build.asks(config):
         warn_of_leaks(config.env, EQUIVALENT, found)
+    config = replace(config, teacher=replace(config.teacher, question=config.teacher.question or _question(config.env)))
     path = choose_folder(config, name, folder)
     plan = make_plan(config, own, found, path)
     if tell:
@@ -123,8 +127,14 @@ def _start(
         with cleared_if_refused(path):
             describe(path, config, name, own.names())
             run = Run(path, config, own, callbacks, quiet)
-        run.learn()
+        with label_page(path, config, modules):
+            run.learn()
         return _finish(run)
+
+
+def _question(env: str) -> str:
+    """What people are asked who compare clips of this environment."""
+    return f"Which clip is better? The task: {told}." if (told := goal(env)) else "Which clip is better?"
 
 
 def _require_own(folder: Path | str, about: dict[str, Any], own: Own, call: str) -> None:
@@ -140,6 +150,7 @@ def _require_own(folder: Path | str, about: dict[str, Any], own: Own, call: str)
 def resume(
     folder: Path | str, *, agent: Any = None, env: Any = None, teacher: Any = None, reward_network: Any = None,
     strategy: Any = None, schedule: Any = None, callbacks: Sequence[BaseCallback] = (), quiet: bool = False,
+    modules: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     """Go on with a run that was stopped or killed. Parts of your own must be brought along again."""
     config, about = read_run(folder)
@@ -153,7 +164,8 @@ def resume(
             "resuming %s at step %d of %d, %s", folder, step, run.total_steps,
             "not exactly: " + "; ".join(changed) if changed else "exactly",
         )  # fmt: skip
-        run.learn()
+        with label_page(Path(folder), config, modules):
+            run.learn()
         return _finish(run)
 
 

@@ -225,6 +225,8 @@ def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge
             recent_return=recorder.recent_return,
         )  # fmt: skip
     if config.reward.source == "shuffled":
+        if t.name == "human":
+            raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")
         return f"shuffled {name}", Shuffled(judge, config.seed)
     return name, judge
 

@@ -79,7 +79,14 @@ def train(arguments: list[str]) -> int:
             raise _Told
 
     try:
-        result = api.train(config=config, preset=options.preset, folder=options.folder, quiet=options.quiet, tell=tell)
+        result = api.train(
+            config=config,
+            preset=options.preset,
+            folder=options.folder,
+            quiet=options.quiet,
+            tell=tell,
+            modules=options.modules,
+        )
     except _Told:
         return 0
     _say(result)
@@ -107,7 +114,7 @@ def resume(arguments: list[str]) -> int:
     _import(options.modules)
     from prefrl import api
 
-    _say(api.resume(options.run, quiet=options.quiet))
+    _say(api.resume(options.run, quiet=options.quiet, modules=options.modules))
     return 0
 
 

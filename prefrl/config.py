@@ -81,7 +81,7 @@ class TeacherConfig:
     """Who answers. None keeps the named teacher's own value."""
 
     name: str = "oracle"
-    """oracle, mistake, noisy, skip, equal, myopic; see `prefrl list`."""
+    """oracle, mistake, noisy, skip, equal, myopic, or human; see `prefrl list`."""
     beta: float | None = None
     """Rationality: log-odds of the better answer per unit of return."""
     gamma: float | None = None
@@ -94,6 +94,18 @@ class TeacherConfig:
     """How readily two similar segments are called equal."""
     units: str = "task"
     """task: spreads of segment returns. bpref: as published. bpref-code: with epsilon applied twice, as released."""
+    question: str = ""
+    """What people are asked about a pair of clips; empty: which is better at the task, if it is one of ours."""
+    wait: int = 0
+    """People: training pauses until this many questions are answered; so many are due at once."""
+    lag: int = 0
+    """People: training pauses while so many questions, or more, are unanswered; 0: it never does."""
+    queue: int = 50
+    """People: no more is asked while this many questions are unanswered."""
+    stale: float = 0.25
+    """People: unanswered questions are taken back after this share of the run; 0: never."""
+    page: bool = True
+    """People: open the label page with the run."""
 
 
 @dataclass
@@ -161,6 +173,8 @@ class RecordConfig:
     """Film an evaluation episode at the end."""
     evaluation_episodes: int = 20
     """Episodes of the final evaluation."""
+    labels: str = ""
+    """Database URL of the labels, for several machines (PostgreSQL); empty: labels.db in the run's folder."""
     step_timeout: float = 60.0
     """Seconds after which an environment that does not answer counts as hanging."""
 
@@ -223,6 +237,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "teacher.mistake": (0, 1),
     "teacher.skip": (0, 1),
     "teacher.equal": (0, 1),
+    "teacher.wait": (0, 1e6),
+    "teacher.lag": (0, 1e6),
+    "teacher.queue": (1, 1e6),
+    "teacher.stale": (0, 1),
     "reward.hidden": (1, 65536),
     "reward.members": (1, 100),
     "reward.change_scale": (1e-6, 1e6),

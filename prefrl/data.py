@@ -95,7 +95,7 @@ class Feedback:
     segments: Segments  # batch shape (Q, 2)
     preferences: np.ndarray  # (Q,) probability that the first is better; NaN: skipped
     seq: np.ndarray  # (Q,) the store's number of each answer, increasing
-    query: np.ndarray  # (Q,) the store's number of the question, which a correction shares with what it corrects
+    query: np.ndarray  # (Q,) the store's number of the question, from 1; a correction shares it with what it corrects
     whole: bool = False  # all answers that stand, in place of those heard before; else only new ones
 
     def __len__(self) -> int:
@@ -103,6 +103,13 @@ class Feedback:
 
     def __getitem__(self, index: Any) -> Feedback:
         return Feedback(self.segments[index], self.preferences[index], self.seq[index], self.query[index], self.whole)
+
+    @staticmethod
+    def nothing() -> Feedback:
+        """No answers stand: all were withdrawn."""
+        empty = np.zeros((0, 2))
+        segments = Segments(empty[:, :, None], empty[:, :, None][..., :0], empty[:, :, None][..., :0], empty, empty)
+        return Feedback(segments, np.zeros(0), np.zeros(0, int), np.zeros(0, int), whole=True)
 
     @property
     def told(self) -> Feedback:

@@ -18,6 +18,7 @@ from prefrl import build, checkpoint
 from prefrl.agents.agent import Agent, Watcher
 from prefrl.agents.progress import Progress, watching
 from prefrl.build import Own
+from prefrl.bulletin import Bulletin
 from prefrl.config import Config
 from prefrl.errors import Stopped, UserError
 from prefrl.feedback.store import LabelStore
@@ -26,6 +27,7 @@ from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
 from prefrl.rewards.model import FitReport
 from prefrl.teachers.desk import Desk
+from prefrl.teachers.people import PeoplesDesk, Person
 
 MOMENTS = ("mean", "var", "count")  # of observations, where the user's agent normalises them
 
@@ -48,9 +50,13 @@ class Run(Watcher):
             self.asker.budget = 0
         labeller, judge = build.make_judge(config, own, self.recorder)
         self.judge = judge
-        self.store = LabelStore.open(folder)
-        self.desk = Desk(self.store, judge, labeller, config.seed)
+        self.store = LabelStore.open(folder, config.record.labels or None)
         self.progress = Progress(self, quiet)
+        self.bulletin = Bulletin(self) if isinstance(judge, Person) and build.asks(config) else None
+        self.desk = Desk(self.store, judge, labeller, config.seed)
+        if self.bulletin:
+            self.desk = PeoplesDesk(self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting)
+            self.asker.at_once = config.teacher.wait
         self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
         self.last_fit: FitReport | None = None
         self.restored = -1  # the step of the checkpoint that the run went on from
@@ -82,13 +88,26 @@ class Run(Watcher):
         loop = PreferenceLoop(self.agent, self.asker, self.desk, self.reward_model, self.log)
         before = self.agent.step
         try:
-            with _stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout):
+            with _stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._telling():
                 loop.run()
             if self.agent.step > before:  # a finished run's last checkpoint is not put at risk by writing it again
                 self.agent.check_weights()
                 self.save()
         finally:
             self.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """People who label are told when there is nobody left to label for."""
+        if not self.bulletin:
+            yield
+            return
+        try:
+            yield
+            self.bulletin.post("finished")
+        except BaseException:
+            self.bulletin.post("stopped")
+            raise
 
     def close(self) -> None:
         self.store.close()
@@ -100,6 +119,8 @@ class Run(Watcher):
         self.model.ep_info_buffer.extend({"r": reward, "l": length, "t": 0.0} for reward, length in self.episodes)
         self._restore_moments()
         self.progress.start()
+        if self.bulletin:
+            self.bulletin.start()
 
     def _restore_moments(self) -> None:
         """Undo what SB3's reset at the start of `learn` has just added to the statistics of a resumed run."""
@@ -111,6 +132,8 @@ class Run(Watcher):
 
     def rollout(self) -> None:
         self.progress.show()
+        if self.bulletin:
+            self.bulletin.rollout()
 
     def boundary(self) -> None:
         self.log.forget_episodes()
@@ -186,8 +209,7 @@ class Run(Watcher):
 
     def _restore_reward(self, tensors: checkpoint.Tensors, state: dict[str, Any]) -> None:
         self.desk.seen = state["seen"]
-        if state["seen"]:
-            self.reward_model.hear(self.store.feedback(until=state["seen"]))
+        self.reward_model.hear(self.desk.standing())
         self.reward_model.restore(_part(tensors, "reward."), state["reward"])
 
 

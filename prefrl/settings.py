@@ -11,6 +11,9 @@ from prefrl.config import Config, load, names
 from prefrl.errors import UserError, near
 from prefrl.presets import PRESETS, TUNED, preset
 
+SHORT = {"--teacher": "--teacher.name", "--wait-for-labels": "--teacher.wait"}
+"""Options of a line to type, for settings that have a longer name."""
+
 ABOUT = """\
 Learn a policy from preferences. Settings come from the preset, then --config FILE.yaml, then the command line.
 
@@ -19,6 +22,8 @@ The run's own options, before the settings:
   --config FILE     settings in YAML, such as: {{env: Pendulum-v1, questions: {{budget: 100}}}}
   --import MODULE   import it first, for the environments that it registers
   --folder DIR      where to write (default: the next free one under runs/)
+  --teacher NAME    who answers: oracle, human, ... (short for --teacher.name)
+  --wait-for-labels N   with --teacher human: pause until the first N questions are answered (--teacher.wait)
   --dry-run         say what would be done, and stop
   --quiet           no progress bar
 
@@ -35,7 +40,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     own.add_argument("--dry-run", action="store_true")
     own.add_argument("--quiet", action="store_true")
     own.add_argument("--env")
-    options, rest = own.parse_known_args(arguments)
+    options, rest = own.parse_known_args([_in_full(argument) for argument in arguments])
     _refuse_unknown(rest)
     base = preset(options.preset, options.env or _env_in(options.config))
     if options.config:
@@ -45,6 +50,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     tuned = ", ".join(f"{env}: {name} {value}" for env, settings in TUNED.items() for name, value in settings.items())
     about = ABOUT.format(presets=", ".join(PRESETS), tuned=tuned)
     return options, tyro.cli(Config, prog="prefrl train", description=about, default=base, args=rest)
+
+
+def _in_full(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return SHORT.get(name, name) + equals + value
 
 
 class _Own(argparse.ArgumentParser):
@@ -64,7 +74,7 @@ def _refuse_unknown(arguments: list[str]) -> None:
             continue
         name = argument[2:].partition("=")[0].replace("_", "-")
         if name not in known | switches:
-            ours = known | {"preset", "config", "import", "folder", "dry-run", "quiet"}
+            ours = known | {name[2:] for name in SHORT} | {"preset", "config", "import", "folder", "dry-run", "quiet"}
             raise UserError(f"unknown option --{name}{near(name, ours)}")
 
 

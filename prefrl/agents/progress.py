@@ -40,6 +40,10 @@ class Progress:
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(0)
 
+    def say(self, what: str) -> None:
+        """Show a word in place of the figures, as they do not move meanwhile."""
+        self.bar.set_postfix_str(what)
+
     def close(self) -> None:
         self.bar.n = self.run.agent.step
         self.bar.close()

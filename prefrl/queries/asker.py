@@ -39,6 +39,7 @@ class Asker:
         self.strategy = strategy or settings.strategy
         self.schedule = make_schedule(schedule or settings.schedule, initial=settings.initial, half_at=settings.half_at)
         self.budget = settings.budget
+        self.at_once = 0  # questions that are due whatever the schedule says
         self.asked = 0
         self.asked_at = 0  # steps of the run at the last session
         self.looked_until = 0  # the recorder's step count at the last session; segments from before were considered
@@ -46,7 +47,8 @@ class Asker:
     def due(self, step: int) -> int:
         """Questions to ask now: none until they are enough for a session."""
         progress = min(1.0, step / (self.total_steps * self.settings.until))
-        wanted = due(self.schedule, progress, self.budget, self.asked)
+        first = min(self.at_once, self.budget) - self.asked
+        wanted = max(first, due(self.schedule, progress, self.budget, self.asked))
         return wanted if wanted >= self._least(step) else 0
 
     def _least(self, step: int) -> int:
@@ -76,6 +78,15 @@ class Asker:
         self.asked_at, self.looked_until = step, recorder.steps
         shown = segments[pairs[choice.picked]]
         return Queries(shown, choice.scores, choice.strategy, step, reward_model.version)
+
+    def next_session(self, step: int, rollout: int) -> int | None:
+        """The step at which questions are due next, if all goes on as it is; None if none are. rollout: in steps"""
+        ahead = range(step + rollout, self.total_steps + 1, rollout)
+        return next((at for at in ahead if self.due(at)), None) if self.asked < self.budget else None
+
+    def take_back(self, questions: int) -> None:
+        """These will not be answered: as many others may be asked."""
+        self.asked -= questions
 
     def _candidates(self, segments: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
         """(C, 2) pairs of segments to choose from"""

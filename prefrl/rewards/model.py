@@ -63,12 +63,13 @@ class RewardModel:
         self.ensemble = RewardEnsemble(features.size, network, settings.members)
         self.fitter = Fitter(self.ensemble, settings)
         self.version = 0  # fits so far
-        self.known = 0  # answers heard before the last of them
+        self.known = 0  # answers that the last of them knew
+        self.fresh = 0  # answers heard or changed since
         self.silence = 0  # turns since answers came
         self.cpu_seconds = 0.0  # spent on fitting
         self._features = torch.zeros(0)  # (Q, 2, T, d)
         self._preferences = torch.zeros(0)  # (Q,)
-        self._seen = 0  # answers ever added, also those outside the window
+        self._query = np.zeros(0, int)  # (Q,) their questions' numbers
         self._where = np.zeros((0, 2, 2), int)  # (Q, 2, [environment, first step])
 
     def encode(self, segments: Segments) -> Tensor:
@@ -105,19 +106,40 @@ class RewardModel:
             return None
         return self.ensemble.per_member(self.encode(segments)).sum(-1).numpy()
 
+    def recent_queries(self, most: int) -> list[int]:
+        """The numbers of the questions that were answered last."""
+        return self._query[-most:].tolist()
+
+    def opinion(self, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
+        """For people: each step's reward, and how likely the first is preferred: (Q, 2) -> (Q, 2, T), (Q,)"""
+        per_member = self.ensemble.per_member(self.encode(segments.flat())).unflatten(1, (-1, 2))  # (E, Q, 2, T)
+        returns = per_member.sum(-1)
+        chosen = pair.probability(returns[..., 0] - returns[..., 1], self.settings.error).mean(0)
+        return per_member.mean(0).numpy(), chosen.numpy()
+
     def add(self, answers: Feedback) -> None:
-        """Remember answers; skipped ones teach nothing."""
+        """Remember answers; skipped ones teach nothing. Corrected ones (`answers.whole`) take the place of all."""
         told = answers.told
+        self.fresh += self._changed(told) if answers.whole else len(told)
+        if answers.whole:
+            self._features, self._preferences = self._features[:0], self._preferences[:0]
+            self._query, self._where = self._query[:0], self._where[:0]
         if not len(told):
             return
+        last = slice(-self.settings.window, None)
         new = self.encode(told.segments.flat()).unflatten(0, (-1, 2))
-        self._features = torch.cat([self._features, new]) if len(self._features) else new
-        self._preferences = torch.cat([self._preferences, torch.as_tensor(told.preferences, dtype=torch.float32)])
-        self._seen += len(told)
+        self._features = torch.cat([self._features, new])[last] if len(self._features) else new[last]
+        said = torch.as_tensor(told.preferences, dtype=torch.float32)
+        self._preferences = torch.cat([self._preferences, said])[last]
+        self._query = np.concatenate([self._query, told.query])[last]
         where = np.stack([told.segments.env_index, told.segments.start_step], -1)
-        self._where = np.concatenate([self._where, where])[-self.settings.window :]
-        self._features = self._features[-self.settings.window :]
-        self._preferences = self._preferences[-self.settings.window :]
+        self._where = np.concatenate([self._where, where])[last]
+
+    def _changed(self, told: Feedback) -> int:
+        """How many answers these differ in from those remembered; at least one, as something was corrected."""
+        before = set(zip(self._query.tolist(), self._preferences.tolist(), strict=True))
+        now = set(zip(told.query.tolist(), told.preferences.astype(np.float32).tolist(), strict=True))
+        return max(1, len(now - before), len(before - now))
 
     def hear(self, answers: Feedback | None) -> bool:
         """Remember new answers, if any. Returns whether a fit is worth its time now.
@@ -128,13 +150,12 @@ class RewardModel:
         self.silence = self.silence + 1 if answers is None else 0
         if answers is not None:
             self.add(answers)
-        fresh = self._seen - self.known
-        return fresh > 0 and (self.silence >= PAUSE or fresh >= self.settings.refit * (self.known - FEW))
+        return self.fresh > 0 and (self.silence >= PAUSE or self.fresh >= self.settings.refit * (self.known - FEW))
 
     def fit(self, step: int) -> FitReport:
         """Learn from all answers heard so far."""
         started = time.process_time()
-        self.known = self._seen
+        self.known, self.fresh = self.known + self.fresh, 0
         decisive = int((self._preferences != 0.5).sum())
         if decisive < FEWEST:
             return self._unchanged(f"only {decisive} decisive answers so far; the reward starts at {FEWEST}")
@@ -169,7 +190,7 @@ class RewardModel:
     def state(self) -> dict[str, Any]:
         """The rest of it, as JSON. The answers are in the label store."""
         groups = pack_optimiser(self.fitter.optimiser, "optimiser.")[1]
-        counts = {"version": self.version, "known": self.known, "silence": self.silence}
+        counts = {"version": self.version, "known": self.known, "fresh": self.fresh, "silence": self.silence}
         return counts | {"l2": self.fitter.l2, "groups": groups, "cpu_seconds": self.cpu_seconds}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -178,6 +199,7 @@ class RewardModel:
         self.ensemble.load_state_dict(own)
         unpack_optimiser(self.fitter.optimiser, "optimiser.", tensors, state["groups"])
         self.version, self.known, self.silence = state["version"], state["known"], state["silence"]
+        self.fresh = state["fresh"]
         self.fitter.l2, self.cpu_seconds = list(state["l2"]), state["cpu_seconds"]
 
     def _unchanged(self, note: str) -> FitReport:
@@ -201,13 +223,13 @@ class RewardModel:
         """The answers as the fitter wants them.
 
         Bootstrap weights are Poisson(1), the limit of drawing with replacement: 1/e of the answers of each member weigh
-        nothing and are held out, and an answer keeps its weight for life, so that a warm start never trains on what it
-        is validated on. Held-out answers that share steps with a member's training answers are left out altogether.
+        nothing and are held out, and a question keeps its weight for life, also when its answer is corrected, so that a
+        warm start never trains on what it is validated on. Held-out answers that share steps with a member's training answers are left out altogether.
         """
         self._see(self._features.flatten(0, 2))
         features = (self._features - self.ensemble.feature_mean) / self.ensemble.feature_std
-        drawn = stream(self.seed, "bootstrap").poisson(1.0, (self._seen, len(self.ensemble.members)))
-        weights = drawn[-len(self._preferences) :].T  # (E, Q)
+        drawn = stream(self.seed, "bootstrap").poisson(1.0, (self._query.max(), len(self.ensemble.members)))
+        weights = drawn[self._query - 1].T  # (E, Q)
         train = [np.flatnonzero(w) for w in weights]
         held_out = [self._apart(np.flatnonzero(w == 0), t) for w, t in zip(weights, train, strict=True)]
         if not self.settings.bootstrap:

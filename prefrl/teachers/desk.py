@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -47,14 +48,33 @@ class Desk:
             model_version=queries.model_version,
         )
 
+    def room(self) -> float:
+        """How many more questions the teacher takes now."""
+        return float("inf")
+
+    def outdated(self, step: int) -> int:
+        """How many unanswered questions were taken back at this step."""
+        return 0
+
     def answers(self, step: int) -> Feedback | None:
-        """What has been answered since the last call, frozen under this step, so that a resumed run reads the same."""
+        """What has been answered since the last call, frozen under this step, so that a resumed run reads the same.
+
+        Where an answer heard before was corrected or withdrawn, all that stand are read again.
+        """
         until = self.store.watermark(step)
         if until <= self.seen:
             return None
-        found = self.store.feedback(after=self.seen, until=until)
-        self.seen = until
-        return found
+        before, self.seen = self.seen, until
+        if self.store.corrected(before, until):
+            return self.standing()
+        return self.store.feedback(after=before, until=until)
+
+    def standing(self) -> Feedback | None:
+        """All answers that stood when they were last looked for."""
+        if not self.seen:
+            return None
+        found = self.store.feedback(until=self.seen)
+        return Feedback.nothing() if found is None else replace(found, whole=True)
 
 
 def _numbers(preferences: object, labeller: str) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from prefrl.data import Queries
 from prefrl.errors import UserError, pick
 from prefrl.teachers.oracle import Oracle
+from prefrl.teachers.people import Person
 from prefrl.teachers.units import UNITS, RecentReturn
 
 
 class Teacher(Protocol):
     """Whoever answers at once. To hand in your own without state, any function of queries will do."""
 
-    def __call__(self, queries: Queries) -> np.ndarray: ...
+    def __call__(self, queries: Queries) -> np.ndarray | None: ...
 
     def reseed(self, rng: np.random.Generator) -> None: ...
 
@@ -42,6 +43,7 @@ TEACHERS: dict[str, Preset] = {
     "skip": Preset("skips pairs in which both segments are poor", {"skip": 0.1}),
     "equal": Preset("calls pairs with similar returns equal", {"equal": 0.1}),
     "myopic": Preset("weighs recent steps most (gamma 0.9)", {"gamma": 0.9}),
+    "human": Preset("people, on a page in the browser that opens with the run (see prefrl label --help)", make=Person),
 }
 
 

@@ -1,0 +1,119 @@
+"""Whole runs whose teacher is a person: a thread that answers through the label store, as the label page does."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prefrl.api import resume
+from prefrl.errors import Stopped
+from prefrl.feedback.store import LabelStore
+
+ALONE = {"teacher": "human", "teacher.page": False, "teacher.lag": 3, "teacher.wait": 8}
+
+
+class Labeller(threading.Thread):
+    """Prefers what truly earns more. Corrects some of its first answers later, as people do."""
+
+    def __init__(self, folder: Path, mistakes: int = 0):
+        super().__init__(daemon=True)
+        self.folder, self.mistakes, self.over = folder, mistakes, threading.Event()
+        self.states: set[str] = set()
+
+    def run(self) -> None:
+        while not (self.folder / "labels.db").exists() or not (self.folder / "run.json").exists():
+            time.sleep(0.01)
+        with LabelStore.open(self.folder) as store:
+            wrong = []
+            while not self.over.wait(0.01):
+                for query in store.open_queries():
+                    returns = store.queries([query]).segments.true_returns[0]
+                    better = float(returns[0] > returns[1])
+                    slip = len(wrong) < self.mistakes
+                    (seq,) = store.answer([query], [1 - better if slip else better], labeller="ann", first_only=True)
+                    wrong += [(seq, better)] if slip else []
+                if store.last_seq() > 15:
+                    while wrong:
+                        seq, better = wrong.pop()
+                        store.revise(seq, better, labeller="ann")
+                        self.mistakes = 0
+                if notice := store.board.read("trainer"):
+                    self.states.add(notice[0]["state"])
+
+
+@pytest.fixture
+def labeller(tmp_path):
+    person = Labeller(tmp_path / "run")
+    yield person
+    person.over.set()
+    person.join(10)
+
+
+@pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
+def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
+    labeller.mistakes = 5
+    labeller.start()
+    run = short(**ALONE).run
+    with LabelStore.open(run.folder) as store:
+        assert store.counts().answered == 24 and store.counts().open == 0
+        stood = store.feedback()
+        assert len(stood) == 24 and sum(row["supersedes"] is not None for row in store.history()) == 5
+        truth = stood.segments.true_returns
+        assert (stood.preferences == (truth[:, 0] > truth[:, 1])).all()
+        trainer, _ = store.board.read("trainer")
+        assert trainer["state"] == "finished" and trainer["step"] == 2048
+        thought = store.board.predictions([24])[24]
+    assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
+    learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
+    assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True))
+    assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
+    assert labeller.states >= {"waiting for labels", "finished"}
+
+
+@pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
+@pytest.mark.filterwarnings("ignore:no reward was learned")
+def test_when_nobody_answers_the_agent_trains_on_and_the_queue_stops_growing(short):
+    run = short(**{**ALONE, "teacher.lag": 0, "teacher.wait": 0, "teacher.queue": 5, "teacher.stale": 0.0}).run
+    assert run.agent.step == 2048 and run.reward_model.version == 0
+    with LabelStore.open(run.folder) as store:
+        assert store.counts().open == 5 == store.counts().asked
+
+
+@pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
+@pytest.mark.filterwarnings("ignore:no reward was learned")
+def test_what_is_taken_back_makes_room_for_new_questions(short):
+    run = short(**{**ALONE, "teacher.lag": 0, "teacher.wait": 0, "teacher.queue": 5, "teacher.stale": 0.3}).run
+    with LabelStore.open(run.folder) as store:
+        counts = store.counts()
+        assert counts.closed >= 5 and counts.open <= 5 and run.asker.asked == counts.asked - counts.closed
+
+
+@pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
+def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, labeller, tmp_path):
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Stop(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps > 1100:
+                raise Stopped(15, tmp_path / "run")
+            return True
+
+    labeller.mistakes = 5
+    labeller.start()
+    with pytest.raises(Stopped):
+        short(callbacks=[Stop()], **ALONE)
+    with LabelStore.open(tmp_path / "run") as store:
+        assert store.board.read("trainer")[0]["state"] == "stopped"
+        before = list(store.history())
+    result = resume(tmp_path / "run", quiet=True)
+    with LabelStore.open(tmp_path / "run") as store:
+        assert list(store.history())[: len(before)] == before
+        stood = store.feedback()
+    learned = dict(
+        zip(result.run.reward_model._query.tolist(), result.run.reward_model._preferences.tolist(), strict=True)
+    )
+    assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True)) and len(learned) == 24
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["asked"] == 24
