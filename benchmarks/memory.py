@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from benchmarks.table import Row, show
-from prefrl.agents.environments import env_maker, make_venv
+from prefrl.agents.environments import env_maker
 from prefrl.agents.recorder import Recorder
+from prefrl.agents.vector import make_venv
 from prefrl.config import RewardConfig
 from prefrl.data import Feedback, Queries, Segments
 from prefrl.feedback.store import LabelStore
@@ -74,7 +75,8 @@ def fit_seconds(labels: int) -> tuple[float, int]:
     settings = RewardConfig(window=labels)
     features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
     model = RewardModel(settings, features, partial(mlp, hidden=settings.hidden), 0)
-    answers = Feedback(chosen, (gap > 0).astype(float), *[np.arange(1, labels + 1)] * 2)
+    seq = np.arange(1, labels + 1)
+    answers = Feedback(chosen, (gap > 0).astype(float), seq, seq)
     started = time.process_time()
     model.add(answers)
     report = model.fit(0)

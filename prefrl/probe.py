@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefrl.agents.environments import MakeEnv, make_venv
+from prefrl.agents.environments import MakeEnv
 from prefrl.agents.progress import watching
 from prefrl.agents.recorder import Recorder
+from prefrl.agents.vector import make_venv
 from prefrl.errors import UserError
 
 STEPS = 1500
@@ -36,6 +37,7 @@ def probe(make_env: MakeEnv, length: int, seed: int, timeout: float = 60.0) -> P
         terminations = _act_at_random(recorder, seed)
     seconds = (time.perf_counter() - started) / STEPS
     recorder.close()
+    recorder.settle()
     rewards = recorder.true_rewards[:, 0].astype(float)
     bounds = [0, *(np.flatnonzero(recorder.dones[:, 0]) + 1).tolist()]  # where episodes begin; the last may go on
     lengths = np.diff(bounds).tolist()

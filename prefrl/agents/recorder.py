@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
 
 from prefrl.agents.blame import blame
 from prefrl.agents.environments import check_spaces
-from prefrl.data import Segments
+from prefrl.agents.tape import Openings
+from prefrl.data import Segments, Tape, Tapes
 from prefrl.errors import NonFiniteError
 
 HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown every other label
+BLOCK = 256  # steps that wait to be written into the arrays at once: writing each by itself costs ten times as much
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Recorder(VecEnvWrapper):
         check_spaces(venv)
         self.cut_every, self.seed_at = cut_every, seed_at
         self.resize(capacity)
+        self._block: list[tuple[np.ndarray, ...]] = []  # the last steps, not in the arrays yet
+        self._own_arrays = isinstance(venv, DummyVecEnv | SubprocVecEnv)  # each step's are new, so need no copy
+        self._floats = venv.observation_space.dtype is not None and venv.observation_space.dtype.kind == "f"
         self.steps = 0  # steps each environment has taken in this run
         self.oldest = 0  # the first step still remembered
         self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
@@ -52,10 +57,12 @@ class Recorder(VecEnvWrapper):
         )
         self._last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> the observation that ended an episode
         self._now: np.ndarray = np.zeros(0)
+        self._openings = Openings(venv.num_envs)
         self._stepping, self._resetting = (
             _Answering(self, "in step {next}"),
             _Answering(self, "in the reset after step {done}"),
         )
+        self._environments = getattr(venv, "envs", [None] * venv.num_envs)  # there are none in other processes
         self._sum = np.zeros(venv.num_envs)
         self._age = np.zeros(venv.num_envs, int)
 
@@ -68,6 +75,7 @@ class Recorder(VecEnvWrapper):
         self.true_rewards = np.zeros(shape, np.float32)
         self.dones = np.zeros(shape, bool)  # no segment goes on after these
         self.finishes = np.zeros(shape, bool)  # those of them that the environment ended itself
+        self._block_size = min(BLOCK, capacity)
 
     def reset(self) -> np.ndarray:
         self._break_off()
@@ -77,6 +85,8 @@ class Recorder(VecEnvWrapper):
             self._now = np.asarray(self.venv.reset())
         self._require_finite(self._now, "observation")
         self._sum[:], self._age[:] = 0, 0
+        for env in range(self.num_envs):
+            self._note_opening(env)
         return self._now
 
     def step_async(self, actions: np.ndarray) -> None:
@@ -87,34 +97,54 @@ class Recorder(VecEnvWrapper):
         with self._stepping:
             shown, rewards, dones, infos = self.venv.step_wait()
         observations = np.asarray(shown)
-        self._require_finite(observations, "observation")
-        self._require_finite(rewards, "reward")
-        last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
-        for env, observation in last.items():
-            self._require_finite(observation, "last observation of an episode", env)
-        self._remember(rewards, dones)
+        # one cheap look that NaN, infinity and huge numbers all fail
+        size = np.vdot(rewards, rewards) + (np.vdot(observations, observations) if self._floats else 0)
+        if not size < HUGE_REWARD**2:
+            self._require_finite(observations, "observation")
+            self._require_finite(rewards, "reward")
+        ended = 1 in dones.tobytes()
+        last = {}
+        if ended:
+            last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
+            for env, observation in last.items():
+                self._require_finite(observation, "last observation of an episode", env)
+        block = (self._now, self._actions, rewards, dones)
+        self._block.append(block if self._own_arrays else tuple(map(np.array, block)))
+        self.steps += 1
+        self._now = observations
+        if ended or len(self._block) >= self._block_size:
+            self.settle()
         for env, observation in last.items():
             self._end_episode(env, observation)
-        self._now = observations
         if self.cut_every and self.steps % self.cut_every == 0:
             dones = self._cut(infos, dones)
-        return self._now, np.zeros_like(rewards), dones, infos
+        return self._now, np.zeros(self.num_envs, np.float32), dones, infos
 
-    def _remember(self, rewards: np.ndarray, dones: np.ndarray) -> None:
-        at = self.steps % self.capacity
-        self.observations[at], self.actions[at] = self._now, self._actions
+    def settle(self) -> None:
+        """Write the last steps into the arrays. Whoever reads the arrays calls it first."""
+        if not self._block:
+            return
+        seen, acted, rewards, dones = map(np.stack, zip(*self._block, strict=True))
+        at = np.arange(self.steps - len(self._block), self.steps) % self.capacity
+        self._block = []
+        self.observations[at], self.actions[at] = seen, acted
         self.true_rewards[at], self.dones[at], self.finishes[at] = rewards, dones, dones
-        self._sum += rewards
-        self._age += 1
-        self.steps += 1
+        self._sum += rewards.sum(0, dtype=float)  # no episode ends within a block
+        self._age += len(at)
         self.oldest = max(self.oldest, self.steps - self.capacity)
-        if at == 0:
+        if at[-1] < len(at):  # the ring began anew
             self._last = {key: value for key, value in self._last.items() if key[0] >= self.oldest}
+            self._openings.forget(self.oldest)
 
     def _end_episode(self, env: int, observation: np.ndarray) -> None:
         self._last[(self.steps - 1, env)] = observation
         self.finished = [*self.finished[-99:], (float(self._sum[env]), int(self._age[env]))]
         self._sum[env], self._age[env] = 0, 0
+        self._note_opening(env)
+
+    def _note_opening(self, env: int) -> None:
+        """Keep how the episode that begins now was opened, where the environment tells."""
+        self._openings.add(env, self.steps, getattr(self._environments[env], "opening", b""))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
         """Truncate every running episode, and start all of them from fresh seeds."""
@@ -126,6 +156,7 @@ class Recorder(VecEnvWrapper):
 
     def _break_off(self) -> None:
         """End the running episodes in memory: what follows a reset does not follow from what came before."""
+        self.settle()
         if self.steps == self.oldest:
             return
         at = (self.steps - 1) % self.capacity
@@ -135,11 +166,14 @@ class Recorder(VecEnvWrapper):
 
     def forget(self) -> None:
         """Empty the memory, so that nothing from before this step can become a segment."""
+        self.settle()
         self.oldest = self.steps
         self._last.clear()
+        self._openings.forget(self.oldest)
 
     def latest(self, n: int) -> Rollout:
         """The last n steps: arrays (n, n_envs, ...)"""
+        self.settle()
         steps = np.arange(self.steps - n, self.steps)
         at = steps % self.capacity
         after = np.concatenate([self.observations[at[1:]], self._now[None]])
@@ -151,6 +185,7 @@ class Recorder(VecEnvWrapper):
 
     def cut_segments(self, length: int, rng: np.random.Generator, since: int = 0) -> Segments:
         """All whole segments since step `since`, without overlap: every stretch of an episode from a random offset on."""
+        self.settle()
         starts, envs = [], []
         for env, first, end in self._stretches(max(since, self.oldest)):
             count = (end - first) // length
@@ -175,6 +210,7 @@ class Recorder(VecEnvWrapper):
 
     def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
         """The segments that begin at these steps of these environments: batch shape (N,)"""
+        self.settle()
         steps = starts[:, None] + np.arange(length)  # (N, T)
         at, env = steps % self.capacity, envs[:, None]
         last = self.observations[(starts + length) % self.capacity, envs]
@@ -184,6 +220,26 @@ class Recorder(VecEnvWrapper):
             last[row] = self._last[(int(ends[row]) - 1, int(envs[row]))]
         observations = np.concatenate([self.observations[at, env], last[:, None]], axis=1)  # (N, T + 1, *obs)
         return Segments(observations, self.actions[at, env], self.true_rewards[at, env], envs, starts)
+
+    def note_openings(self, notes: str) -> None:
+        """From the next reset on, note how episodes begin (NOTES of prefrl.agents.tape), so that there are tapes."""
+        for env in self._environments:
+            if hasattr(env, "notes"):
+                env.notes = notes
+
+    def tapes(self, segments: Segments) -> Tapes:
+        """How to come to each of these segments again: (N,) or (Q, K) segments of this memory -> N, or Q * K tapes."""
+        self.settle()
+        places = zip(segments.env_index.ravel().tolist(), segments.start_step.ravel().tolist(), strict=True)
+        return Tapes.of([self._tape(env, start) for env, start in places])
+
+    def _tape(self, env: int, start: int) -> Tape | None:
+        """None where the beginning of the episode is no longer, or was never, remembered."""
+        found = self._openings.find(env, start)
+        if found is None or found[0] < self.oldest or not found[1]:
+            return None
+        actions = self.actions[np.arange(found[0], start) % self.capacity, env]
+        return Tape(found[1], actions.astype(self._actions.dtype))  # as they were given: 0.1 is not float32(0.1)
 
     def recent_return(self) -> tuple[float, float]:
         """Mean true return and length of the last ten whole episodes (B-Pref's R_avg and T); NaN before the first."""
@@ -195,9 +251,6 @@ class Recorder(VecEnvWrapper):
     def _require_finite(self, values: np.ndarray, what: str, env: int | None = None) -> None:
         """values: (n_envs, ...), or those of one environment alone"""
         if values.dtype.kind != "f":
-            return
-        line = values.ravel()
-        if line.dot(line) < HUGE_REWARD**2:  # one cheap look that NaN, infinity and huge numbers all fail
             return
         huge = HUGE_REWARD if what == "reward" else np.inf
         if np.isfinite(values).all() and np.abs(values).max() <= huge:
