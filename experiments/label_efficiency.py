@@ -18,8 +18,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.sweep import code, sweep
+from prefrl.agents.environments import env_maker
 from prefrl.config import Config, update
-from prefrl.evaluation.statistics import Interval, bootstrap_interval, difference_in_iqm, interquartile_mean
+from prefrl.evaluation.returns import random_returns
+from prefrl.evaluation.statistics import (
+    Interval,
+    bootstrap_interval,
+    difference_in_iqm,
+    failed_share,
+    interquartile_mean,
+    normalised_scores,
+    probability_of_improvement,
+)
 from prefrl.folder import machine
 from prefrl.presets import preset
 
@@ -31,7 +41,7 @@ ENVS = [
     "prefrl/HalfCheetah-v0",
 ]
 BUDGETS = (100, 300, 700)
-CONTROLS = ("true", "true-scaled", "shuffled", "random", "zero")
+CONTROLS = ("true", "true-scaled", "shuffled", "random", "constant", "zero")
 RESULTS = Path(__file__).parent / "results" / "label_efficiency.json"
 LEAN = {"record.tensorboard": False, "record.video": False}
 
@@ -77,23 +87,49 @@ def iqm(results: list[dict[str, Any]]) -> Interval:
     return bootstrap_interval(interquartile_mean, returns(results), rng=np.random.default_rng(0))
 
 
-def markdown(table: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
-    """Interquartile mean and 95 % interval over seeds, the worst seed, and the distance to the true-reward agent."""
+def floor_of(env: str, episodes: int = 100) -> float:
+    """True return of a policy that acts at random."""
+    return random_returns(env_maker(env), episodes).mean
+
+
+def score(values: np.ndarray, floor: float, ceiling: float) -> tuple[str, str]:
+    """Normalised score, and the share of seeds that failed; empty where the ceiling is no better than chance."""
+    if not ceiling > floor:
+        return "", ""
+    scores = normalised_scores(values, floor, ceiling)
+    return f"{interquartile_mean(scores[:, None]):.2f}", f"{failed_share(scores):.0%}"
+
+
+def shown(found: Interval) -> str:
+    return f"{found.estimate:.3g} [{found.low:.3g}, {found.high:.3g}]"
+
+
+def against(values: np.ndarray, ceiling: np.ndarray) -> tuple[str, str]:
+    """Difference to the true-reward agent, and the chance that a run beats one of its runs, each with its interval."""
+    measures = (difference_in_iqm, probability_of_improvement)
+    gap, chance = (bootstrap_interval(one, values, ceiling, rng=np.random.default_rng(0)) for one in measures)
+    return shown(gap), f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
+
+
+def markdown(table: dict[str, dict[str, list[dict[str, Any]]]], floors: dict[str, float]) -> str:
+    """Interquartile mean and 95 % interval over seeds, every seed, and how it compares with the true-reward agent.
+
+    Score: 0 for a policy that acts at random, 1 for the true-reward agent. Failed: share of seeds that score below .3.
+    """
     lines = []
     for env, by_arm in table.items():
         lines += [
             f"\n**{env}**, {len(next(iter(by_arm.values())))} seeds\n",
-            "| arm | true return, IQM [95 % interval] | worst seed | all seeds | against true reward |",
-            "|---|---|---|---|---|",
+            "| arm | true return, IQM [95 % interval] | score | failed | all seeds | minus true reward | P(beats it) |",
+            "|---|---|---|---|---|---|---|",
         ]
+        ceiling = iqm(by_arm["true"]).estimate
         for arm, results in by_arm.items():
             values = returns(results)
-            gap = bootstrap_interval(difference_in_iqm, values, returns(by_arm["true"]), rng=np.random.default_rng(0))
-            verdict = "" if arm == "true" else f"{gap.estimate:+.3g} [{gap.low:.3g}, {gap.high:.3g}]"
             found, every = iqm(results), ", ".join(f"{value:.3g}" for value in sorted(values))
-            lines.append(
-                f"| {arm} | {found.estimate:.3g} [{found.low:.3g}, {found.high:.3g}] | {values.min():.3g} | {every} | {verdict} |"
-            )
+            normalised, failed = score(values, floors[env], ceiling)
+            gap, chance = ("", "") if arm == "true" else against(values, returns(by_arm["true"]))
+            lines.append(f"| {arm} | {shown(found)} | {normalised} | {failed} | {every} | {gap} | {chance} |")
     return "\n".join(lines)
 
 
@@ -140,18 +176,22 @@ def main() -> None:
         known = (
             json.loads(results.read_text()) if results.exists() and not options.quick else {"about": {}, "table": {}}
         )
+        floors = known.get("floors", {}) | {env: floor_of(env) for env in table}
         about = {
             "command": "python -m experiments.label_efficiency",
             "steps": options.steps,
             "code": code(),
             **machine(),
         }
-        known = {"about": known["about"] | dict.fromkeys(table, about), "table": known["table"] | table}
+        known = {
+            "about": known["about"] | dict.fromkeys(table, about), "floors": floors, "table": known["table"] | table
+        }  # fmt: skip
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(json.dumps(known, indent=1))
-    table = json.loads(results.read_text())["table"]
+    known = json.loads(results.read_text())
+    table = known["table"]
     table = {env: table[env] for env in [*ENVS, *table] if env in table}
-    print(markdown(table))
+    print(markdown(table, known["floors"]))
     draw(table, results.with_suffix(".png"))
     print(f"\n{results.with_suffix('.png')}")
 
