@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.table import Row, show
-from prefrl.agents.environments import env_maker, make_venv
+from prefrl.agents.environments import env_maker
+from prefrl.agents.vector import make_venv
 from prefrl.build import Own, make_agent
 from prefrl.config import Config, update
 from prefrl.evaluation.returns import true_returns

@@ -127,6 +127,7 @@ def _start(
         with cleared_if_refused(path):
             describe(path, config, name, own.names())
             run = Run(path, config, own, callbacks, quiet)
+            run.prepare()
         with label_page(path, config, modules):
             run.learn()
         return _finish(run)
@@ -164,6 +165,7 @@ def resume(
             "resuming %s at step %d of %d, %s", folder, step, run.total_steps,
             "not exactly: " + "; ".join(changed) if changed else "exactly",
         )  # fmt: skip
+        run.prepare()
         with label_page(Path(folder), config, modules):
             run.learn()
         return _finish(run)

@@ -15,8 +15,9 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from torch import nn
 
-from prefrl.agents.environments import MakeEnv, env_maker, make_venv
+from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.agents.vector import make_venv
 from prefrl.config import AgentConfig, Config
 from prefrl.errors import UserError, brief, pick
 from prefrl.queries.schedules import Schedule
@@ -159,7 +160,7 @@ def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
     """An SB3 model from settings."""
     s = settings
     cls = pick(AGENTS, s.algorithm, "agent.algorithm")[0]
-    rate: Any = (lambda left: s.learning_rate * left) if s.anneal else s.learning_rate
+    rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
     only_ppo = {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range} if cls is PPO else {}
     device = _device(s.device)
     try:

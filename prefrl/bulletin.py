@@ -15,7 +15,7 @@ class Bulletin:
 
     def __init__(self, run: Any):
         self.run = run
-        self.posted_at, self.version, self.state = 0.0, -1, ""
+        self.posted_at, self.version, self.state = 0.0, 0, ""
         self.started_at, self.started_step = time.monotonic(), 0
 
     def start(self) -> None:
@@ -25,9 +25,12 @@ class Bulletin:
     def rollout(self) -> None:
         """Between two rollouts."""
         self.post("running")
-        if self.run.reward_model.version > self.version:
-            self.version = self.run.reward_model.version
-            self._predict()
+        self._predict()
+
+    def finish(self) -> None:
+        """After the last update."""
+        self._predict()
+        self.post("finished")
 
     def waiting(self, state: str) -> None:
         """While training waits for people."""
@@ -58,8 +61,10 @@ class Bulletin:
     def _predict(self) -> None:
         """Say what the reward model thinks of the questions that people look at now or looked at lately."""
         run = self.run
-        ids = sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY)})
-        if self.version == 0 or not ids:
+        if run.reward_model.version <= self.version:
+            return
+        self.version = run.reward_model.version
+        if not (ids := sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY)})):
             return
         rewards, chosen = run.reward_model.opinion(run.store.queries(ids).segments)
         run.store.board.predict({

@@ -1,4 +1,4 @@
-"""The command line: train, resume, evaluate, plot, list. Heavy imports wait until a command needs them."""
+"""The command line: train, resume, label, evaluate, plot, list. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl train --env Pendulum-v1 --questions.budget 100
   prefrl train --preset true --env Pendulum-v1        the same with the true reward: the ceiling
   prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
+  prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -118,6 +119,13 @@ def resume(arguments: list[str]) -> int:
     return 0
 
 
+def label(arguments: list[str]) -> int:
+    """Label pairs of a run in the browser, while it trains or afterwards."""
+    from prefrl.labelling import command
+
+    return command.label(arguments)
+
+
 def evaluate(arguments: list[str]) -> int:
     """Play episodes with a run's newest checkpoint and report true returns."""
     parser = _run_parser("evaluate", evaluate)
@@ -199,7 +207,7 @@ def _import(names: Sequence[str]) -> None:
             raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
 
 
-COMMANDS = {"train": train, "resume": resume, "evaluate": evaluate, "plot": plot, "list": show}
+COMMANDS = {"train": train, "resume": resume, "label": label, "evaluate": evaluate, "plot": plot, "list": show}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,8 +32,8 @@ class AgentConfig:
     """Passes over a rollout."""
     learning_rate: float = 1e-3
     """Adam's step size."""
-    anneal: bool = False
-    """Let the learning rate fall linearly to zero over the whole run."""
+    anneal: float = 0.4
+    """Last share of the run, over which the learning rate falls linearly to zero; the last policy is what counts."""
     gamma: float = 0.99
     """Discount per step."""
     gae_lambda: float = 0.95
@@ -68,8 +68,8 @@ class QuestionConfig:
     """When questions are asked; see `prefrl list`."""
     initial: float = 0.25
     """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
-    until: float = 0.6
-    """Share of the run by which the whole budget has been asked; an agent needs time to use a good reward."""
+    until: float = 1.0
+    """Share of the run by which the whole budget has been asked; once nobody asks, agents find what pays by mistake."""
     half_at: float = 0.1
     """Share of the run after which a hyperbolic schedule asks half as fast."""
     growth: float = 0.2
@@ -125,7 +125,7 @@ class RewardConfig:
     (observation and action), action."""
     change_scale: float = 0.3
     """Changes enter scaled by this, so that the fit explains by states what states can explain."""
-    action_scale: float = 0.1
+    action_scale: float = 0.03
     """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
     learning_rate: float = 1e-3
     """Adam's step size."""
@@ -137,7 +137,7 @@ class RewardConfig:
     """Passes in later fits, at most, and fewer with many answers; a fit stops when held-out ones no longer improve."""
     patience: int = 4
     """Passes without improvement on held-out answers before a fit stops."""
-    refit: float = 0.1
+    refit: float = 0.04
     """Fit again once new answers are this share of those known, or none have come for a while."""
     warm: bool = True
     """Go on from the last fit's weights; off: from scratch every time."""
@@ -163,6 +163,8 @@ class RecordConfig:
 
     memory_mb: float = 256.0
     """Bound on the recorder's memory."""
+    frames_mb: float = 512.0
+    """People: bound on the memory for pictures, where an environment has to be filmed while it acts."""
     checkpoints: int = 10
     """Checkpoints over the run. Episodes are cut there, in every run alike, so that a resumed run is the same run."""
     keep: int = 3
@@ -219,6 +221,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "agent.n_epochs": (1, 1000),
     "agent.hidden": (1, 65536),
     "agent.learning_rate": (1e-8, 1),
+    "agent.anneal": (0, 1),
     "agent.gamma": (0, 1),
     "agent.gae_lambda": (0, 1),
     "agent.clip_range": (1e-6, 10),
@@ -257,6 +260,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "reward.scale": (1e-6, 1e6),
     "reward.constant": (-1e6, 1e6),
     "record.memory_mb": (1, 1e7),
+    "record.frames_mb": (1, 1e7),
     "record.checkpoints": (0, 10_000),
     "record.keep": (1, 10_000),
     "record.evaluation_episodes": (1, 100_000),

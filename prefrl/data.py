@@ -67,6 +67,54 @@ class Segments:
         return Segments(**{p.name: np.concatenate([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
 
 
+@dataclass(frozen=True)
+class Tape:
+    """The way to a segment's first observation: begin an episode like this, and act like that."""
+
+    opening: bytes  # JSON: what the reset that began the episode drew its randomness from
+    actions: np.ndarray  # (n, *act) from that reset on
+
+
+@dataclass(frozen=True)
+class Tapes:
+    """The tapes of N segments, one after the other. One with an empty opening is missing."""
+
+    openings: np.ndarray  # (all their bytes,) uint8
+    opening_ends: np.ndarray  # (N,) where in there each one ends
+    actions: np.ndarray  # (all their steps, *act)
+    action_ends: np.ndarray  # (N,)
+
+    def __post_init__(self) -> None:
+        if self.openings.dtype != np.uint8 or len(self.opening_ends) != len(self.action_ends):
+            raise ValueError(f"tapes need bytes and as many ends of each kind, got {self.openings.dtype}")
+        for ends, line in ((self.opening_ends, self.openings), (self.action_ends, self.actions)):
+            if ends.dtype != np.int64 or ends.ndim != 1 or not line.ndim or (np.diff(ends, prepend=0) < 0).any():
+                raise ValueError(f"tapes end in order, got {ends.dtype} {ends[:9]}")
+            if len(line) != (ends[-1] if len(ends) else 0):
+                raise ValueError(f"tapes with the ends {ends[-9:]} cannot fill {len(line)}")
+
+    def __len__(self) -> int:
+        return len(self.opening_ends)
+
+    def __getitem__(self, place: int) -> Tape | None:
+        (first, last), (start, end) = (
+            (int(ends[place - 1]) if place else 0, int(ends[place])) for ends in (self.opening_ends, self.action_ends)
+        )
+        return Tape(self.openings[first:last].tobytes(), self.actions[start:end]) if last > first else None
+
+    @staticmethod
+    def of(tapes: Sequence[Tape | None]) -> Tapes:
+        """Put these one after the other; their actions have one shape."""
+        openings = [tape.opening if tape else b"" for tape in tapes]
+        there = [tape.actions for tape in tapes if tape]
+        return Tapes(
+            np.frombuffer(b"".join(openings), np.uint8),
+            np.cumsum([len(opening) for opening in openings], dtype=np.int64),
+            np.concatenate(there) if there else np.zeros(0),
+            np.cumsum([len(tape.actions) if tape else 0 for tape in tapes], dtype=np.int64),
+        )
+
+
 def _flatten(array: np.ndarray, lead: int) -> np.ndarray:
     return array.reshape(-1, *array.shape[lead:])
 

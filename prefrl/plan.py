@@ -52,6 +52,13 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     questions = _check_questions(config, questions)
     if own.agent is None:
         _check_cuts(config, max(found.episode_lengths))
+    teacher = config.teacher
+    if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
+        warnings.warn(
+            "training does not wait for people, and ends before they have said much where it is quick;"
+            " --wait-for-labels 12 --teacher.lag 6 (or --preset human) makes it wait",
+            stacklevel=2,
+        )
     epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
     seconds = config.steps * (found.seconds_per_step + ACT_SECONDS + epochs * UPDATE_SECONDS)
     seconds += questions * 60 * config.reward.members * config.questions.length * PAIR_SECONDS + 10

@@ -49,6 +49,16 @@ PRESETS: dict[str, Method] = {
             "teacher.units": "bpref",
         },
     ),  # fmt: skip
+    "human": Method(
+        "people answer, on a page in the browser that opens with the run; training waits for them",
+        {
+            "teacher.name": "human",
+            "teacher.wait": 12,
+            "teacher.lag": 6,
+            "questions.budget": 60,
+            "questions.length": 30,
+        },
+    ),
     "true": Method(
         "control: the environment's own reward, as plain SB3 is paid", {"reward.source": "true", "reward.raw": True}
     ),

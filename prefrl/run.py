@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from prefrl.bulletin import Bulletin
 from prefrl.config import Config
 from prefrl.errors import Stopped, UserError
 from prefrl.feedback.store import LabelStore
+from prefrl.labelling.rehearsal import film, prepare
+from prefrl.labelling.replay import Unfaithful
 from prefrl.loop import PreferenceLoop
 from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
@@ -55,7 +59,9 @@ class Run(Watcher):
         self.bulletin = Bulletin(self) if isinstance(judge, Person) and build.asks(config) else None
         self.desk = Desk(self.store, judge, labeller, config.seed)
         if self.bulletin:
-            self.desk = PeoplesDesk(self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting)
+            self.desk = PeoplesDesk(
+                self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting, self.recorder.tapes
+            )
             self.asker.at_once = config.teacher.wait
         self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
         self.last_fit: FitReport | None = None
@@ -82,6 +88,20 @@ class Run(Watcher):
             self.log.logger.record(name, value)
         self.model.set_logger(self.log.logger)
 
+    def prepare(self) -> None:
+        """Where people are asked: make sure that they can be shown what happened, exactly. Before `learn`."""
+        if not self.bulletin:
+            return
+        maker = partial(build.maker, self.config, self.own)
+        if self.own.env is None:
+            try:
+                return prepare(self.recorder, maker, self.config.seed)
+            except Unfaithful as fault:
+                warnings.warn(
+                    f"{fault}. One environment is filmed at every step instead, which is slower", stacklevel=2
+                )
+        self.desk.tapes = film(self.recorder, maker, self.config.record.frames_mb, self.folder, self.store.files)
+
     def learn(self) -> None:
         """Run to the end, checkpoint there, and close what is open."""
         self._open_log()
@@ -104,7 +124,7 @@ class Run(Watcher):
             return
         try:
             yield
-            self.bulletin.post("finished")
+            self.bulletin.finish()
         except BaseException:
             self.bulletin.post("stopped")
             raise

@@ -86,7 +86,7 @@ def test_list_prints_every_table_or_one(prefrl):
 
 
 UNKNOWN = {
-    "trian": "unknown command 'trian'; did you mean 'train'? There are: evaluate, list, plot, resume, train",
+    "trian": "unknown command 'trian'; did you mean 'train'? There are: evaluate, label, list, plot, resume, train",
     "list techers": "nothing to list under 'techers'; did you mean 'teachers'?",
     "train --lerning-rate 3": "unknown option --lerning-rate; did you mean 'agent.learning-rate'?",
     "train --agent.gama .9": "unknown option --agent.gama; did you mean 'agent.gamma'?",
@@ -181,7 +181,7 @@ def test_every_number_has_a_range():
         ("steps: true", "steps=True .* must be int"),
         ("agent: {hidden: [8.5]}", r"agent.hidden=\[8.5\] .* must be tuple"),
         ("agent: {hidden: 64}", "agent.hidden=64 .* must be tuple"),
-        ("agent: {anneal: 1}", "agent.anneal=1 .* must be bool"),
+        ("reward: {warm: 1}", "reward.warm=1 .* must be bool"),
         ("env: null", "env=None .* must be str"),
         ("reward: {source: tru}", "reward.source='tru' does not exist; did you mean 'true'"),
         ("!!python/object/apply:os.system ['touch owned']", "is not YAML: could not determine a constructor"),

@@ -1,27 +1,23 @@
-"""From an environment's name to the vector of environments that an agent acts in."""
+"""From an environment's name to a function that makes it, and to a refusal where an agent could not act in it."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import error, spaces
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
-
-if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-    os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is first imported
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 import envs  # noqa: F401  registers the tasks of ours
 from prefrl.agents.blame import blamed
+from prefrl.agents.fresh_world import with_fresh_world
+from prefrl.agents.offscreen import draw_without_a_screen
 from prefrl.errors import UserError, near
 
 MakeEnv = Callable[..., gym.Env]
+
+draw_without_a_screen()  # here, as whoever makes an environment comes by, and no simulator is imported yet
 
 
 def env_maker(env: str | MakeEnv, render_mode: str | None = None) -> MakeEnv:
@@ -32,7 +28,7 @@ def env_maker(env: str | MakeEnv, render_mode: str | None = None) -> MakeEnv:
 
     def make() -> gym.Env:
         try:
-            return gym.make(env, render_mode=render_mode)
+            return with_fresh_world(gym.make(env, render_mode=render_mode))
         except error.DependencyNotInstalled as fault:
             extra = "box2d" if "box2d" in str(fault).lower() else "mujoco"
             raise UserError(
@@ -50,7 +46,7 @@ def _own(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
             made = make_env() if render_mode is None else make_env(render_mode=render_mode)
         if not isinstance(made, gym.Env):
             raise UserError(f"env= gave {type(made).__name__}; expected a function that makes a gymnasium.Env")
-        return made
+        return with_fresh_world(made)
 
     return make
 
@@ -66,17 +62,6 @@ def _require_known(env: str) -> None:
     except error.Error as fault:
         known = [name for name in gym.registry if not name.startswith(("phys2d", "tabular", "GymV"))]
         raise UserError(f"unknown environment {env!r}{near(env, known)}\n({fault})") from fault
-
-
-def make_venv(make_env: MakeEnv, n_envs: int) -> VecEnv:
-    """n environments in this process, each below a Monitor, so that SB3's own log shows the true return."""
-
-    def make() -> gym.Env:
-        env = make_env()
-        check_spaces(env)
-        return Monitor(env)
-
-    return DummyVecEnv([make] * n_envs)
 
 
 def check_spaces(env: Any) -> None:

@@ -42,7 +42,8 @@ class Progress:
 
     def say(self, what: str) -> None:
         """Show a word in place of the figures, as they do not move meanwhile."""
-        self.bar.set_postfix_str(what)
+        if what != self.bar.postfix:
+            self.bar.set_postfix_str(what)
 
     def close(self) -> None:
         self.bar.n = self.run.agent.step

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
 
 from prefrl.agents.blame import blame
 from prefrl.agents.environments import check_spaces
+from prefrl.agents.film import Film, Filmed, number
 from prefrl.agents.tape import Openings
+from prefrl.agents.vector import Taped
 from prefrl.data import Segments, Tape, Tapes
-from prefrl.errors import NonFiniteError
+from prefrl.errors import NonFiniteError, UserError
 
 HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown every other label
 BLOCK = 256  # steps that wait to be written into the arrays at once: writing each by itself costs ten times as much
@@ -58,11 +61,12 @@ class Recorder(VecEnvWrapper):
         self._last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> the observation that ended an episode
         self._now: np.ndarray = np.zeros(0)
         self._openings = Openings(venv.num_envs)
+        self.film: Film | None = None  # of the first environment, where it is filmed
         self._stepping, self._resetting = (
             _Answering(self, "in step {next}"),
             _Answering(self, "in the reset after step {done}"),
         )
-        self._environments = getattr(venv, "envs", [None] * venv.num_envs)  # there are none in other processes
+        self._environments = venv.envs if isinstance(venv, DummyVecEnv) else []  # none of those in other processes
         self._sum = np.zeros(venv.num_envs)
         self._age = np.zeros(venv.num_envs, int)
 
@@ -144,7 +148,8 @@ class Recorder(VecEnvWrapper):
 
     def _note_opening(self, env: int) -> None:
         """Keep how the episode that begins now was opened, where the environment tells."""
-        self._openings.add(env, self.steps, getattr(self._environments[env], "opening", b""))
+        if self._environments:
+            self._openings.add(env, self.steps, getattr(self._environments[env], "opening", b""))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
         """Truncate every running episode, and start all of them from fresh seeds."""
@@ -201,12 +206,20 @@ class Recorder(VecEnvWrapper):
         steps = np.arange(since, self.steps)
         dones = self.dones[steps % self.capacity]  # (n, n_envs)
         found = []
-        for env in range(self.num_envs):
+        for env in range(1 if self.film else self.num_envs):
             ends = [*(steps[dones[:, env]] + 1), self.steps]
             found += [
                 (env, int(first), int(end)) for first, end in zip([since, *ends[:-1]], ends, strict=True) if end > first
             ]
-        return found
+        return [self._filmed_part(*one) for one in found] if self.film else found
+
+    def _filmed_part(self, env: int, first: int, end: int) -> tuple[int, int, int]:
+        """What of a stretch there are pictures of."""
+        opened = self._openings.find(env, first)
+        if self.film is None or opened is None:
+            return env, end, end
+        missing = self.film.first - (number(opened[1]) + first - opened[0])
+        return env, min(end, first + max(0, missing)), end
 
     def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
         """The segments that begin at these steps of these environments: batch shape (N,)"""
@@ -223,9 +236,20 @@ class Recorder(VecEnvWrapper):
 
     def note_openings(self, notes: str) -> None:
         """From the next reset on, note how episodes begin (NOTES of prefrl.agents.tape), so that there are tapes."""
-        for env in self._environments:
-            if hasattr(env, "notes"):
-                env.notes = notes
+        if not self._environments:
+            raise UserError(
+                f"{type(self.venv).__name__} keeps its environments to itself, so nobody can note how episodes begin and"
+                " draw them for people; give the agent a DummyVecEnv"
+            )
+        for place, env in enumerate(self._environments):
+            taped = self._environments[place] = env if isinstance(env, Taped) else Taped(env)
+            taped.notes = notes
+
+    def film_first(self, env: gym.Env, megabytes: float) -> None:
+        """Let this environment, which draws itself, take the first one's place. Only it is asked about from then on."""
+        self.note_openings("")
+        self.film = Film(int(megabytes * 2**20))
+        self._environments[0] = Filmed(env, self.film)
 
     def tapes(self, segments: Segments) -> Tapes:
         """How to come to each of these segments again: (N,) or (Q, K) segments of this memory -> N, or Q * K tapes."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.agents.environments import MakeEnv, make_venv
+from prefrl.agents.environments import MakeEnv
 from prefrl.agents.recorder import Recorder, Rollout
+from prefrl.agents.vector import make_venv
 from prefrl.evaluation.returns import SEED, RandomPolicy
 from prefrl.evaluation.reward_distance import TRUE_REWARDS, epic, reward_agreement
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from prefrl.agents.environments import MakeEnv, make_venv
+from prefrl.agents.environments import MakeEnv
+from prefrl.agents.vector import make_venv
 
 SEED = 1_000_003  # evaluation episodes are the same for all runs of an environment
 

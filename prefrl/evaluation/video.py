@@ -10,12 +10,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from prefrl.agents.offscreen import HEADLESS
 from prefrl.errors import UserError
+from prefrl.evaluation.looks import close, follow
 
-HEADLESS = (
-    "on a machine without a screen MuJoCo draws with MUJOCO_GL=egl (Debian packages libegl1 libopengl0 libgl1-mesa-dri)"
-    " or MUJOCO_GL=osmesa (package libosmesa6), set before Python starts; otherwise switch videos off"
-)
+_REMEDY = f"{HEADLESS}; otherwise switch videos off"
 
 
 def record_episode(
@@ -39,7 +38,7 @@ def record_episode(
             over = terminated or truncated or steps == max_steps
         return frames[: steps + 1], true_return
     finally:
-        env.close()
+        close(env)
 
 
 def write_video(frames: np.ndarray, path: str | os.PathLike[str], fps: float) -> Path:
@@ -89,10 +88,11 @@ def _made(make_env: Callable[[], gym.Env]) -> gym.Env:
     try:
         env = make_env()
     except (ImportError, AttributeError) as error:  # what a missing EGL or OSMesa library looks like
-        raise UserError(f"cannot load what draws this environment ({error!r}); {HEADLESS}") from error
+        raise UserError(f"cannot load what draws this environment ({error!r}); {_REMEDY}") from error
     if env.render_mode != "rgb_array":
         env.close()
         raise UserError(f"a video needs render_mode='rgb_array', got {env.render_mode!r}; pass it to gym.make")
+    follow(env)
     return env
 
 
@@ -100,7 +100,7 @@ def _first_frame(env: gym.Env) -> np.ndarray:
     try:
         frame = np.asarray(env.render())
     except Exception as error:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
-        raise UserError(f"{env.unwrapped} cannot render ({error!r}); {HEADLESS}") from error
+        raise UserError(f"{env.unwrapped} cannot render ({error!r}); {_REMEDY}") from error
     if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
         raise UserError(f"{env.unwrapped} renders {frame.dtype} {frame.shape}; a video needs uint8 (height, width, 3)")
     return frame

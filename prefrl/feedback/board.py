@@ -1,4 +1,4 @@
-"""What trainer, label server and render worker tell each other through the store: notices, predictions, leases.
+"""What trainer, label server and render worker tell each other through the store: notices, predictions, leases, displays.
 
 None of it is a label. Rows change and may be lost; whoever wrote them writes them again.
 """
@@ -13,7 +13,17 @@ from typing import Any
 from sqlalchemy import Engine, delete, select, update
 
 from prefrl.feedback import tables
-from prefrl.feedback.tables import by_value, leases, notices, predictions, questions, reading, unanswered, writing
+from prefrl.feedback.tables import (
+    by_value,
+    displays,
+    leases,
+    notices,
+    predictions,
+    questions,
+    reading,
+    unanswered,
+    writing,
+)
 
 
 class Board:
@@ -63,13 +73,20 @@ class Leases:
         ids: list[int] = [int(id) for id in candidates]
         with writing(self.engine) as connection:
             if not answered:
-                wanted = set(connection.execute(select(questions.c.id).where(unanswered())).scalars())
-                ids = [id for id in ids if id in wanted]
+                wanted = select(questions.c.id).where(questions.c.id.in_(ids), unanswered())
+                still = set(connection.execute(wanted).scalars())
+                ids = [id for id in ids if id in still]
             held = by_value(connection, (leases.c.query_id, leases.c.session, leases.c.until), ids)
             free = [id for id in ids if id not in held or held[id]["until"] <= now or held[id]["session"] == session]
             rows = [{"query_id": id, "session": session, "until": now + seconds} for id in free[: max(0, want)]]
             tables.put(connection, leases, rows)
         return free[: len(rows)]
+
+    def held(self, session: str, now: float) -> set[int]:
+        """Ids of the questions that others than this session hold."""
+        theirs = (leases.c.until > now) & (leases.c.session != session)
+        with reading(self.engine) as connection:
+            return set(connection.execute(select(leases.c.query_id).where(theirs)).scalars())
 
     def renew(self, session: str, ids: Sequence[int], seconds: float, now: float) -> None:
         """Hold these for longer; those that ended meanwhile and went to somebody else stay theirs."""
@@ -84,3 +101,28 @@ class Leases:
             mine &= leases.c.query_id.in_([int(id) for id in ids])
         with writing(self.engine) as connection:
             connection.execute(delete(leases).where(mine))
+
+
+class Displays:
+    """How each question was put on somebody's screen, by the ticket that the answer will carry."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def add(self, shown: Sequence[Mapping[str, Any]]) -> None:
+        """Note displays: ticket, query_id, labeller, mirrored, purpose."""
+        now = {"shown_at": time.time()}
+        with writing(self.engine) as connection:
+            tables.add(connection, displays, [{**one, **now} for one in shown])
+
+    def find(self, ticket: str) -> dict[str, Any] | None:
+        """The display with this ticket."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(displays).where(displays.c.ticket == ticket)).mappings().first()
+        return dict(row) if row else None
+
+    def seen(self, query: int, labeller: str) -> bool:
+        """Whether this labeller was ever shown this question."""
+        wanted = select(displays.c.ticket).where(displays.c.query_id == int(query), displays.c.labeller == labeller)
+        with reading(self.engine) as connection:
+            return connection.execute(wanted.limit(1)).first() is not None

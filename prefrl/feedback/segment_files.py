@@ -13,13 +13,14 @@ import time
 import uuid
 import zipfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from prefrl.data import Segments
+from prefrl.data import Segments, Tape, Tapes
 from prefrl.disk import sync_folder
 from prefrl.errors import StorageFull, UserError
 
@@ -28,6 +29,8 @@ MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is ro
 MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
 PARTS = tuple(part.name for part in fields(Segments))
+TAPE_PARTS = tuple(f"tape_{part.name}" for part in fields(Tapes))  # all of them are in a file, or none
+Part = TypeVar("Part")
 _NAME = re.compile(r"[0-9a-f]{64}\.npz")
 _STALE = 3600.0  # seconds; an unfinished file this old has lost its writer
 
@@ -38,16 +41,17 @@ class SegmentFiles:
     def __init__(self, folder: Path, cache_bytes: int = MAX_FILE) -> None:
         self.folder, self.cache_bytes = folder, cache_bytes
         self._cache: OrderedDict[str, Segments] = OrderedDict()
+        self._tapes: tuple[str, Tapes | None] = "", None  # of the file that was last asked for them
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         for leftover in folder.glob("*.tmp"):
             _remove_if_stale(leftover)
 
-    def write(self, segments: Segments) -> str:
-        """Store a batch for good and return the name of its file. segments: batch shape (Q, K)"""
+    def write(self, segments: Segments, tapes: Tapes | None = None) -> str:
+        """Store a batch for good and return the name of its file. segments: batch shape (Q, K), tapes: Q * K"""
         own = Segments(**{part: np.array(getattr(segments, part), order="C") for part in PARTS})
-        content = encode(own)
+        content = encode(own, tapes)
         name = f"{hashlib.sha256(content).hexdigest()}.npz"
         write_durably(self.folder / name, content)
         self._remember(name, own)
@@ -59,9 +63,27 @@ class SegmentFiles:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
-        segments = _checked(self.folder, name)
+        segments = _checked(self.folder, name, decode)
         self._remember(name, segments)
         return segments
+
+    def tape(self, name: str, row: int, side: int) -> Tape | None:
+        """The tape of one segment in a file; None if there is none."""
+        segments = self.read(name)
+        with self._lock:
+            last, tapes = self._tapes
+        if last != name:
+            tapes = _checked(self.folder, name, decode_tapes)
+            with self._lock:
+                self._tapes = name, tapes
+        sides = segments.true_rewards.shape[1]
+        if tapes is None:
+            return None
+        if len(tapes) != len(segments) * sides or not (0 <= row < len(segments) and 0 <= side < sides):
+            raise UserError(
+                f"{self.folder / name} has {len(tapes)} tapes of {len(segments)} x {sides} segments, wanted {row}, {side}"
+            )
+        return tapes[row * sides + side]
 
     def gather(self, names: Sequence[str], rows: Sequence[int]) -> Segments:
         """Pick one row of a file per entry, in the order given: (N,) names, (N,) rows -> batch shape (N, K)"""
@@ -92,20 +114,23 @@ class SegmentFiles:
                 held -= _bytes(self._cache.popitem(last=False)[1])
 
 
-def encode(segments: Segments) -> bytes:
+def encode(segments: Segments, tapes: Tapes | None = None) -> bytes:
     """A batch as the bytes of an npz file; equal batches give equal bytes. Images are compressed, numbers are not."""
     arrays = {part: getattr(segments, part) for part in PARTS}
+    if tapes is not None:
+        arrays |= {part: getattr(tapes, part.removeprefix("tape_")) for part in TAPE_PARTS}
     for part, array in arrays.items():
         if array.dtype.kind not in NUMBERS:
             raise UserError(f"segments.{part} has dtype {array.dtype}; the label store takes numbers and booleans only")
-    if _bytes(segments) > MAX_BATCH:
-        found, most = _bytes(segments) / 2**20, MAX_BATCH // 2**20
+    held = sum(array.nbytes for array in arrays.values())
+    if held > MAX_BATCH:
+        found, most = held / 2**20, MAX_BATCH // 2**20
         raise UserError(
             f"{len(segments)} questions hold {found:.0f} MiB of arrays, {most} MiB fit in one batch; ask fewer at once"
         )
     if segments.observations.dtype == np.uint8:
         content = _npz(np.savez_compressed, arrays)
-        if _bytes(segments) < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
+        if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
             return content
     return _npz(np.savez, arrays)
 
@@ -113,13 +138,29 @@ def encode(segments: Segments) -> bytes:
 def decode(content: bytes) -> Segments:
     """The batch in the bytes of an npz file. Allocates nothing that a header only claims, and knows no pickle."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        if sorted(member.filename for member in members) != sorted(f"{part}.npy" for part in PARTS):
-            raise ValueError(f"it holds {[member.filename for member in members][:9]}, expected {list(PARTS)}")
-        unpacked, most = sum(member.file_size for member in members), min(MAX_FILE, MAX_RATIO * len(content))
-        if unpacked > most:
-            raise ValueError(f"its {len(content)} bytes would unpack to {unpacked}, more than {most}")
-        return Segments(**{member.filename.removesuffix(".npy"): _array(archive, member) for member in members})
+        members = _members(archive, len(content))
+        return Segments(**{part: _array(archive, members[part]) for part in PARTS})
+
+
+def decode_tapes(content: bytes) -> Tapes | None:
+    """The tapes in the bytes of an npz file, read with the same care."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = _members(archive, len(content))
+        if TAPE_PARTS[0] not in members:
+            return None
+        return Tapes(**{part.removeprefix("tape_"): _array(archive, members[part]) for part in TAPE_PARTS})
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """What an archive holds, by part. Raises ValueError for anything else than one batch that can be unpacked."""
+    members = archive.infolist()
+    names = sorted(member.filename for member in members)
+    if names not in [sorted(f"{part}.npy" for part in parts) for parts in (PARTS, PARTS + TAPE_PARTS)]:
+        raise ValueError(f"it holds {names[:9]}, expected {list(PARTS)}")
+    unpacked, most = sum(member.file_size for member in members), min(MAX_FILE, MAX_RATIO * size)
+    if unpacked > most:
+        raise ValueError(f"its {size} bytes would unpack to {unpacked}, more than {most}")
+    return {member.filename.removesuffix(".npy"): member for member in members}
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -147,7 +188,7 @@ def _npz(save, arrays: dict[str, np.ndarray]) -> bytes:
     return file.getvalue()
 
 
-def _checked(folder: Path, name: str) -> Segments:
+def _checked(folder: Path, name: str, read: Callable[[bytes], Part]) -> Part:
     """Read a file that may be damaged or hostile."""
     if not _NAME.fullmatch(name):
         raise UserError(f"the label store names {name!r} as a segment file; expected <sha256>.npz inside {folder}")
@@ -161,7 +202,7 @@ def _checked(folder: Path, name: str) -> Segments:
         found = hashlib.sha256(content).hexdigest()
         if found != path.stem:
             raise ValueError(f"its content has the digest {found[:12]}..., not the one it is named by")
-        return decode(content)
+        return read(content)
     except Exception as fault:  # hostile bytes fail in as many ways as zip, npy and numpy have parsers
         raise UserError(f"segment file {path} is damaged: {fault}; restore it from a copy of the run folder") from fault
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import URL, Engine, func, select
 
-from prefrl.data import Feedback, Queries
+from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import tables
-from prefrl.feedback.board import Board, Leases
+from prefrl.feedback.board import Board, Displays, Leases
 from prefrl.feedback.rows import (
     CONTENT,
     as_stored,
@@ -66,7 +66,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def __init__(self, engine: Engine, files: SegmentFiles) -> None:
         self.engine, self.files = engine, files
-        self.board, self.leases = Board(engine), Leases(engine)
+        self.board, self.leases, self.displays = Board(engine), Leases(engine), Displays(engine)
 
     @classmethod
     def open(cls, folder: Path | str, url: str | None = None) -> LabelStore:
@@ -87,8 +87,8 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, queries: Queries, uids: Sequence[str] | None = None) -> list[int]:
-        """Store questions and return their ids. queries: batch shape (Q, 2)
+    def ask(self, queries: Queries, uids: Sequence[str] | None = None, tapes: Tapes | None = None) -> list[int]:
+        """Store questions and return their ids. queries: batch shape (Q, 2); tapes: 2 Q, to draw them for people
 
         A uid that was asked before keeps its id and its old segments, whatever is shown now: after a kill, hand
         `queries(ids)` to the teacher, not the batch given here.
@@ -99,7 +99,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         with reading(self.engine) as connection:
             known = by_value(connection, wanted, names)
         if len(known) < len(names):
-            file = self.files.write(queries.segments)  # before the rows that name it, and outside the write lock
+            file = self.files.write(queries.segments, tapes)  # before the rows that name it, and outside the write lock
             with writing(self.engine) as connection:
                 known = by_value(connection, wanted, names)
                 rows = [row for row in question_rows(queries, names, file) if row["uid"] not in known]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     DDL,
     URL,
+    Boolean,
     CheckConstraint,
     Column,
     Connection,
     Engine,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     Select,
@@ -36,6 +40,7 @@ from prefrl.errors import StorageFull, UserError
 FORMAT = 1
 """Raise it when the tables change in a way that an older prefrl would misread."""
 
+_thread = threading.local()
 _CHUNK = 10_000  # values in one IN (...); SQLite takes 32766
 
 metadata = MetaData()
@@ -116,6 +121,18 @@ predictions = Table(
     Column("content", String, nullable=False),  # JSON
 )
 
+displays = Table(
+    "displays",
+    passing,
+    Column("ticket", String, primary_key=True),  # the key of the answer that may come
+    Column("query_id", Integer, nullable=False),
+    Column("labeller", String, nullable=False),
+    Column("mirrored", Boolean, nullable=False),  # whether the first segment was shown on the right
+    Column("purpose", String, nullable=False),  # new | repeat | overlap | again
+    Column("shown_at", Float, nullable=False),
+    Index("displays_by_query", "query_id", "labeller"),
+)
+
 SQLITE_SETUP = (
     "PRAGMA busy_timeout = 30000",
     "PRAGMA foreign_keys = ON",
@@ -160,17 +177,42 @@ def connect(url: str | URL) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for one SELECT; the faults of the database come out as errors that name it."""
-    with _explained(engine), engine.connect() as connection:
-        yield connection
+    with _explained(engine):
+        if shared := _shared(engine):
+            yield shared
+        else:
+            with engine.connect() as connection:
+                yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """The only transaction that writes at this time. It is on disk when the block is left, or not there at all."""
-    with _explained(engine), engine.connect() as connection:
-        connection.exec_driver_sql(WRITE_LOCK[engine.dialect.name])
-        yield connection
-        connection.commit()
+    with _explained(engine):
+        if shared := _shared(engine):
+            yield shared  # its owner commits
+        else:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(WRITE_LOCK[engine.dialect.name])
+                yield connection
+                connection.commit()
+
+
+@contextmanager
+def together(engine: Engine) -> Iterator[Connection]:
+    """All that this thread writes in the block is one transaction, and one wait for the disk."""
+    with writing(engine) as connection:
+        _thread.shared = connection
+        try:
+            yield connection
+        finally:
+            _thread.shared = None
+
+
+def _shared(engine: Engine) -> Connection | None:
+    """The transaction that this thread is in the middle of."""
+    connection: Connection | None = getattr(_thread, "shared", None)
+    return connection if connection is not None and connection.engine is engine else None
 
 
 def name_of(engine: Engine) -> str:
@@ -219,21 +261,26 @@ def whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+_later = answers.alias("later")
+_corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
+
+
 def current_answers(until: int | None = None) -> Select[Any]:
     """Answers that stand: those that no row up to and including `until` corrects or withdraws."""
-    later = answers.alias("later")
-    corrected = select(later.c.seq).where(later.c.supersedes == answers.c.seq)
     wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
     wanted = wanted.join_from(answers, questions).where(answers.c.kind == "answer")
     if until is None:
-        return wanted.where(~corrected.exists())
-    return wanted.where(answers.c.seq <= until, ~corrected.where(later.c.seq <= until).exists())
+        return wanted.where(~_corrected.exists())
+    return wanted.where(answers.c.seq <= until, ~_corrected.where(_later.c.seq <= until).exists())
 
 
+@cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
 def unanswered() -> Any:
     """The condition on a question that somebody should answer it: nobody has, and it was not closed."""
-    current = current_answers().with_only_columns(answers.c.query_id)
-    return questions.c.id.not_in(current) & questions.c.id.not_in(select(closures.c.query_id))
+    here = answers.c.query_id == questions.c.id
+    told = select(answers.c.seq).where(here, answers.c.kind == "answer", ~_corrected.exists())
+    closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
+    return ~told.correlate(questions).exists() & ~closed.correlate(questions).exists()
 
 
 def create_or_check(engine: Engine) -> None:
@@ -248,6 +295,9 @@ def create_or_check(engine: Engine) -> None:
                 add(connection, store_format, [{"format": FORMAT}])
     elif store_format.name not in tables:
         raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
+    elif not set(passing.tables) <= set(tables):  # made by an earlier prefrl, or restored without them
+        with writing(engine) as connection:
+            passing.create_all(connection)
     _check(engine)
 
 

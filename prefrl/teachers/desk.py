@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from prefrl.data import Feedback, Queries
+from prefrl.data import Feedback, Queries, Segments, Tapes
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.streams import stream
@@ -19,13 +19,22 @@ Judge = Callable[[Queries], np.ndarray | None]
 class Desk:
     """Puts questions into the store and takes answers from it. A judge that answers at once writes through it too."""
 
-    def __init__(self, store: LabelStore, judge: Judge, labeller: str, seed: int):
-        self.store, self.judge, self.labeller, self.seed = store, judge, labeller, seed
+    def __init__(
+        self,
+        store: LabelStore,
+        judge: Judge,
+        labeller: str,
+        seed: int,
+        tapes: Callable[[Segments], Tapes] | None = None,
+    ):
+        """tapes: how to come to segments (Q, 2) again, for teachers that look at pictures"""
+        self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
         self.seen = 0  # the last answer that the reward model has
 
     def ask(self, queries: Queries) -> None:
         """Store the questions; let the teacher answer, if it does so at once."""
-        ids = self.store.ask(queries, [f"{queries.step}-{k}" for k in range(len(queries))])
+        uids = [f"{queries.step}-{k}" for k in range(len(queries))]
+        ids = self.store.ask(queries, uids, self.tapes(queries.segments) if self.tapes else None)
         shown = self.store.queries(ids)  # after a kill these questions may be there already, with their own segments
         if hasattr(self.judge, "reseed"):
             self.judge.reseed(stream(self.seed, "teacher", queries.step))
@@ -61,6 +70,8 @@ class Desk:
 
         Where an answer heard before was corrected or withdrawn, all that stand are read again.
         """
+        if self.store.last_seq() <= self.seen:  # a look is cheaper than a mark
+            return None
         until = self.store.watermark(step)
         if until <= self.seen:
             return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.config import TeacherConfig
-from prefrl.data import Feedback, Queries
+from prefrl.data import Feedback, Queries, Segments, Tapes
 from prefrl.feedback.store import LabelStore
 from prefrl.teachers.desk import Desk
 
@@ -39,10 +39,11 @@ class PeoplesDesk(Desk):
     """A desk before which people sit: it holds so many questions, takes old ones back, and can make training wait."""
 
     def __init__(
-        self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None]
-    ):
+        self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],
+        tapes: Callable[[Segments], Tapes] | None = None,
+    ):  # fmt: skip
         """tell: hears "waiting for labels" as long as training waits, and "running" when it goes on"""
-        super().__init__(store, Person(), settings.name, seed)
+        super().__init__(store, Person(), settings.name, seed, tapes)
         self.settings, self.total_steps, self.tell = settings, total_steps, tell
 
     def room(self) -> float:

@@ -6,7 +6,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from prefrl.agents.buffer import put_learned_reward
-from prefrl.agents.environments import env_maker, make_venv
+from prefrl.agents.environments import env_maker
+from prefrl.agents.vector import make_venv
 from prefrl.build import make_agent
 from prefrl.config import AgentConfig
 from prefrl.errors import UserError
@@ -68,10 +69,12 @@ def test_the_log_shows_the_true_return_whatever_the_agent_is_paid(short):
     assert shown < -100  # a constant reward would give 200
 
 
-def test_a_linear_schedule_falls_to_zero_over_the_whole_run(short):
-    run = short(**{"agent.anneal": True, "agent.learning_rate": 1e-3}).run
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_the_learning_rate_falls_to_zero_over_the_last_share_of_the_run(short, share):
+    run = short(**{"agent.anneal": share, "agent.learning_rate": 1e-3}).run
     rates = [row["train/learning_rate"] for row in read_metrics(run.folder / "metrics.csv")[1:]]
-    assert rates == pytest.approx([1e-3 * (1 - k / 8) for k in range(1, 8)])  # the k-th update comes after k rollouts
+    wanted = [1e-3 * min(1, (1 - k / 8) / share) for k in range(1, 8)]  # the k-th update comes after k rollouts
+    assert rates == pytest.approx(wanted)
     assert run.model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(0)
 
 

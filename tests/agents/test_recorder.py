@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from prefrl.agents.environments import env_maker, make_venv
+from prefrl.agents.environments import env_maker
 from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.agents.vector import make_venv
 from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
 
 NAME, EPISODE, STEP = 0, 1, 2  # what Counting shows

@@ -9,10 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from prefrl.data import Segments
+from prefrl.data import Segments, Tape, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import segment_files
-from prefrl.feedback.segment_files import PARTS, SegmentFiles, decode, encode
+from prefrl.feedback.segment_files import PARTS, TAPE_PARTS, SegmentFiles, decode, decode_tapes, encode
 
 
 def batch(count=3, seed=0, observations=None):
@@ -30,6 +30,13 @@ def assert_equal(found, expected):
     for part in PARTS:
         np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
         assert getattr(found, part).dtype == getattr(expected, part).dtype
+
+
+def taped(count=6):
+    """Tapes of a batch of three pairs, one of them missing."""
+    rng = np.random.default_rng(1)
+    each = [Tape(b"opening %d" % k, rng.integers(0, 4, size=5 * k)) for k in range(count)]
+    return Tapes.of([*each[:2], None, *each[3:]])
 
 
 @pytest.fixture
@@ -240,3 +247,95 @@ def test_only_old_leftovers_are_cleared(files):
     os.utime(old, (0, 0))
     again(files)
     assert list(files.folder.iterdir()) == [young]
+
+
+def test_tapes_come_back_as_they_were(files):
+    name = files.write(batch(), taped())
+    assert_equal(again(files).read(name), batch())
+    for place in range(6):
+        found, expected = again(files).tape(name, place // 2, place % 2), taped()[place]
+        if expected is None:
+            assert found is None and place == 2
+        else:
+            assert found.opening == expected.opening == b"opening %d" % place
+            np.testing.assert_array_equal(found.actions, expected.actions)
+            assert found.actions.dtype == expected.actions.dtype
+
+
+def test_a_batch_without_tapes_has_none(files):
+    assert files.tape(files.write(batch()), 0, 0) is None
+
+
+def test_a_batch_with_tapes_is_another_file_than_without(files):
+    assert files.write(batch()) != files.write(batch(), taped())
+
+
+def test_many_rows_of_a_file_are_read_once(files, monkeypatch):
+    name = files.write(batch(), taped())
+    files.tape(name, 0, 0)
+    monkeypatch.setattr(segment_files, "_checked", None)
+    assert files.tape(name, 2, 1).opening == b"opening 5"
+
+
+@pytest.mark.parametrize(("row", "side"), [(3, 0), (0, 2), (-1, 0), (0, -1)])
+def test_a_tape_of_another_batch_is_refused(files, row, side):
+    with pytest.raises(UserError, match="has 6 tapes of 3 x 2 segments"):
+        files.tape(files.write(batch(), taped()), row, side)
+
+
+def test_tapes_for_fewer_segments_are_refused(files):
+    with pytest.raises(UserError, match="has 4 tapes of 3 x 2 segments"):
+        files.tape(files.write(batch(), taped(4)), 0, 0)
+
+
+def test_tapes_count_for_the_size_of_a_batch(files, monkeypatch):
+    monkeypatch.setattr(segment_files, "MAX_BATCH", segment_files._bytes(batch()) + 100)
+    files.write(batch())
+    with pytest.raises(UserError, match="ask fewer at once"):
+        files.write(batch(), taped())
+
+
+def tape_parts(**changes):
+    return {part: getattr(taped(), part.removeprefix("tape_")) for part in TAPE_PARTS} | changes
+
+
+ENDS = np.array([9, 18, 18, 27, 36, 45])
+HOSTILE_TAPES = {
+    "a part missing": (lambda: npz(**tape_parts(tape_actions=None)), "it holds"),
+    "a pickle": (lambda: npz(**tape_parts(tape_actions=np.array([{}], dtype=object))), "dtype object"),
+    "text": (lambda: npz(**tape_parts(tape_openings=np.array(["x"]))), "dtype <U1"),
+    "openings of another kind": (lambda: npz(**tape_parts(tape_openings=np.zeros(45))), "bytes"),
+    "ends that are no numbers of steps": (lambda: npz(**tape_parts(tape_opening_ends=ENDS.astype(float))), "in order"),
+    "ends beyond": (lambda: npz(**tape_parts(tape_opening_ends=ENDS + 1)), "cannot fill"),
+    "ends before": (lambda: npz(**tape_parts(tape_opening_ends=ENDS - 18)), "in order"),
+    "ends in disorder": (lambda: npz(**tape_parts(tape_opening_ends=ENDS[::-1].copy())), "in order"),
+    "fewer ends": (lambda: npz(**tape_parts(tape_action_ends=np.array([70]))), "as many ends"),
+    "a bomb": (
+        lambda: npz(np.savez_compressed, **tape_parts(tape_actions=np.zeros(20 * 2**20, np.uint8))),
+        "would unpack",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_TAPES)
+def test_hostile_tapes_are_refused(files, case):
+    make, reason = HOSTILE_TAPES[case]
+    content = make()
+    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
+        files.tape(path.name, 0, 0)
+
+
+def test_encoding_and_decoding_of_tapes_are_inverse():
+    found = decode_tapes(encode(batch(), taped()))
+    for part in TAPE_PARTS:
+        np.testing.assert_array_equal(
+            getattr(found, part.removeprefix("tape_")), getattr(taped(), part.removeprefix("tape_"))
+        )
+    assert decode_tapes(encode(batch())) is None
+
+
+def test_a_batch_without_tapes_is_written_as_it_always_was():
+    with zipfile.ZipFile(io.BytesIO(encode(batch()))) as archive:
+        assert sorted(archive.namelist()) == sorted(f"{part}.npy" for part in PARTS)

@@ -1,0 +1,87 @@
+"""Copies of the labels beside them: work of people, and a megabyte a copy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from prefrl.disk import sync_folder
+from prefrl.errors import UserError
+from prefrl.feedback.store import LabelStore
+
+EVERY_ANSWERS, EVERY_SECONDS = 50, 600.0
+KEPT = 5
+
+log = logging.getLogger(__name__)
+
+
+class Backups:
+    """Copies a run's labels to RUN/backups when enough new ones have come.
+
+    To restore, with nothing running: remove labels.db-wal and labels.db-shm, and copy labels-N.db over labels.db.
+    """
+
+    def __init__(self, store: LabelStore, folder: Path):
+        self.store, self.folder = store, folder / "backups"
+        self.copied_at, self.seq = time.monotonic(), latest(self.folder)
+
+    def keep_up(self) -> Path | None:
+        """Copy if it is due. A disk that is full must not end the labelling."""
+        new = self.store.last_seq() - self.seq
+        late = time.monotonic() - self.copied_at >= EVERY_SECONDS
+        return self.copy() if new >= EVERY_ANSWERS or (new > 0 and late) else None
+
+    def copy(self) -> Path | None:
+        """Copy now, unless nothing is new."""
+        seq = self.store.last_seq()
+        if seq == self.seq:
+            return None
+        self.copied_at = time.monotonic()
+        try:
+            made = backup(self.store, self.folder, seq)
+        except (OSError, sqlite3.Error, UserError) as fault:
+            log.warning("no backup of the labels could be written: %s", fault)
+            return None
+        self.seq = seq
+        return made
+
+
+def backup(store: LabelStore, folder: Path, seq: int) -> Path:
+    """Write labels-SEQ.jsonl, and labels-SEQ.db where the store is SQLite; drop the oldest. Returns the last written."""
+    folder.mkdir(exist_ok=True)
+    made = folder / f"labels-{seq:08d}.jsonl"
+    store.export_jsonl(made)
+    if store.engine.name == "sqlite":
+        made = made.with_suffix(".db")
+        _copy_database(Path(str(store.engine.url.database)), made)
+    sync_folder(folder)
+    for suffix in (".jsonl", ".db"):
+        for old in sorted(folder.glob(f"labels-*{suffix}"))[:-KEPT]:
+            old.unlink(missing_ok=True)
+    return made
+
+
+def latest(folder: Path) -> int:
+    """The number of the last answer that a whole copy holds."""
+    return max(
+        (int(path.stem.partition("-")[2]) for path in folder.glob("labels-" + "[0-9]" * 8 + ".jsonl")), default=0
+    )
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """By SQLite's own backup, which sees one state of the database while others write to it."""
+    unfinished = target.with_suffix(".db.tmp")
+    unfinished.unlink(missing_ok=True)
+    there, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
+    try:
+        there.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+    finally:
+        copy.close()
+        there.close()
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(target)

@@ -1,0 +1,77 @@
+"""`prefrl label`: its options and their help."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+ABOUT = """\
+Label pairs of a run in the browser, while it trains or afterwards.
+
+Prints the page's address and opens it where there is a display. Answers are stored before they are acknowledged;
+a run that trains learns from them within one rollout. Ctrl-C ends the page, not the training.
+
+  prefrl train --env Pendulum-v1 --teacher human     trains, asks people, and opens this page itself
+  prefrl label runs/Pendulum-v1-christiano-s0        the page of a run, training or not
+  prefrl label RUN --url                             the address again, and the tunnel for another machine
+  prefrl label RUN --invite ann --invite ben         an address for each, under which only that person labels
+
+Everything stays on this machine unless --allow-remote is given. Whoever has the printed address may see and correct
+all answers; those invited, only their own. What labellers should know goes into RUN/instructions.md.
+Copies of the labels are kept in RUN/backups.
+"""
+
+
+def label(arguments: list[str]) -> int:
+    """Label pairs of a run in the browser, while it trains or afterwards."""
+    given = vars(parser().parse_args(arguments))
+    from prefrl.labelling.serve import Options, serve
+
+    return serve(Options(**given))
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="prefrl label", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = made.add_argument
+    add("folder", metavar="RUN", type=Path, help="the run's folder")
+    add("--labeller", type=_name, metavar="NAME", help="the name to propose for your answers (default: your user name)")
+    add("--invite", type=_name, metavar="NAME", action="append", default=[], dest="invites",
+        help="print an address for this person, also of a page that is open already; may be repeated")  # fmt: skip
+    add("--url", action="store_true", help="print address, token and tunnel command; opens no browser")
+    add("--no-browser", action="store_false", dest="browser", help="open no browser")
+    add("--port", type=_port, default=0, help="port to listen on (default: the run's usual one, or a free one)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add("--allow-remote", action="store_true", help="with --host: yes, let other machines reach the page, unencrypted")
+    add("--repeats", type=_share, default=0.05, metavar="SHARE",
+        help="share of own answers that are asked again with the sides changed, to see how steady they are (.05)")  # fmt: skip
+    add("--overlap", type=_share, default=0.0, metavar="SHARE",
+        help="share of questions that were answered by somebody else, to see how well people agree (0)")  # fmt: skip
+    add("--import", action="append", default=[], dest="modules", metavar="MODULE",
+        help="registers environments; needed for drawing their clips")  # fmt: skip
+    add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
+    return made
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a share between 0 and 1")
+    return share
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a port, 0 to 65535")
+    return int(text)
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not 1 <= len(name) <= 40 or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} must have 1 to 40 printable characters")
+    return name

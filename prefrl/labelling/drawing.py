@@ -1,0 +1,76 @@
+"""The render worker beside the server: started, started again when it dies, gone when the server goes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that failed is started again
+STEADY = 10.0  # seconds after which a worker counts as working
+
+
+def command(folder: Path, modules: Sequence[str] = (), store_url: str | None = None) -> list[str]:
+    """How the worker of a run is started."""
+    imports = [part for module in modules for part in ("--import", module)]
+    store = ["--store", store_url] if store_url else []
+    return [sys.executable, "-m", "prefrl.labelling.worker", str(folder), *imports, *store]
+
+
+class Drawing(threading.Thread):
+    """Keeps one worker alive. Its standard input is a pipe that ends with this process, however it dies."""
+
+    def __init__(self, worker: Sequence[str], log: Path):
+        super().__init__(name="drawing", daemon=True)
+        self.worker, self.log = list(worker), log
+        self.process: subprocess.Popen[bytes] | None = None
+        self._fault: str | None = None
+        self._started_at = time.monotonic()
+        self._end = threading.Event()
+
+    def trouble(self) -> str | None:
+        """Why clips are not drawn, in the worker's own last words."""
+        steady = self.process and self.process.poll() is None and time.monotonic() - self._started_at > STEADY
+        return None if steady or not self._fault else f"clips cannot be drawn: {self._fault}"
+
+    def run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._end.is_set():
+            self._started_at = time.monotonic()
+            status = self._work()
+            if self._end.is_set():
+                return
+            self._fault = self._last_words() or f"the render worker ended with status {status}"
+            if time.monotonic() - self._started_at > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            self._end.wait(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def stop(self) -> None:
+        """End the worker, and wait until it is gone."""
+        self._end.set()
+        if self.process:
+            assert self.process.stdin
+            self.process.stdin.close()
+            try:
+                self.process.wait(3)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.join(3)
+
+    def _work(self) -> int:
+        """One life of the worker. Ctrl-C is for the server, so the worker is in a session of its own."""
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.worker, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+        if self._end.is_set():  # stop() came too early to see it
+            self.process.kill()
+        return self.process.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")[:300]

@@ -1,0 +1,36 @@
+"""Past answers as their labeller saw them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefrl.feedback.store import LabelStore
+from prefrl.labelling import records
+from prefrl.labelling.questions import Questions
+from prefrl.labelling.views import choice, model_view
+
+
+def history(
+    store: LabelStore, questions: Questions, labeller: str | None, before: int | None, limit: int
+) -> dict[str, Any]:
+    """A page of answers, the latest first, of one labeller or of all."""
+    rows = records.page(store, labeller, before, limit + 1)
+    thoughts = store.board.predictions([row["query_id"] for row in rows[:limit]])
+    answers = [_told(row, questions, thoughts.get(row["query_id"])) for row in rows[:limit]]
+    questions.wish(dict.fromkeys(answer["query"] for answer in answers if answer["clips"] is None))
+    return {"answers": answers, "more": len(rows) > limit}
+
+
+def _told(row: dict[str, Any], questions: Questions, thought: dict[str, Any] | None) -> dict[str, Any]:
+    about = records.shown(row["details"])
+    withdrawn, mirrored = row["kind"] == "withdrawal", about["mirrored"]
+    chosen = None if withdrawn else choice(row["preference"], mirrored)
+    seconds, place = row["response_seconds"], records.Place(row["query_id"], row["segments_file"], row["row"])
+    return {
+        "seq": row["seq"], "query": row["query_id"], "kind": row["kind"], "choice": chosen, "mirrored": mirrored,
+        "labeller": row["labeller"], "at": row["answered_at"],
+        "decision_ms": None if seconds is None else 1000 * seconds,
+        "standing": not withdrawn and row["superseded_by"] is None, "supersedes": row["supersedes"],
+        "superseded_by": row["superseded_by"], "clips": questions.clips(place, mirrored),
+        "model": model_view(thought, chosen, mirrored),
+    }  # fmt: skip

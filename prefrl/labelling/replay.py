@@ -1,0 +1,175 @@
+"""Act a segment again, step by step as it was, and draw it; what does not come out bit for bit the same is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from prefrl.agents.environments import MakeEnv
+from prefrl.agents.offscreen import HEADLESS
+from prefrl.agents.tape import reopen
+from prefrl.data import Segments, Tape
+from prefrl.errors import UserError
+from prefrl.evaluation.looks import close, draws_in_software, follow, simplify
+from prefrl.labelling.sheets import shrinkage, shrunk
+
+FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its exhaust, which ages when it is drawn
+
+
+class Unfaithful(UserError):
+    """A segment did not happen again as it was recorded."""
+
+
+class CannotDraw(UserError):
+    """No segment of this environment can be drawn here, whatever its tape."""
+
+
+def redraw(make_env: MakeEnv, segment: Segments, tape: Tape | None) -> np.ndarray:
+    """The frames of one segment, (T + 1, H, W, 3) uint8. segment: no batch axis; make_env: with rgb_array rendering"""
+    with closing(Projector(make_env)) as projector:
+        return projector.redraw(segment, tape)
+
+
+class Projector:
+    """An environment that segments are acted again in, to be drawn."""
+
+    def __init__(self, make_env: MakeEnv):
+        self.make_env = make_env
+        self.simple = self._in_software()  # whether MuJoCo leaves out what costs most
+        self.single = False  # an environment serves for one segment only: a used one has misled us
+        self.used = False
+        self.env = self._ready()
+        self.fps = float(self.env.metadata.get("render_fps") or 30)
+
+    def redraw(self, segment: Segments, tape: Tape | None) -> np.ndarray:
+        """The frames of one segment, (T + 1, H, W, 3) uint8, so small that they fit on a sheet."""
+        if self.used and self.single:
+            self._renew()
+        used, self.used = self.used, True
+        try:
+            return self._frames(segment, tape)
+        except Unfaithful:
+            if not used or tape is None:
+                raise
+        self._renew()
+        frames = self._frames(segment, tape)
+        self.used = self.single = True
+        return frames
+
+    def close(self) -> None:
+        close(self.env)
+
+    def _frames(self, segment: Segments, tape: Tape | None) -> np.ndarray:
+        frames, factor = np.zeros(0, np.uint8), 1
+        lead = FADING if hasattr(self.env.unwrapped, "particles") else 0
+        for step in replay(self.env, segment, tape, lead):
+            frame = _frame(self.env)
+            if step < 0:
+                continue
+            if step == 0:
+                factor = shrinkage(segment.length + 1, *frame.shape[:2])
+                frames = np.empty((segment.length + 1, *shrunk(frame, factor).shape), np.uint8)
+            frames[step] = shrunk(frame, factor)
+        return frames
+
+    def _in_software(self) -> bool:
+        env = _made(self.make_env)
+        try:
+            _first_look(env)
+            return draws_in_software(env)
+        finally:
+            close(env)
+
+    def _ready(self) -> gym.Env:
+        env = _made(self.make_env)
+        if self.simple:
+            simplify(env)
+        _first_look(env)
+        return env
+
+    def _renew(self) -> None:
+        close(self.env)
+        self.env, self.used = self._ready(), False
+
+
+def replay(env: gym.Env, segment: Segments, tape: Tape | None, lead: int = 0) -> Iterator[int]:
+    """Bring the environment to each of the segment's T + 1 states in turn. Raises Unfaithful where one is another.
+
+    Before them come up to `lead` states that led there, with numbers below zero.
+    """
+    if tape is None:
+        raise Unfaithful("how its episode began is no longer known, so it cannot be drawn")
+    try:
+        yield from _states(env, segment, tape, lead)
+    except Unfaithful:
+        raise
+    except UserError:
+        raise
+    except Exception as fault:  # whatever an environment raises that is not where it was
+        raise Unfaithful(f"the environment raised {fault!r} when the segment was acted again") from fault
+
+
+def _states(env: gym.Env, segment: Segments, tape: Tape, lead: int) -> Iterator[int]:
+    seen, over = reopen(env, tape.opening), False
+    for age, action in enumerate(tape.actions):
+        if over:
+            raise Unfaithful(f"the episode ended after {age} steps, {len(tape.actions)} came before the segment")
+        if age >= len(tape.actions) - lead:
+            yield age - len(tape.actions)
+        seen, _, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+    for step, action in enumerate([*segment.actions.astype(tape.actions.dtype), None]):
+        _compare(seen, segment.observations[step], step)
+        yield step
+        if action is not None:
+            if over:
+                raise Unfaithful(f"the episode ended at step {step} of the segment's {segment.length}")
+            seen, _, terminated, truncated, _ = env.step(action)
+            over = terminated or truncated
+
+
+def _compare(seen: Any, recorded: np.ndarray, step: int) -> None:
+    """Bit for bit, so that NaN equals NaN and a change in the last digit counts."""
+    again = np.empty_like(recorded)
+    again[...] = seen  # the cast that the recorder's memory made
+    if again.tobytes() != recorded.tobytes():
+        different = np.flatnonzero(again.ravel() != recorded.ravel())
+        where = int(different[0]) if len(different) else 0
+        raise Unfaithful(
+            f"acted again, observation {step} differs in {len(different)} of {recorded.size} places: place {where} is"
+            f" {again.ravel()[where]!r}, recorded was {recorded.ravel()[where]!r}"
+        )
+
+
+def _first_look(env: gym.Env) -> None:
+    """Draw one state, always the same: a free camera keeps looking at what it saw first."""
+    env.reset(seed=0)
+    _frame(env)
+
+
+def _made(make_env: MakeEnv) -> gym.Env:
+    try:
+        env = make_env()
+    except (ImportError, AttributeError) as fault:  # what a missing EGL or OSMesa library looks like
+        raise CannotDraw(f"cannot load what draws this environment ({fault!r}); {HEADLESS}") from fault
+    except UserError as fault:
+        raise CannotDraw(f"no environment to draw with: {fault}. A function env= has to take render_mode=") from fault
+    if env.render_mode != "rgb_array":
+        env.close()
+        raise CannotDraw(f"drawing needs an environment with render_mode='rgb_array', this has {env.render_mode!r}")
+    follow(env)
+    return env
+
+
+def _frame(env: gym.Env) -> np.ndarray:
+    try:
+        frame = np.asarray(env.render())
+    except Exception as fault:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
+        raise CannotDraw(f"{env.unwrapped} cannot draw ({fault!r}); {HEADLESS}") from fault
+    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
+        raise CannotDraw(f"{env.unwrapped} draws {frame.dtype} {frame.shape}; expected uint8 (height, width, 3)")
+    return frame

@@ -1,0 +1,229 @@
+"""Starts the label server of a run: one per run, with its render worker, its backups and a printed address."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from prefrl.config import load
+from prefrl.errors import UserError
+from prefrl.feedback.store import LabelStore
+from prefrl.labelling import address, drawing
+from prefrl.labelling.access import Access
+from prefrl.labelling.address import Address
+from prefrl.labelling.backups import Backups
+from prefrl.labelling.connections import guarded
+from prefrl.labelling.server import make_app
+
+LOOK = 5.0  # seconds between two looks after backups and notices
+PRESENT = 60.0  # seconds for which a labeller who says nothing counts as there
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `prefrl label` was told."""
+
+    folder: Path
+    port: int = 0
+    host: str = "127.0.0.1"
+    allow_remote: bool = False
+    labeller: str | None = None
+    browser: bool = True
+    url: bool = False
+    repeats: float = 0.05
+    overlap: float = 0.0
+    modules: Sequence[str] = ()
+    store: str | None = None
+    invites: Sequence[str] = ()
+
+
+def serve(options: Options) -> int:
+    """Serve until told to stop; or, if somebody serves this run already, say where."""
+    _check(options)
+    lock = FileLock(options.folder / ".label.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _running_already(options)
+    try:
+        return _serve(options)
+    finally:
+        lock.release()
+
+
+def _serve(options: Options) -> int:
+    folder, died = options.folder, address.read(options.folder)
+    listening = address.listen(options.host, options.port, folder, died.port if died else None)
+    access = _access(options, listening.getsockname()[1], died)
+    here = Address(options.host, access.port, access.token, os.getpid(), access.invites)
+    access.changed = lambda: here.write(folder)
+    for name in options.invites:
+        access.invite(name)
+    here.write(folder)
+    url = options.store or load(folder / "config.yaml").record.labels or None
+    try:
+        with LabelStore.open(folder, url) as store:
+            _announce(here, options)
+            return _run(options, store, access, listening, url)
+    finally:
+        (folder / address.FILE).unlink(missing_ok=True)
+
+
+def _run(options: Options, store: LabelStore, access: Access, listening: socket.socket, store_url: str | None) -> int:
+    """The server and what works beside it, until a signal."""
+    worker = drawing.Drawing(
+        drawing.command(options.folder, options.modules, store_url), options.folder / "render-worker.log"
+    )
+    present: dict[str, float] = {}
+    app = make_app(
+        options.folder,
+        store,
+        access,
+        trouble=worker.trouble,
+        present=present,
+        labeller=options.labeller,
+        repeats=options.repeats,
+        overlap=options.overlap,
+    )
+    worker.start()
+    try:
+        with _looking_after(store, options.folder, present):
+            return run_uvicorn(app, listening)
+    finally:
+        worker.stop()
+
+
+def run_uvicorn(app: object, listening: socket.socket) -> int:
+    """Answer requests until SIGINT or SIGTERM."""
+    settings = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http=guarded(),  # type: ignore[arg-type]
+        ws="none", lifespan="off", loop="asyncio", log_level="error", access_log=False, server_header=False,
+        timeout_keep_alive=30, timeout_graceful_shutdown=2, proxy_headers=False,
+    )  # fmt: skip
+    before = signal.signal(signal.SIGTERM, _end)  # uvicorn hands the signal on when it has finished
+    try:
+        uvicorn.Server(settings).run(sockets=[listening])
+    except KeyboardInterrupt:
+        print("\nlabelling ended; all answers are stored", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _access(options: Options, port: int, died: Address | None) -> Access:
+    """Tokens of this server; those of one that was killed, so that open pages go on."""
+    remote = not address.is_loopback(options.host)
+    name = socket.gethostname()
+    names = (name, f"{name}.local", options.host) if remote else ()
+    token = died.token if died else secrets.token_urlsafe(24)
+    return Access(token, port, names, addresses=remote, invites=died.invites if died else None)
+
+
+@contextmanager
+def _looking_after(store: LabelStore, folder: Path, present: dict[str, float]) -> Iterator[None]:
+    """Backups, and a notice to the trainer about who labels, in a thread of their own."""
+    backups, end = Backups(store, folder), threading.Event()
+
+    def look() -> None:
+        while not end.wait(LOOK):
+            try:
+                backups.keep_up()
+                there = sorted(name for name, at in list(present.items()) if time.time() - at < PRESENT)
+                store.board.post("labelling", {"state": "open", "labellers": there})
+            except UserError as fault:
+                log.warning("%s", fault)
+
+    looking = threading.Thread(target=look, name="looking-after", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        end.set()
+        looking.join(30)
+        backups.copy()
+        store.board.post("labelling", {"state": "closed", "labellers": []})
+
+
+def _check(options: Options) -> None:
+    if not (options.folder / "config.yaml").is_file():
+        there = [str(path.parent) for path in sorted(Path("runs").glob("*/config.yaml"))]
+        hint = f"there are: {', '.join(there[-10:])}" if there else "make one with: prefrl train --teacher human"
+        raise UserError(f"{options.folder} is not a run folder (it has no config.yaml); {hint}")
+    load(options.folder / "config.yaml")
+    if not address.is_loopback(options.host) and not options.allow_remote:
+        raise UserError(
+            f"--host {options.host} lets other machines reach the page, unencrypted, whoever has the token;"
+            " say --allow-remote if that is meant. Safer: leave out --host and use the tunnel that"
+            f" `prefrl label {options.folder} --url` prints"
+        )
+
+
+def _running_already(options: Options) -> int:
+    """Tell about the server that runs, and let it invite."""
+    here = address.read(options.folder)
+    if here is None:
+        raise UserError(f"{options.folder} has a label server already, of another user or just starting")
+    if not options.url and not options.invites:
+        raise UserError(f"{options.folder} has a label server already, process {here.pid}: {here.url()}")
+    for name in options.invites:
+        here.invites[name] = _ask_to_invite(here, name)
+    _announce(here, options)
+    return 0
+
+
+def _ask_to_invite(here: Address, name: str) -> str:
+    there = "127.0.0.1" if address.is_wildcard(here.host) else here.name
+    headers = {"Content-Type": "application/json", "X-Prefrl": "1", "Authorization": f"Bearer {here.token}"}
+    body = json.dumps({"labeller": name}).encode()
+    request = urllib.request.Request(f"http://{there}:{here.port}/api/invites", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)["url"].partition("token=")[2]
+    except OSError as fault:
+        raise UserError(f"the label server of {here.url()} did not invite {name!r}: {fault}") from fault
+
+
+def _announce(here: Address, options: Options) -> None:
+    print(f"label page:   {here.url()}")
+    if address.is_loopback(here.host):
+        print(f"from another machine, first:   {here.tunnel}\n  then open the same address there")
+    else:
+        print(f"anybody on the network who knows this address can label; it is not encrypted. Safer:   {here.tunnel}")
+    if options.url:
+        print(f"token:   {here.token}")
+    for name in options.invites:
+        print(f"for {name} alone:   {here.url(here.invites[name])}")
+    sys.stdout.flush()
+    if options.browser and not options.url and has_display():
+        threading.Thread(target=webbrowser.open, args=(here.url(),), daemon=True).start()
+
+
+def has_display() -> bool:
+    """Whether a browser opened here would be seen by whoever typed the command."""
+    if os.environ.get("SSH_CONNECTION"):
+        return False
+    seen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or bool(seen)

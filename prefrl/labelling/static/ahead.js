@@ -1,0 +1,151 @@
+// @ts-check
+/** Questions that are leased, loaded and decoded before they are needed. */
+
+import {ApiError} from "./api.js";
+import {BadClip, decode, decodedBytes} from "./player.js";
+
+/**
+ * @typedef {import("./api.js").Question} Question
+ * @typedef {import("./player.js").Sheet} Sheet
+ * @typedef {{question: Question, sheets: Sheet[], was?: string, pending?: string | null, revealed?: boolean}} Staged
+ * a pair ready to be shown; was: the choice that was undone; pending: the withdrawal that will bring its new ticket;
+ * revealed: the model's view of it has been seen
+ */
+
+const MEMORY = 256 * 2 ** 20; // bytes of decoded pairs
+const LEAST = 3;
+const MOST = 6;
+const MOST_HELD = 64; // ids that the server takes
+const WARM = typeof OffscreenCanvas === "undefined" ? null : new OffscreenCanvas(8, 8).getContext("2d");
+
+/** Events: "staged" when a pair became ready, "trouble" {fault} when none could be fetched. */
+export class Ahead extends EventTarget {
+  /** @type {Staged[]} */
+  staged = [];
+  /** Ask for answered questions too, for a second opinion. */
+  again = false;
+  /** The server had nothing for us when last asked. */
+  dry = false;
+  /** Kinds of question that this page can show. @type {Set<string>} */
+  kinds;
+  /** @type {Question[]} */
+  #coming = [];
+  #asking = false;
+  #stopped = false;
+  /** Pairs that this browser cannot show. @type {Set<number>} */
+  broken = new Set();
+
+  /**
+   * @param {(path: string, body: any) => Promise<any>} post with this page's session
+   * @param {string[]} kinds
+   * @param {() => number[]} busy ids on the screen, or answered and not yet confirmed: never to be fetched again
+   */
+  constructor(post, kinds, busy) {
+    super();
+    this.post = post;
+    this.busy = busy;
+    this.kinds = new Set(kinds);
+  }
+
+  /** Ids of all questions that this page works on. */
+  get holding() {
+    return [...this.busy(), ...this.staged.map((pair) => pair.question.query), ...this.#coming.map((question) => question.query)];
+  }
+
+  get #wanted() {
+    const first = this.staged[0]?.question ?? this.#coming[0];
+    const each = first ? first.clips.reduce((sum, clip) => sum + decodedBytes(clip), 0) : 1;
+    const target = Math.max(LEAST, Math.min(MOST, Math.floor(MEMORY / each)));
+    return target - this.staged.length - this.#coming.length;
+  }
+
+  /** The next pair, or undefined. */
+  take() {
+    return this.staged.shift();
+  }
+
+  /** Put a pair back to the front. @param {Staged} pair */
+  untake(pair) {
+    this.staged.unshift(pair);
+    this.staged.slice(MOST).forEach(close);
+  }
+
+  /** Fetch and decode until enough are staged. */
+  async fill() {
+    if (this.#asking || this.#stopped) return;
+    this.#asking = true;
+    try {
+      for (const pair of this.staged.slice(0, LEAST)) await load(pair); // undoing far back had closed them
+      if (this.#wanted > 0) this.#coming.push(...(await this.#more()));
+      while (this.#coming.length && !this.#stopped) await this.#stage(this.#coming[0]);
+    } catch (fault) {
+      this.#coming = [];
+      this.dispatchEvent(new CustomEvent("trouble", {detail: {fault}}));
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** Forget all; the leases are the caller's to give back. */
+  stop() {
+    this.#stopped = true;
+    this.staged.forEach(close);
+    this.staged = [];
+    this.#coming = [];
+  }
+
+  /** @returns {Promise<Question[]>} */
+  async #more() {
+    const ask = async (/** @type {any} */ extra) => {
+      const want = Math.min(MOST, this.#wanted + this.broken.size);
+      const found = await this.post("/api/next", {want, holding: this.holding.slice(0, MOST_HELD), ...extra});
+      const holding = new Set(this.holding); // an undo may have brought one back meanwhile
+      return found.questions.filter((/** @type {Question} */ question) =>
+        this.kinds.has(question.kind) && !this.broken.has(question.query) && !holding.has(question.query));
+    };
+    let questions = await ask({});
+    if (!questions.length && this.again) questions = await ask({again: true}); // new questions go first
+    this.dry = !questions.length;
+    return questions;
+  }
+
+  /** @param {Question} question */
+  async #stage(question) {
+    try {
+      /** @type {Staged} */
+      const pair = {question, sheets: []};
+      await load(pair);
+      if (this.#stopped) return close(pair);
+      this.#coming.shift();
+      this.staged.push(pair);
+      this.dispatchEvent(new Event("staged"));
+    } catch (fault) {
+      if (fault instanceof ApiError || !(fault instanceof BadClip)) throw fault; // the network: another time
+      this.#coming.shift();
+      this.broken.add(question.query);
+    }
+  }
+}
+
+/** The first drawing of a large picture uploads it; that must not happen at a key press. @param {Sheet} sheet */
+function warm(sheet) {
+  WARM?.drawImage(sheet.bitmap, 0, 0, 8, 8, 0, 0, 8, 8);
+}
+
+/** Decode a pair's clips, unless they are. @param {Staged} pair */
+export async function load(pair) {
+  if (pair.sheets.length) return;
+  const loaded = await Promise.allSettled(pair.question.clips.map((clip) => decode(clip)));
+  const sheets = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const failed = loaded.find((one) => one.status === "rejected");
+  if (failed || pair.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or somebody else was faster
+  else pair.sheets = sheets;
+  if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
+  pair.sheets.forEach(warm);
+}
+
+/** @param {Staged} pair */
+export function close(pair) {
+  pair.sheets.forEach((sheet) => sheet.bitmap.close());
+  pair.sheets = [];
+}

@@ -1,0 +1,111 @@
+// @ts-check
+/** The server's interface: JSON over fetch, and what can go wrong with it. */
+
+/**
+ * @typedef {import("./player.js").Clip} Clip
+ * @typedef {{query: number, ticket: string, kind: string, clips: Clip[]}} Question clips in the order shown
+ * @typedef {{probability: number, rewards: number[][], agrees: boolean | null, version: number}} ModelView
+ * probability that the left one is better; rewards per step, left then right
+ * @typedef {{state: string, step?: number, total_steps?: number, model_version?: number, accuracy?: number | null, age_seconds?: number}} Trainer
+ * @typedef {{run: string, env: string, question: string, instructions: string, budget: number, asked: number, answered: number,
+ *   skipped: number, open: number, ready: number, rendering: number, next: number | null, trainer: Trainer,
+ *   role: "experimenter" | "labeller", trouble: string | null,
+ *   mine: {answers: number, per_minute: number | null, median_seconds: number | null, minutes: number}}} Status
+ */
+
+const PATIENCE = 15_000; // ms until a request counts as lost
+
+/** A reply that is not 2xx, or none at all (status 0). */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} code @param {string} message @param {any} [body] */
+  constructor(status, code, message, body) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.body = body;
+  }
+
+  /** Worth sending again just as it is. */
+  get passing() {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/**
+ * @param {string} method @param {string} path
+ * @param {any} [body] @param {boolean} [keepalive] the page may be gone before the reply
+ * @returns {Promise<any>}
+ */
+export async function call(method, path, body, keepalive = false) {
+  const reply = await sent(method, path, body, keepalive);
+  const said = await reply.json().catch(() => ({}));
+  if (reply.ok) return said;
+  throw new ApiError(reply.status, said.code ?? "", said.message ?? `the server answered ${reply.status}`, said);
+}
+
+/** @param {string} method @param {string} path @param {any} body @param {boolean} keepalive */
+async function sent(method, path, body, keepalive) {
+  /** @type {Record<string, string>} */
+  const headers = body === undefined ? {} : {"Content-Type": "application/json", "X-Prefrl": "1"};
+  const content = body === undefined ? undefined : JSON.stringify(body);
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    return await fetch(path, {method, headers, body: content, keepalive, signal, cache: "no-store"});
+  } catch (fault) {
+    throw new ApiError(0, "offline", `no reply from the server (${/** @type {Error} */ (fault).message})`);
+  }
+}
+
+/** @param {string} path @param {Record<string, string | number | null | undefined>} [query] */
+export function get(path, query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return call("GET", text ? `${path}?${text}` : path);
+}
+
+/** @param {string} path @param {any} body */
+export function post(path, body) {
+  return call("POST", path, body);
+}
+
+/** One session per labeller and page: opened when first needed, opened anew when the server forgot it. */
+export class Sessions {
+  /** @type {Map<string, Promise<{session: string, labeller: string}>>} */
+  #open = new Map();
+
+  /** @param {string} labeller @returns {Promise<{session: string, labeller: string}>} */
+  of(labeller) {
+    const known = this.#open.get(labeller);
+    if (known) return known;
+    const opening = post("/api/session", {labeller});
+    this.#open.set(labeller, opening);
+    opening.catch(() => this.#open.delete(labeller)); // a failure is not remembered
+    return opening;
+  }
+
+  /** The next request opens another. @param {string} labeller */
+  forget(labeller) {
+    this.#open.delete(labeller);
+  }
+
+  /** The page goes: give back what it holds. @param {string} labeller */
+  leave(labeller) {
+    this.#open.get(labeller)?.then(({session}) => call("POST", "/api/leave", {session}, true)).catch(() => {});
+    this.forget(labeller);
+  }
+
+  /**
+   * A request that carries the session of a labeller.
+   * @param {string} path @param {string} labeller @param {any} body
+   */
+  async post(path, labeller, body) {
+    const {session} = await this.of(labeller);
+    try {
+      return await post(path, {session, ...body});
+    } catch (fault) {
+      if (!(fault instanceof ApiError) || !fault.code.includes("session")) throw fault;
+      this.forget(labeller);
+      return post(path, {session: (await this.of(labeller)).session, ...body});
+    }
+  }
+}

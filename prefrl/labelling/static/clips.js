@@ -1,0 +1,72 @@
+// @ts-check
+/** A small pair that stands still until it is pointed at, then plays. Decoded only while it is needed. */
+
+import {el, put} from "./dom.js";
+import {Player, decode, drawFrame, fit} from "./player.js";
+import {calm} from "./settings.js";
+import {strips} from "./strip.js";
+
+/** Stills are decoded one after another: forty sheets at once would fill the memory. @type {Promise<any>} */
+let line = Promise.resolve();
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries.filter((one) => one.isIntersecting)) {
+    seen.unobserve(entry.target);
+    entry.target.dispatchEvent(new Event("seen"));
+  }
+}, {rootMargin: "200px"});
+
+/**
+ * @param {import("./player.js").Clip[]} clips
+ * @returns {{root: HTMLElement, start: () => void, stop: () => void, think: (rewards: number[][] | null) => void, player: Player}}
+ * think: show the model's rewards under the clips, or hide them
+ */
+export function smallPair(clips) {
+  const canvases = clips.map((clip, k) => el("canvas", {role: "img", "aria-label": `${k ? "Right" : "Left"} clip`, class: "clip"}));
+  const under = clips.map(() => el("div", {class: "under"}));
+  const root = el("div", {class: "small-pair"}, ...canvases.map((canvas, k) => el("div", {class: "thumb"}, canvas, under[k])));
+  clips.forEach((clip, k) => fit(canvases[k], clip));
+  /** @type {{root: SVGElement, at: (step: number) => void}[]} */
+  let drawn = [];
+  const player = new Player(canvases, () => drawn.forEach((strip) => strip.at(player.playing ? player.frame : -1)));
+  let wanted = false;
+
+  root.addEventListener("seen", () => {
+    line = line.then(async () => {
+      if (player.sheets.length || !root.isConnected) return;
+      const sheets = await Promise.all(clips.map((clip) => decode(clip)));
+      sheets.forEach((sheet, k) => {
+        if (!player.sheets.length) drawFrame(player.pens[k], sheet, sheet.clip.frames >> 1);
+        sheet.bitmap.close();
+      });
+      root.classList.add("ready");
+    }).catch(() => root.classList.add("gone"));
+  });
+  seen.observe(root);
+
+  async function start() {
+    if (wanted) return;
+    wanted = true;
+    const sheets = await Promise.all(clips.map((clip) => decode(clip))).catch(() => []);
+    if (!wanted || !sheets.length) return sheets.forEach((sheet) => sheet.bitmap.close());
+    player.playing = !calm();
+    player.show(sheets);
+    root.classList.add("ready");
+  }
+
+  function stop() {
+    wanted = false;
+    const {sheets} = player;
+    player.clear();
+    sheets.forEach((sheet) => sheet.bitmap.close());
+    drawn.forEach((strip) => strip.at(-1));
+  }
+
+  /** @param {number[][] | null} rewards */
+  function think(rewards) {
+    drawn = rewards ? strips(rewards) : [];
+    under.forEach((place, k) => put(place, drawn[k]?.root));
+  }
+
+  return {root, start, stop, think, player};
+}

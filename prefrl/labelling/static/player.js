@@ -1,0 +1,206 @@
+// @ts-check
+/**
+ * Clips drawn from frame sheets: one clock draws all clips of a question, so they cannot drift apart.
+ * It needs nothing of this page; a notebook widget or a report can use it as it is.
+ */
+
+/**
+ * A clip: its frames row by row on one picture.
+ * @typedef {{url: string, frames: number, columns: number, width: number, height: number, fps: number, pixelated: boolean}} Clip
+ * @typedef {{clip: Clip, bitmap: ImageBitmap}} Sheet a clip that is ready to be drawn
+ */
+
+export const SPEEDS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4];
+const HOLD = 6; // frames for which the last one stays before the loop begins again
+
+/** The picture came, but it is not what the question promised. */
+export class BadClip extends Error {}
+
+/**
+ * Fetch and decode a clip. Rejects rather than give a sheet that lacks a frame.
+ * @param {Clip} clip @param {Blob} [bytes] the picture, where it is at hand already
+ * @returns {Promise<Sheet>}
+ */
+export async function decode(clip, bytes) {
+  const picture = bytes ?? (await fetched(clip.url));
+  const bitmap = await createImageBitmap(picture, {colorSpaceConversion: "none"}).catch((fault) => {
+    throw new BadClip(`${clip.url} cannot be decoded: ${fault.message}`);
+  });
+  const rows = Math.ceil(clip.frames / clip.columns);
+  const columns = Math.min(clip.frames, clip.columns);
+  if (bitmap.width < columns * clip.width || bitmap.height < rows * clip.height) {
+    const found = `${bitmap.width} x ${bitmap.height}`;
+    bitmap.close();
+    throw new BadClip(`${clip.url} is ${found}, too small for ${clip.frames} frames of ${clip.width} x ${clip.height}`);
+  }
+  return {clip, bitmap};
+}
+
+/** @param {string} url */
+async function fetched(url) {
+  const reply = await fetch(url);
+  if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
+  return reply.blob();
+}
+
+/** Bytes that a decoded clip takes. @param {Clip} clip */
+export function decodedBytes(clip) {
+  return 4 * clip.width * clip.height * clip.columns * Math.ceil(clip.frames / clip.columns);
+}
+
+/**
+ * Draw one frame, over the whole canvas.
+ * @param {CanvasRenderingContext2D} pen @param {Sheet} sheet @param {number} frame
+ */
+export function drawFrame(pen, sheet, frame) {
+  const {width, height, columns} = sheet.clip;
+  const x = (frame % columns) * width;
+  const y = Math.floor(frame / columns) * height;
+  pen.drawImage(sheet.bitmap, x, y, width, height, 0, 0, width, height);
+}
+
+/**
+ * Give a canvas the size and shape of a clip.
+ * @param {HTMLCanvasElement} canvas @param {Clip} clip
+ */
+export function fit(canvas, clip) {
+  if (canvas.width !== clip.width || canvas.height !== clip.height) {
+    canvas.width = clip.width;
+    canvas.height = clip.height;
+    canvas.style.setProperty("--shape", String(clip.width / clip.height));
+  }
+  canvas.classList.toggle("pixelated", clip.pixelated);
+}
+
+/** Several canvases, one clock. */
+export class Player {
+  /** @type {Sheet[]} */
+  sheets = [];
+  /** Frame on each canvas now, -1 where it is empty. @type {number[]} */
+  drawn;
+  playing = true;
+  speed = 1;
+  loops = 0;
+  /** Frames since the loop began, not whole. */
+  #at = 0;
+  /** @type {number | null} */
+  #before = null;
+  #request = 0;
+
+  /**
+   * @param {HTMLCanvasElement[]} canvases
+   * @param {(player: Player) => void} [changed] after another frame, speed or state
+   */
+  constructor(canvases, changed = () => {}) {
+    this.canvases = canvases;
+    this.pens = canvases.map((c) => /** @type {CanvasRenderingContext2D} */ (c.getContext("2d", {alpha: false})));
+    this.drawn = canvases.map(() => -1);
+    this.changed = changed;
+  }
+
+  /** Frames of the longest clip; a shorter one waits on its last. */
+  get length() {
+    return Math.max(0, ...this.sheets.map((sheet) => sheet.clip.frames));
+  }
+
+  get frame() {
+    return Math.min(Math.max(0, this.length - 1), Math.floor(this.#at));
+  }
+
+  /** Show clips from their first frame, at once. @param {Sheet[]} sheets one per canvas, all decoded */
+  show(sheets) {
+    this.sheets = sheets;
+    this.loops = 0;
+    sheets.forEach((sheet, k) => fit(this.canvases[k], sheet.clip));
+    this.drawn.fill(-1);
+    this.restart();
+  }
+
+  /** Forget the clips; the canvases are the caller's to hide until the next ones come. */
+  clear() {
+    this.sheets = [];
+    this.drawn.fill(-1);
+    this.#stopClock();
+  }
+
+  restart() {
+    this.#at = 0;
+    this.#before = null;
+    this.#draw();
+    if (this.playing) this.#startClock();
+    else this.#stopClock();
+    this.changed(this);
+  }
+
+  play() {
+    this.playing = true;
+    this.#before = null;
+    this.#startClock();
+    this.changed(this);
+  }
+
+  pause() {
+    this.playing = false;
+    this.#stopClock();
+    this.changed(this);
+  }
+
+  toggle() {
+    if (this.playing) this.pause();
+    else this.play();
+  }
+
+  /** Move by whole frames, around the end; this pauses. @param {number} frames */
+  step(frames) {
+    if (this.length) this.seek((this.frame + frames + this.length) % this.length);
+  }
+
+  /** Show one frame and stay there. @param {number} frame */
+  seek(frame) {
+    this.#at = frame;
+    this.#draw();
+    this.pause();
+  }
+
+  /** One notch slower or faster. @param {number} notches */
+  pace(notches) {
+    const place = SPEEDS.indexOf(this.speed) + notches;
+    this.speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, place))];
+    this.changed(this);
+  }
+
+  #startClock() {
+    if (!this.#request && this.sheets.length) this.#request = requestAnimationFrame(this.#tick);
+  }
+
+  #stopClock() {
+    cancelAnimationFrame(this.#request);
+    this.#request = 0;
+  }
+
+  #tick = (/** @type {number} */ now) => {
+    const passed = this.#before === null ? 0 : Math.max(0, now - this.#before) / 1000;
+    this.#before = now;
+    this.#at += passed * this.speed * this.sheets[0].clip.fps;
+    const whole = this.length + HOLD;
+    if (this.#at >= whole) {
+      this.loops += Math.floor(this.#at / whole);
+      this.#at %= whole;
+    }
+    this.#draw();
+    this.#request = requestAnimationFrame(this.#tick);
+  };
+
+  #draw() {
+    const frame = this.frame;
+    let moved = false;
+    this.sheets.forEach((sheet, k) => {
+      const own = Math.min(frame, sheet.clip.frames - 1);
+      if (this.drawn[k] === own) return;
+      drawFrame(this.pens[k], sheet, own);
+      this.drawn[k] = own;
+      moved = true;
+    });
+    if (moved) this.changed(this);
+  }
+}

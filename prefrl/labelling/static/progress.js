@@ -1,0 +1,71 @@
+// @ts-check
+/** The progress line, and why the queue is empty when it is. */
+
+import {count, duration, el, put, short} from "./dom.js";
+
+/** @typedef {import("./api.js").Status} Status */
+
+/** @type {Record<string, string>} */
+const STATES = {
+  running: "training", "waiting for labels": "waiting for answers", paused: "paused until answers come",
+  finished: "training finished", stopped: "training stopped", absent: "no training runs",
+};
+
+export function progressLine() {
+  const bar = el("div", {class: "bar", "aria-hidden": "true"}, el("i", {class: "asked"}), el("i", {class: "answered"}));
+  const counts = el("span", {class: "counts"});
+  const pace = el("span", {class: "pace"});
+  const queue = el("span", {class: "queue wide"});
+  const trainer = el("span", {class: "trainer"});
+  const root = el("section", {class: "progress", "aria-label": "Progress"}, bar,
+    el("p", {}, counts, pace, queue, trainer));
+
+  /** @param {Status} status @param {number} extra answers given here that the server has not counted yet */
+  function update(status, extra) {
+    const answered = status.answered + extra;
+    const whole = Math.max(status.budget, status.asked, 1);
+    bar.firstChild.style.setProperty("--share", String(status.asked / whole));
+    bar.lastChild.style.setProperty("--share", String(Math.min(1, (answered + status.skipped) / whole)));
+    put(counts, el("b", {}, answered.toLocaleString("en")), " answered of ", status.asked.toLocaleString("en"), " asked",
+      status.budget ? el("span", {class: "wide"}, ` · budget ${status.budget.toLocaleString("en")}`) : null);
+    const {per_minute: perMinute, median_seconds: median} = status.mine;
+    put(pace, perMinute ? `${perMinute.toFixed(perMinute < 10 ? 1 : 0)} a minute` : "",
+      median ? el("span", {class: "wide"}, ` · median ${median.toFixed(1)} s`) : null);
+    put(queue, `${status.ready} ready`, status.rendering ? ` · ${status.rendering} being drawn` : null,
+      status.next !== null ? ` · more in ${duration(status.next)}` : null);
+    put(trainer, ...trainerText(status));
+    trainer.dataset.state = status.trainer.state;
+  }
+
+  return {root, update};
+}
+
+/** @param {Status} status */
+function trainerText({trainer}) {
+  const said = [STATES[trainer.state] ?? trainer.state];
+  if (trainer.step && trainer.total_steps) said.push(`step ${short(trainer.step)} of ${short(trainer.total_steps)}`);
+  if (trainer.model_version) said.push(`reward model v${trainer.model_version}`);
+  const [state, ...rest] = said;
+  return [el("i", {class: "dot", "aria-hidden": "true"}), state,
+    rest.length ? el("span", {class: "wide"}, ` · ${rest.join(" · ")}`) : null];
+}
+
+/**
+ * Why there is nothing to answer.
+ * @param {Status} status @returns {{title: string, text: string, waiting: boolean}} waiting: more will come by itself
+ */
+export function whyEmpty(status) {
+  const {trainer, budget, asked, open, rendering, ready} = status;
+  const over = {finished: "The training has finished", stopped: "The training has stopped", absent: "No training runs"}[trainer.state];
+  if (rendering > 0 || (open > 0 && ready === 0))
+    return {title: "The next clips are being drawn", text: `${count(open, "question is", "questions are")} waiting for clips.`, waiting: true};
+  if (open > 0)
+    return {title: "Others are answering the open questions", text: `${count(open, "question is", "questions are")} on the screens of other people. What they leave comes here.`, waiting: true};
+  if (budget && asked >= budget)
+    return {title: "No question is left", text: `The budget of ${count(budget, "question")} is used up.${over ? "" : " The training goes on with what you taught it."}`, waiting: false};
+  if (over)
+    return {title: over, text: "It asks no more questions. To go on, resume the run: prefrl resume, with its folder.", waiting: false};
+  if (trainer.state === "paused")
+    return {title: "The training is paused", text: "It will ask more when it goes on.", waiting: true};
+  return {title: "All caught up", text: "The agent trains on with your answers and will ask about what it does next.", waiting: true};
+}

@@ -1,0 +1,104 @@
+// @ts-check
+/** One answer of the history as a card. */
+
+import {smallPair} from "./clips.js";
+import {CHOSEN, button, el, put} from "./dom.js";
+import {pair} from "./pair.js";
+import {verdict} from "./strip.js";
+
+/** @typedef {import("./history.js").Past} Past */
+
+/**
+ * @param {import("./main.js").App} app @param {Past} given
+ * @returns {{root: HTMLElement, stop: () => void}}
+ */
+export function recordCard(app, given) {
+  let past = given;
+  const clips = past.clips ? smallPair(past.clips) : null;
+  const words = el("div", {class: "words"});
+  const note = el("p", {class: "note", role: "status"});
+  const buttons = pair.choices.map((one) => button(one.label, {
+    short: one.short, class: `choice small ${one.choice}`, onclick: () => change("revise", one.choice),
+  }));
+  const withdraw = button("Withdraw", {class: "quiet", onclick: () => change("withdraw")});
+  const root = el("li", {class: "record card", tabindex: 0, "data-seq": past.seq, "data-query": past.query},
+    clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
+    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw), note));
+
+  if (clips) {
+    root.addEventListener("pointerenter", clips.start);
+    root.addEventListener("pointerleave", () => !root.contains(document.activeElement) && clips.stop());
+    root.addEventListener("focusin", clips.start);
+    root.addEventListener("focusout", (/** @type {FocusEvent} */ event) => !root.contains(/** @type {Node} */ (event.relatedTarget)) && clips.stop());
+  }
+
+  function show() {
+    const model = past.standing ? past.model : null; // of a pair that is open again the model must say nothing
+    const said = model && verdict(model, past.choice);
+    put(words, el("p", {}, el("b", {class: "told"}, past.kind === "withdrawal" ? "Withdrawn" : CHOSEN[past.choice]), state()),
+      el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
+      said && el("p", {class: "quiet-line"}, said.text, " ", said.mark && el("span", {class: said.agreed ? "tag good" : "tag bad"}, said.agreed ? "✓ " : "✗ ", said.mark)));
+    clips?.think(model?.rewards ?? null);
+    root.classList.toggle("past", !past.standing);
+    buttons.forEach((one, k) => {
+      one.setAttribute("aria-pressed", String(pair.choices[k].choice === past.choice));
+      one.disabled = !past.standing;
+    });
+    withdraw.disabled = !past.standing;
+  }
+
+  function state() {
+    if (past.kind === "opinion") return el("span", {class: "tag"}, "second opinion");
+    if (past.standing) return past.supersedes ? el("span", {class: "tag"}, "revised") : null;
+    return past.kind === "answer" && el("span", {class: "tag"}, past.superseded_by ? "corrected since" : "withdrawn");
+  }
+
+  /** @param {"revise" | "withdraw"} kind @param {string} [choice] */
+  async function change(kind, choice) {
+    if (choice === past.choice) return;
+    [...buttons, withdraw].forEach((one) => (one.disabled = true));
+    put(note, "Saving …");
+    try {
+      const reply = await settled(app.outbox, app.outbox.add(kind, app.labeller, {seq: past.seq, body: choice ? {choice} : {}}));
+      past = choice ? {...past, choice, seq: reply.seq, supersedes: past.seq, model: agreeing(past.model, choice)} : {...past, standing: false};
+      put(note, choice ? "Revised." : "Withdrawn. The question is open again.");
+    } catch (fault) {
+      put(note, `Not changed: ${/** @type {Error} */ (fault).message}`);
+    }
+    show();
+  }
+
+  show();
+  return {root, stop: () => clips?.stop()};
+}
+
+/** @param {Past["model"]} model @param {string} choice */
+function agreeing(model, choice) {
+  return model && {...model, agrees: verdict(model, choice).agreed};
+}
+
+/**
+ * What the server says to an entry of the outbox, whenever that is.
+ * @param {import("./outbox.js").Outbox} outbox @param {string} id @returns {Promise<any>}
+ */
+function settled(outbox, id) {
+  return new Promise((resolve, reject) => {
+    const hear = (/** @type {Event} */ event) => {
+      const {entry, reply, fault} = /** @type {CustomEvent} */ (event).detail;
+      if (entry.id !== id) return;
+      outbox.removeEventListener("done", hear);
+      outbox.removeEventListener("refused", hear);
+      if (fault) reject(fault);
+      else resolve(reply);
+    };
+    outbox.addEventListener("done", hear);
+    outbox.addEventListener("refused", hear);
+  });
+}
+
+/** @param {number | string} at seconds since 1970, or ISO */
+function when(at) {
+  const date = new Date(typeof at === "number" ? at * 1000 : at);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? date.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}) : date.toLocaleString([], {dateStyle: "medium", timeStyle: "short"});
+}

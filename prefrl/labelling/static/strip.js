@@ -1,0 +1,78 @@
+// @ts-check
+/** What the reward model thinks of a pair that has been answered: its reward per step as a strip under each clip. */
+
+import {el, percent, svg} from "./dom.js";
+import {drawFrame} from "./player.js";
+
+/**
+ * @typedef {import("./api.js").ModelView} ModelView
+ * @typedef {import("./player.js").Sheet} Sheet
+ */
+
+const HEIGHT = 32;
+
+/**
+ * Both strips on one scale, so that they can be compared. Bars grow up from zero for reward, down for its opposite.
+ * @param {number[][]} rewards left then right, per step
+ * @returns {{root: SVGElement, at: (step: number) => void}[]} at moves the cursor; -1 hides it
+ */
+export function strips(rewards) {
+  const all = rewards.flat().filter(Number.isFinite);
+  const top = Math.max(0, ...all);
+  const bottom = Math.min(0, ...all);
+  const scale = HEIGHT / (top - bottom || 1);
+  return rewards.map((steps, side) => {
+    const bars = steps.map((reward, step) => svg("rect", {
+      x: step + 0.1, width: 0.8, y: (top - Math.max(reward, 0)) * scale, height: Math.max(0.4, Math.abs(reward) * scale),
+      class: reward < 0 ? "below" : "above",
+    }));
+    const cursor = svg("rect", {class: "cursor", x: 0, y: 0, width: 1, height: HEIGHT, visibility: "hidden"});
+    const label = `${side ? "Right" : "Left"} clip: learned reward per step, ${spread(steps)}`;
+    const root = svg("svg", {class: "strip", role: "img", "aria-label": label, viewBox: `0 0 ${steps.length} ${HEIGHT}`, preserveAspectRatio: "none"},
+      cursor, svg("rect", {class: "zero", x: 0, width: steps.length, y: top * scale - 0.3, height: 0.6}), ...bars);
+    const at = (/** @type {number} */ step) => {
+      cursor.setAttribute("visibility", step < 0 ? "hidden" : "visible");
+      cursor.setAttribute("x", String(Math.min(step, steps.length - 1)));
+    };
+    return {root, at};
+  });
+}
+
+/** @param {number[]} steps */
+function spread(steps) {
+  if (!steps.length) return "none";
+  const sum = steps.reduce((total, reward) => total + reward, 0);
+  return `sum ${sum.toFixed(2)}, from ${Math.min(...steps).toFixed(2)} to ${Math.max(...steps).toFixed(2)}`;
+}
+
+/** What the model would have answered, in words. @param {ModelView} model @param {string} choice */
+export function verdict(model, choice) {
+  const better = model.probability >= 0.5 ? "left" : "right";
+  const sure = percent(Math.max(model.probability, 1 - model.probability));
+  const agreed = {left: better === "left", right: better === "right"}[choice];
+  const said = `The reward model (v${model.version}) gives ${better} ${sure}`;
+  if (agreed === undefined) return {text: said, mark: "", agreed: null};
+  return {text: said, mark: agreed ? "agrees" : "disagrees", agreed};
+}
+
+/**
+ * A card about the pair answered last.
+ * @param {ModelView} model @param {string} choice @param {Sheet[]} sheets
+ */
+export function modelCard(model, choice, sheets) {
+  const {text, mark, agreed} = verdict(model, choice);
+  const drawn = strips(model.rewards);
+  const sides = drawn.map((strip, k) => el("div", {class: choice === ["left", "right"][k] ? "thumb chosen" : "thumb"},
+    sheets[k] && poster(sheets[k]), strip.root));
+  return el("div", {class: "card model"},
+    el("p", {}, el("b", {}, "Your last answer"), el("span", {}, text),
+      mark && el("span", {class: agreed ? "tag good" : "tag bad"}, agreed ? "✓ " : "✗ ", mark)),
+    ...sides);
+}
+
+/** The middle frame, small. @param {Sheet} sheet @param {number} [frame] */
+export function poster(sheet, frame = sheet.clip.frames >> 1) {
+  const canvas = el("canvas", {width: sheet.clip.width, height: sheet.clip.height, "aria-hidden": "true"});
+  drawFrame(/** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")), sheet, frame);
+  return canvas;
+}

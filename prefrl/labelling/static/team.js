@@ -1,0 +1,127 @@
+// @ts-check
+/** The experimenter's page: who answers how much, how well people agree with each other, themselves and the model. */
+
+import {ApiError, get} from "./api.js";
+import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
+import {count, duration, el, percent, put} from "./dom.js";
+
+/**
+ * @typedef {{name: string, answers: number, skips: number, ties: number, minutes: number, per_minute: number | null, median_seconds: number | null,
+ *   left_share: {share: number, low: number, high: number, n: number, p: number} | null, self_agreement: {agree: number, n: number} | null, flags: string[]}} Labeller
+ * @typedef {{labellers: Labeller[], agreement: {a: string, b: string, agree: number, n: number, kappa: number | null}[],
+ *   model: {accuracy: number | null, n: number, by_version: {version: number, accuracy: number, n: number}[]} | null,
+ *   per_minute: {minute: number, labeller: string, answers: number}[], open: {waiting: number, oldest_seconds: number | null}, corrections: number}} Team
+ */
+
+const EVERY = 5_000; // ms
+
+export class TeamView {
+  name = "team";
+  title = "Team";
+  #timer = 0;
+  #shown = "";
+
+  /** @param {import("./main.js").App} app */
+  constructor(app) {
+    this.app = app;
+    this.body = el("div", {class: "team-body"});
+    this.root = el("main", {class: "team", id: "main", tabindex: -1}, el("div", {class: "page-head"}, el("h1", {}, "Team")), this.body);
+  }
+
+  enter() {
+    this.#load();
+    this.#timer = setInterval(() => document.hidden || this.#load(), EVERY);
+  }
+
+  leave() {
+    clearInterval(this.#timer);
+  }
+
+  async #load() {
+    try {
+      const team = await get("/api/team");
+      const text = JSON.stringify(team);
+      if (text !== this.#shown) put(this.body, ...parts(team)); // unchanged: keep what somebody is reading
+      this.#shown = text;
+    } catch (fault) {
+      if (!(fault instanceof ApiError)) throw fault;
+      if (fault.status === 403) put(this.body, el("p", {class: "card"}, "This page is for the experimenter: it opens with the address that the server printed, not with an invitation."));
+      else if (!this.#shown) put(this.body, el("p", {class: "card"}, `Nothing to show: ${fault.message}`));
+    }
+  }
+}
+
+/** @param {Team} team */
+function parts(team) {
+  const names = team.labellers.map((one) => one.name);
+  return [
+    tiles(team),
+    card("Answers over time", answersOverTime(team.per_minute, names), legend(names)),
+    card("Labellers", people(team.labellers)),
+    card("Agreement between labellers", agreement(team.agreement)),
+    card("The reward model on people's answers", accuracyLine(team.model?.by_version ?? [])),
+  ];
+}
+
+/** @param {string} title @param {...any} children */
+function card(title, ...children) {
+  return el("section", {class: "card"}, el("h2", {}, title), ...children);
+}
+
+/** @param {Team} team */
+function tiles({labellers, model, open, corrections, agreement: pairs}) {
+  const sum = (/** @type {(one: Labeller) => number} */ of) => labellers.reduce((total, one) => total + (of(one) || 0), 0);
+  const compared = pairs.reduce((total, one) => total + one.n, 0);
+  const agreed = pairs.reduce((total, one) => total + one.agree * one.n, 0);
+  return el("dl", {class: "tiles"},
+    tile("Answers", sum((one) => one.answers).toLocaleString("en"), `by ${count(labellers.length, "labeller")}`),
+    tile("Time spent", duration(60 * sum((one) => one.minutes)), "with a pair on the screen"),
+    tile("Waiting", open.waiting.toLocaleString("en"), open.oldest_seconds === null ? "no open question" : `the oldest for ${duration(open.oldest_seconds)}`),
+    tile("Model agrees", model?.n ? percent(model.accuracy ?? 0) : "–", model?.n ? `on ${count(model.n, "answer")}` : "no prediction yet"),
+    tile("People agree", compared ? percent(agreed / compared) : "–", compared ? `on ${count(compared, "shared question")}` : "nothing answered twice yet"),
+    tile("Corrections", corrections.toLocaleString("en"), "revised or withdrawn"));
+}
+
+/** @param {string} name @param {string} value @param {string} remark */
+function tile(name, value, remark) {
+  return el("div", {class: "tile card"}, el("dt", {}, name), el("dd", {}, el("b", {}, value), el("span", {}, remark)));
+}
+
+/** @param {Labeller[]} labellers */
+function people(labellers) {
+  const head = ["Labeller", "Answers", "Equal", "Cannot tell", "A minute", "Median", "Minutes", "Chose left", "Agrees with self"];
+  return scrolled(head, labellers.map((one) => [
+    el("span", {}, el("span", {class: "name", title: one.name}, one.name), ...one.flags.map((flag) => el("span", {class: "tag bad"}, flag.replaceAll("_", " ")))),
+    one.answers.toLocaleString("en"), of(one.ties, one.answers), of(one.skips, one.answers),
+    one.per_minute === null ? "–" : one.per_minute.toFixed(1), one.median_seconds === null ? "–" : `${one.median_seconds.toFixed(1)} s`,
+    one.minutes.toFixed(one.minutes < 10 ? 1 : 0), bias(one.left_share),
+    one.self_agreement?.n ? `${percent(one.self_agreement.agree / one.self_agreement.n)} of ${one.self_agreement.n}` : "–",
+  ]));
+}
+
+/** @param {Labeller["left_share"]} left */
+function bias(left) {
+  if (!left || !left.n) return "–";
+  const text = `${percent(left.share)} of ${left.n}`;
+  const label = `${text}, interval ${percent(left.low)} to ${percent(left.high)}, p = ${left.p.toPrecision(2)}`;
+  return el("span", {class: "bias", title: label}, interval(left, label), text);
+}
+
+/** @param {Team["agreement"]} pairs */
+function agreement(pairs) {
+  if (!pairs.length) return el("p", {class: "note"}, "Nobody has answered a question that somebody else answered too. \"Second opinions\" on an empty queue asks for that.");
+  return scrolled(["Labellers", "Agree", "Questions", "Cohen's κ"], pairs.map((one) =>
+    [`${one.a} and ${one.b}`, percent(one.agree), one.n.toLocaleString("en"), one.kappa === null ? "–" : one.kappa.toFixed(2)]));
+}
+
+/** @param {string[]} head @param {any[][]} rows */
+function scrolled(head, rows) {
+  return el("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": head[0]}, el("table", {},
+    el("thead", {}, el("tr", {}, ...head.map((name) => el("th", {scope: "col"}, name)))),
+    el("tbody", {}, ...rows.map((cells) => el("tr", {}, ...cells.map((cell, k) => el(k ? "td" : "th", k ? {} : {scope: "row"}, cell)))))));
+}
+
+/** @param {number} part @param {number} whole */
+function of(part, whole) {
+  return part && whole ? `${part.toLocaleString("en")} (${percent(part / whole)})` : "0";
+}

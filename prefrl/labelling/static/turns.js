@@ -1,0 +1,125 @@
+// @ts-check
+/** Whose turn it is: the pair on the screen, those answered before it, and the way back. Knows nothing of the screen. */
+
+import {close} from "./ahead.js";
+import {ticket} from "./dom.js";
+
+/**
+ * @typedef {import("./ahead.js").Staged} Staged
+ * @typedef {import("./api.js").ModelView} ModelView
+ * @typedef {{pair: Staged, id: string, choice: string, seq: number | null, model: ModelView | null}} Answered
+ * id: of the answer in the outbox
+ * @typedef {{decision_ms: number, shown_ms: number, loops: number, speed: number}} Timing
+ */
+
+const KEPT = 2; // answered pairs that stay decoded, so that undoing them costs nothing
+
+/** Events: "turn" when another pair is due on the screen (or none), "told" {answered, reply} when an answer arrived. */
+export class Turns extends EventTarget {
+  /** @type {Staged | null} */
+  now = null;
+  /** @type {Answered[]} */
+  past = [];
+
+  /**
+   * @param {import("./ahead.js").Ahead} ahead
+   * @param {import("./outbox.js").Outbox} outbox
+   * @param {string} labeller
+   */
+  constructor(ahead, outbox, labeller) {
+    super();
+    this.ahead = ahead;
+    this.outbox = outbox;
+    this.labeller = labeller;
+    this.done = (/** @type {Event} */ event) => this.#done(/** @type {CustomEvent} */ (event).detail);
+    this.refused = (/** @type {Event} */ event) => this.#renewed(/** @type {CustomEvent} */ (event).detail.entry.id, null);
+    outbox.addEventListener("done", this.done);
+    outbox.addEventListener("refused", this.refused);
+  }
+
+  /** Ids on the screen, for the server not to give them to others. */
+  get shown() {
+    return this.now ? [this.now.question.query] : [];
+  }
+
+  /** The answer before this pair. @returns {Answered | undefined} */
+  get last() {
+    return this.past[this.past.length - 1];
+  }
+
+  /** Take the next pair if there is none. */
+  advance() {
+    if (this.now) return;
+    this.now = this.ahead.take() ?? null;
+    if (this.now) this.#turn();
+  }
+
+  /** Answer the pair on the screen and go on to the next at once. @param {string} choice @param {Timing} timing */
+  answer(choice, timing) {
+    const pair = /** @type {Staged} */ (this.now);
+    const {query} = pair.question;
+    const id = this.outbox.add("answer", this.labeller, {
+      ticket: pair.pending ? null : pair.question.ticket,
+      after: pair.pending ?? null,
+      body: {query, choice, ...timing, revealed: pair.revealed ?? false},
+    });
+    this.past.push({pair, id, choice, seq: null, model: null});
+    this.past.slice(0, -KEPT).forEach((one) => close(one.pair));
+    this.now = this.ahead.take() ?? null;
+    this.#turn();
+  }
+
+  /** Back to the pair answered last. False when there is none. */
+  undo() {
+    const last = this.past.pop();
+    if (!last) return false;
+    if (this.now) this.ahead.untake(this.now);
+    last.pair.was = last.choice;
+    if (!this.outbox.unsent(last.id))
+      last.pair.pending = this.outbox.add("withdraw", this.labeller, {of: last.id, seq: last.seq});
+    this.now = last.pair;
+    this.#turn();
+    return true;
+  }
+
+  /** Put the pair on the screen away without an answer. */
+  drop() {
+    if (this.now) close(this.now);
+    this.now = this.ahead.take() ?? null;
+    this.#turn();
+  }
+
+  stop() {
+    this.outbox.removeEventListener("done", this.done);
+    this.outbox.removeEventListener("refused", this.refused);
+    for (const pair of this.#all()) close(pair);
+    this.now = null;
+    this.past = [];
+  }
+
+  #all() {
+    return [...(this.now ? [this.now] : []), ...this.ahead.staged, ...this.past.map((one) => one.pair)];
+  }
+
+  /** @param {{entry: import("./outbox.js").Entry, reply: any}} detail */
+  #done({entry, reply}) {
+    if (entry.kind === "withdraw") this.#renewed(entry.id, reply.question?.ticket ?? null);
+    const answered = this.past.find((one) => one.id === entry.id);
+    if (!answered) return;
+    answered.seq = reply.seq;
+    answered.model = reply.model ?? null;
+    this.dispatchEvent(new CustomEvent("told", {detail: {answered, reply}}));
+  }
+
+  /** The pair of a withdrawal can be answered again. @param {string} withdrawal @param {string | null} fresh */
+  #renewed(withdrawal, fresh) {
+    for (const pair of this.#all().filter((one) => one.pending === withdrawal)) {
+      pair.pending = null;
+      pair.question = {...pair.question, ticket: fresh ?? ticket()};
+    }
+  }
+
+  #turn() {
+    this.dispatchEvent(new Event("turn"));
+  }
+}

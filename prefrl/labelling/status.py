@@ -1,0 +1,98 @@
+"""What every open page asks for every two seconds: how far labelling and training are. Answered from memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefrl.config import Config
+from prefrl.feedback.store import LabelStore
+from prefrl.labelling import records
+from prefrl.labelling.pace import pace
+from prefrl.labelling.questions import Questions
+
+FRESH = 1.0  # seconds for which a status is good
+SILENCE = 7.0  # seconds without a notice, and without a process, after which a trainer counts as stopped
+WORKING = ("running", "waiting for labels", "paused")
+MOST_INSTRUCTIONS = 64 * 1024  # bytes
+
+
+class StatusBoard:
+    """The state of one run, read from store and folder at most once a second however many ask."""
+
+    def __init__(
+        self, store: LabelStore, folder: Path, config: Config, questions: Questions, trouble: Callable[[], str | None]
+    ):
+        self.store, self.folder, self.config, self.questions, self.trouble = store, folder, config, questions, trouble
+        self._lock = threading.Lock()
+        self._at = -FRESH
+        self._common: dict[str, Any] = {}
+        self._seq = 0
+        self._given: dict[str, list[tuple[float, float | None]]] = defaultdict(list)
+
+    def of(self, labeller: str) -> dict[str, Any]:
+        """The status as one labeller sees it."""
+        with self._lock:
+            if time.monotonic() - self._at > FRESH:
+                self._common, self._at = self._read(), time.monotonic()
+            return {**self._common, "mine": pace(self._given.get(labeller, []))}
+
+    def _read(self) -> dict[str, Any]:
+        for row in records.since(self.store, self._seq):
+            self._seq = row["seq"]
+            if row["kind"] != "withdrawal" and row["supersedes"] is None:
+                self._given[row["labeller"]].append((row["answered_at"], row["response_seconds"]))
+        counts = self.store.counts()
+        waiting, ready = self.questions.counts()
+        trainer, due = trainer_state(self.folder, self.store.board.read("trainer"))
+        return {
+            "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
+            "instructions": self._instructions(), "budget": self.config.questions.budget, "asked": counts.asked,
+            "answered": counts.answered, "skipped": counts.skipped, "open": waiting, "ready": ready,
+            "rendering": waiting - ready, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
+        }  # fmt: skip
+
+    def _undrawn(self, ready: int) -> str | None:
+        """Why there is nothing to show, if the render worker could not draw what was asked about."""
+        notice = self.store.board.read("renderer")
+        if ready or not notice or not notice[0].get("refused"):
+            return None
+        return f"{notice[0]['refused']} questions are not shown, since their clips could not be drawn: {notice[0]['error']}"
+
+    def _instructions(self) -> str:
+        """What the experimenter wrote for labellers, as it stands now."""
+        try:
+            with (self.folder / "instructions.md").open("rb") as file:
+                return file.read(MOST_INSTRUCTIONS).decode(errors="replace")
+        except OSError:
+            return ""
+
+
+def trainer_state(folder: Path, notice: tuple[dict[str, Any], float] | None) -> tuple[dict[str, Any], float | None]:
+    """How the trainer is, and in how many seconds it asks more. A notice outlives a trainer that was killed."""
+    if notice is None:
+        return {"state": "running" if _trained(folder) else "absent"}, None
+    told, age = notice
+    state = told["state"]
+    if state in WORKING and age > SILENCE and not _trained(folder):
+        state = "stopped"
+    kept = {name: told.get(name) for name in ("step", "total_steps", "model_version", "accuracy")}
+    speed, step, due = told.get("steps_per_second"), told.get("step"), told.get("next_due_step")
+    left = (due - step) / speed - age if state == "running" and speed and due is not None and step is not None else None
+    return {"state": state, **kept, "age_seconds": max(0.0, age)}, None if left is None else max(0.0, left)
+
+
+def _trained(folder: Path) -> bool:
+    """Whether a process of this machine trains in the folder."""
+    try:
+        os.kill(int((folder / ".pid").read_text()), 0)
+    except PermissionError:
+        return True  # somebody else's
+    except (OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""What answers say about those who gave them: agreement, consistency, position bias, speed; and about the reward model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+from prefrl.feedback.store import LabelStore
+from prefrl.labelling import records
+from prefrl.labelling.pace import pace
+from prefrl.labelling.views import choice
+
+ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
+ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10
+ENOUGH_TIMES, TOO_FAST = 20, 0.7  # answers, seconds
+MOST_MINUTES = 24 * 60
+FRESH = 2.0  # seconds
+
+Row = dict[str, Any]
+
+
+class Reports:
+    """The latest report, made anew at most every two seconds."""
+
+    def __init__(self, store: LabelStore):
+        self.store, self._lock = store, threading.Lock()
+        self._at = -FRESH
+        self._latest: dict[str, Any] = {}
+
+    def latest(self) -> dict[str, Any]:
+        with self._lock:
+            if time.monotonic() - self._at > FRESH:
+                self._latest, self._at = report(self.store), time.monotonic()
+            return self._latest
+
+
+def report(store: LabelStore) -> dict[str, Any]:
+    """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
+    rows = records.since(store, 0)
+    told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
+    for row in rows:
+        row["about"] = records.shown(row["details"])
+    oldest = records.oldest_open(store)
+    return {
+        "labellers": [_labeller(name, rows) for name, rows in sorted(_by(told, "labeller").items())],
+        "agreement": agreement(told),
+        "model": model_accuracy(told),
+        "per_minute": _per_minute(told),
+        "open": {"waiting": store.counts().open, "oldest_seconds": oldest and max(0.0, time.time() - oldest)},
+        "corrections": sum(row["supersedes"] is not None for row in rows),
+    }
+
+
+def _by(rows: Iterable[Row], part: str) -> dict[Any, list[Row]]:
+    found: dict[Any, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row[part]].append(row)
+    return found
+
+
+def _labeller(name: str, rows: list[Row]) -> dict[str, Any]:
+    speed = pace([(row["answered_at"], row["response_seconds"]) for row in rows])
+    sides = left_share(rows)
+    steady = self_agreement(rows)
+    timed = sum(row["response_seconds"] is not None for row in rows)
+    return {
+        "name": name, **speed,
+        "skips": sum(row["preference"] is None for row in rows),
+        "ties": sum(row["preference"] == 0.5 for row in rows),
+        "left_share": sides, "self_agreement": steady,
+        "flags": flags(sides, steady, speed["median_seconds"], timed),
+    }  # fmt: skip
+
+
+def flags(sides: dict[str, Any] | None, steady: dict[str, Any] | None, median: float | None, timed: int) -> list[str]:
+    """What should make the experimenter look closer, in words."""
+    found = []
+    if sides and sides["n"] >= ENOUGH_SIDES and sides["p"] < SIDE_P:
+        found.append("prefers one side")
+    if steady and steady["n"] >= ENOUGH_REPEATS and steady["agree"] <= LEAST_AGREEMENT * steady["n"]:
+        found.append("contradicts own answers")
+    if median is not None and timed >= ENOUGH_TIMES and median < TOO_FAST:
+        found.append("answers faster than clips can be seen")
+    return found
+
+
+def left_share(rows: Iterable[Row]) -> dict[str, Any] | None:
+    """How often the left one of two was chosen, with its 95 % interval (Clopper and Pearson 1934) and a fair coin's p."""
+    chosen = Counter(choice(row["preference"], row["about"]["mirrored"]) for row in rows)
+    left, n = chosen["left"], chosen["left"] + chosen["right"]
+    if not n:
+        return None
+    from scipy.special import bdtr, betaincinv  # a third of a second to load, and a server needs it for this page only
+
+    low = float(betaincinv(left, n - left + 1, 0.025)) if left else 0.0
+    high = float(betaincinv(left + 1, n - left, 0.975)) if left < n else 1.0
+    p = min(1.0, 2 * float(bdtr(min(left, n - left), n, 0.5)))
+    return {"share": left / n, "low": low, "high": high, "n": n, "p": p}
+
+
+def self_agreement(rows: Iterable[Row]) -> dict[str, int] | None:
+    """Of the pairs that this person was shown again with the sides changed, how many got the same answer."""
+    judged = _by((row for row in rows if row["preference"] is not None), "query_id").values()
+    twice = [answers for answers in judged if len(answers) > 1]
+    same = sum(answers[0]["preference"] == answers[-1]["preference"] for answers in twice)
+    return {"agree": same, "n": len(twice)} if twice else None
+
+
+def agreement(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """For each two people the share of shared questions that they answered alike, and Cohen's kappa."""
+    first: dict[str, dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        if row["preference"] is not None:
+            first[row["labeller"]].setdefault(row["query_id"], row["preference"])
+    found = []
+    for a, b in combinations(sorted(first), 2):
+        both = sorted(first[a].keys() & first[b].keys())
+        if both:
+            mine, hers = [first[a][query] for query in both], [first[b][query] for query in both]
+            alike = sum(x == y for x, y in zip(mine, hers, strict=True)) / len(both)
+            found.append({"a": a, "b": b, "agree": alike, "n": len(both), "kappa": kappa(mine, hers)})
+    return found
+
+
+def kappa(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Agreement beyond chance (Cohen 1960): 1 always, 0 as by chance; None where chance alone would always agree."""
+    n = len(a)
+    of_a, of_b = Counter(a), Counter(b)
+    seen = sum(x == y for x, y in zip(a, b, strict=True)) / n
+    chance = sum(of_a[value] * of_b[value] for value in of_a) / n**2
+    return None if chance == 1 else (seen - chance) / (1 - chance)
+
+
+def model_accuracy(rows: Iterable[Row]) -> dict[str, Any]:
+    """How often the model foretold a clear answer; it predicted before it could learn from it."""
+    right: dict[int, list[bool]] = defaultdict(list)
+    for row in rows:
+        model, told = row["about"]["model"], row["preference"]
+        if model and told is not None and told != 0.5:
+            right[model["version"]].append((model["probability"] > 0.5) == (told > 0.5))
+    every = [one for ones in right.values() for one in ones]
+    by_version = [{"version": v, "accuracy": _share(ones), "n": len(ones)} for v, ones in sorted(right.items())]
+    return {"accuracy": _share(every) if every else None, "n": len(every), "by_version": by_version}
+
+
+def _share(ones: Sequence[bool]) -> float:
+    return sum(ones) / len(ones)
+
+
+def _per_minute(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    counts = Counter((int(row["answered_at"] // 60) * 60, row["labeller"]) for row in rows)
+    latest = sorted(counts.items())[-MOST_MINUTES:]
+    return [{"minute": minute, "labeller": name, "answers": count} for (minute, name), count in latest]

@@ -1,0 +1,220 @@
+"""The render worker: draws the clips of open questions, in a process of its own, behind everything else.
+
+    python -m prefrl.labelling.worker RUN [--import MODULE] [--store URL] [--once]
+
+The label server starts it, and starts it again when it ends with an error; its last line then says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import stat
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from select import select as wait_for
+from typing import Any, NoReturn
+
+from sqlalchemy import func, select
+
+from prefrl.agents.environments import MakeEnv, env_maker
+from prefrl.agents.tape import FILMED
+from prefrl.config import load
+from prefrl.errors import StorageFull, UserError
+from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import notices, questions, reading
+from prefrl.labelling import records
+from prefrl.labelling.clips import clip_of, clips_ready, prune, write_clip
+from prefrl.labelling.records import Place
+from prefrl.labelling.replay import CannotDraw, Projector, Unfaithful
+
+POLL = 0.2  # seconds between two looks for new questions
+RESCAN = 3.0  # seconds between two looks for what else may have to be drawn: damaged clips, withdrawn answers
+OFTEN = 2.0  # seconds between two notices of the same state
+NICE = 10  # training and the label page come first
+MOST_CLIPS = 2**30  # bytes; beyond, the oldest clips of answered questions go
+PRUNE_EVERY = 50  # questions
+
+_wished_at = select(notices.c.posted_at).where(notices.c.name == "wanted").scalar_subquery()
+NEWS = select(func.max(questions.c.id), _wished_at)  # one cheap look for whether there may be something to do
+
+
+class Worker:
+    """Draws one question after the other: those that people wished for, then open ones in the order they are shown in."""
+
+    def __init__(self, store: LabelStore, folder: Path, make_env: MakeEnv):
+        self.store, self.folder, self.make_env = store, folder, make_env
+        self.projector: Projector | None = None
+        self.waiting: list[Place] = []
+        self.refused: set[int] = set()
+        self.done, self.error = 0, ""
+        self._durations: deque[float] = deque(maxlen=20)  # seconds per question
+        self._news: Any = None
+        self._scanned_at, self._told_at, self._state = -RESCAN, -OFTEN, ""
+
+    def turn(self) -> bool:
+        """Draw the next question. Returns False if there is none."""
+        self._look()
+        if not self.waiting:
+            self.tell("idle")
+            return False
+        self.tell("drawing")
+        place, started = self.waiting.pop(0), time.monotonic()
+        self._draw(place)
+        self._durations.append(time.monotonic() - started)
+        return True
+
+    def _look(self) -> None:
+        """List what is to be drawn, if there may be something new. The look itself costs next to nothing."""
+        with reading(self.store.engine) as connection:
+            news = tuple(connection.execute(NEWS).one())
+        now = time.monotonic()
+        if news == self._news and now - self._scanned_at < RESCAN:
+            return
+        self._news, self._scanned_at = news, now
+        wishes = self.store.board.read("wanted")
+        wished = [int(id) for id in wishes[0].get("queries", [])] if wishes else []
+        places = {**records.places(self.store, wished), **{one.query: one for one in records.open_places(self.store)}}
+        ready = clips_ready(self.folder, [(one.file, one.row) for one in places.values()])
+        self.waiting = [
+            one
+            for one, there in zip(places.values(), ready, strict=True)
+            if not there and one.query not in self.refused
+        ]
+
+    def _draw(self, place: Place) -> None:
+        try:
+            for side in (0, 1):
+                if clip_of(self.folder, place.file, place.row, side) is None:
+                    self._draw_side(place, side)
+            self.done += 1
+            if self.done % PRUNE_EVERY == 0:
+                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in records.open_places(self.store)])
+        except (CannotDraw, StorageFull):  # no fault of this question
+            raise
+        except Exception as fault:  # a broken one must not keep people from the others
+            self._refuse(place, fault)
+
+    def _draw_side(self, place: Place, side: int) -> None:
+        segment = self.store.files.read(place.file)[place.row, side]
+        tape = self.store.files.tape(place.file, place.row, side)
+        if tape and tape.opening.startswith(FILMED):
+            raise Unfaithful("it was filmed while it happened, and its clip is gone")
+        if self.projector is None:
+            self.projector = Projector(self.make_env)
+        frames = self.projector.redraw(segment, tape)
+        write_clip(self.folder, place.file, place.row, side, frames, self.projector.fps)
+
+    def _refuse(self, place: Place, fault: Exception) -> None:
+        """Nobody is shown what is not sure to be what happened."""
+        self.refused.add(place.query)
+        self.error = f"question {place.query}: {fault if isinstance(fault, UserError) else repr(fault)}"
+        self.say(f"not shown: {self.error}")
+        if place.query in self.store.open_queries():
+            self.store.close_questions([place.query], "unfaithful")
+
+    def tell(self, state: str) -> None:
+        """Put up a notice: a change of state at once, the rest now and then."""
+        now = time.monotonic()
+        if state == self._state and (state == "idle" or now - self._told_at < OFTEN):
+            return
+        self._state, self._told_at = state, now
+        rate = len(self._durations) / sum(self._durations) if self._durations else None
+        self.store.board.post("renderer", {
+            "state": state, "waiting": len(self.waiting), "done": self.done, "refused": len(self.refused),
+            "per_second": rate, "error": self.error or None, "pid": os.getpid(),
+        })  # fmt: skip
+
+    @staticmethod
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.projector:
+            self.projector.close()
+
+
+class Parent:
+    """Whoever started this process. It is told to be gone by its pipe to our standard input, or by our new parent."""
+
+    def __init__(self) -> None:
+        self.pid = os.getppid()
+        self.pipe = sys.stdin is not None and stat.S_ISFIFO(os.fstat(0).st_mode)
+
+    def gone(self, seconds: float) -> bool:
+        """Whether it is, waiting up to so long for that."""
+        if not self.pipe:
+            time.sleep(seconds)
+        elif wait_for([0], [], [], seconds)[0] and not os.read(0, 4096):
+            return True
+        return os.getppid() != self.pid
+
+
+def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool) -> None:
+    """Draw until the parent is gone; or, once, whatever waits now."""
+    parent = Parent()
+    with LabelStore.open(folder, store_url) as store:
+        worker = Worker(store, folder, make_env)
+        try:
+            while True:
+                idle = not worker.turn()
+                if (once and idle) or (not once and parent.gone(POLL if idle else 0)):
+                    return
+        except UserError as fault:
+            worker.error = str(fault)
+            with suppress(UserError):
+                worker.tell("failed")
+            raise
+        finally:
+            worker.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one worker. Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    with suppress(OSError):
+        os.nice(NICE)
+    try:
+        _import(options.modules)
+        config = load(options.run / "config.yaml")
+        url = options.store or config.record.labels or None
+        work(options.run, lambda: env_maker(config.env, "rgb_array")(), url, options.once)  # found when it is needed
+    except UserError as fault:
+        print("error:", " ".join(str(fault).split()), file=sys.stderr)  # in one line, which the server shows
+        return fault.code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.worker", description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--import", action="append", default=[], dest="modules", help="registers environments")
+    parser.add_argument("--store", help="database of the labels, where it is not labels.db in the run's folder")
+    parser.add_argument("--once", action="store_true", help="draw what waits, and end")
+    return parser
+
+
+def _import(modules: Sequence[str]) -> None:
+    sys.path.append(str(Path.cwd()))
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as fault:
+            raise UserError(f"--import {name}: {fault}; start from the folder that holds it") from fault
+
+
+def _stop(*_: object) -> NoReturn:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Servers killed at random moments under load, and full disks: what was acknowledged is stored, once.
+
+PREFRL_KILLS=200 python -m pytest tests/labelling/test_crash.py
+"""
+
+import http.client
+import json
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from serving import ROOT, WITHOUT_WORKER, address, ask, make_run, person_at
+
+from prefrl.feedback.store import LabelStore
+from prefrl.labelling.address import read
+
+KILLS = int(os.environ.get("PREFRL_KILLS", 10))
+
+
+class Stubborn(threading.Thread):
+    """A page with an outbox: sends each answer with the same ticket until it is acknowledged."""
+
+    def __init__(self, folder: Path, name: str, end: threading.Event):
+        super().__init__(name=name, daemon=True)
+        self.folder, self.end, self.rng = folder, end, random.Random(name)
+        self.sent: dict[str, tuple[int, float]] = {}  # ticket: query, preference
+        self.acknowledged: dict[str, int] = {}  # ticket: seq
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._label()
+        except BaseException as fault:
+            self.fault = fault
+
+    def _label(self) -> None:
+        session = self._until_it_works("/api/session", {"labeller": self.name})["session"]
+        while not self.end.is_set():
+            for question in self._until_it_works("/api/next", {"session": session, "want": 2})["questions"]:
+                ticket, query, choice = question["ticket"], question["query"], self.rng.choice(["left", "right"])
+                self.sent[ticket] = query, float(choice == "left")
+                answer = {"session": session, "ticket": ticket, "query": query, "choice": choice}
+                self.acknowledged[ticket] = self._until_it_works("/api/answers", answer)["seq"]
+
+    def _until_it_works(self, path: str, body: dict) -> dict:
+        while True:
+            here = read(self.folder)
+            try:
+                link = http.client.HTTPConnection("127.0.0.1", here.port, timeout=5)
+                headers = {"Authorization": f"Bearer {here.token}", "Content-Type": "application/json", "X-Prefrl": "1"}
+                link.request("POST", path, json.dumps(body), headers)
+                reply = link.getresponse()
+                found = json.loads(reply.read())
+                assert reply.status in (200, 201, 409), (path, reply.status, found)
+                return found
+            except (OSError, http.client.HTTPException, ValueError, AttributeError):
+                time.sleep(0.02)  # there is no server now
+
+
+@pytest.fixture
+def nursery(run):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    started = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "nursery.py")], text=True, env=environment,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def start() -> int:
+        """A server for the run; returns its process id once it serves."""
+        started.stdin.write(f"{run}\n")
+        started.stdin.flush()
+        pid = int(started.stdout.readline())
+        while (here := read(run)) is None or here.pid != pid:
+            time.sleep(0.01)
+        link = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
+        link.request("GET", "/")
+        assert link.getresponse().status == 401
+        return pid
+
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        assert started.stdout.readline() == "gone\n"
+
+    yield start, kill
+    started.kill()
+    started.wait()
+
+
+def test_no_acknowledged_answer_is_lost_and_none_is_doubled_by_kills(run, nursery):
+    start, kill = nursery
+    rng, end = random.Random(0), threading.Event()
+    people = [Stubborn(run, f"person {number}", end) for number in range(4)]
+    for number in range(KILLS):
+        with LabelStore.open(run) as store:  # the trainer goes on asking
+            if len(store.open_queries()) < 300:
+                ask(run, 300, seed=number + 1)
+        pid = start()
+        if number == 0:
+            for person in people:
+                person.start()
+        time.sleep(rng.uniform(0.15, 0.6))
+        kill(pid)
+        assert integrity(run) == "ok"
+    pid = start()
+    end.set()
+    for person in people:
+        person.join(30)
+        assert person.fault is None and not person.is_alive(), person.fault
+    kill(pid)
+    sent = {ticket: told for person in people for ticket, told in person.sent.items()}
+    acknowledged = {ticket: seq for person in people for ticket, seq in person.acknowledged.items()}
+    with LabelStore.open(run) as store:
+        rows = {row["key"]: row for row in store.history()}
+        counted = store.counts().answered
+    assert len(acknowledged) > 3 * KILLS  # there was something to lose
+    assert {ticket: rows[ticket]["seq"] for ticket in acknowledged} == acknowledged
+    assert {ticket: (row["query_id"], row["preference"]) for ticket, row in rows.items()} == {
+        ticket: sent[ticket] for ticket in rows
+    }
+    standing = Counter(row["query_id"] for row in rows.values() if row["kind"] == "answer")
+    assert max(standing.values()) == 1 and len(standing) == counted
+
+
+def integrity(folder: Path) -> str:
+    database = sqlite3.connect(folder / "labels.db")
+    try:
+        return database.execute("PRAGMA integrity_check").fetchone()[0]
+    finally:
+        database.close()
+
+
+def test_on_a_full_disk_what_was_acknowledged_is_stored_and_the_rest_is_said_not_to_be(tmp_path):
+    """A limit on the size of files stands for the disk: no right to mount one is needed."""
+    run = tmp_path / "run"
+    make_run(run, 400)
+    most = (run / "labels.db").stat().st_size + 150_000
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    command = [sys.executable, "-c", WITHOUT_WORKER, "label", str(run), "--no-browser", "--repeats", "0"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, preexec_fn=limit, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    person = person_at(address(run, server), "ann")
+    acknowledged, full = {}, None
+    while full is None:
+        found = person.say("/api/next")
+        reply = person.answer(found.json()["questions"][0]) if found.status_code == 200 else found
+        if reply.status_code == 201:
+            acknowledged[reply.json()["seq"]] = found.json()["questions"][0]["query"]
+        else:
+            full = reply
+        assert len(acknowledged) < 400
+    assert (full.status_code, full.json()["code"]) == (507, "storage_full")
+    assert acknowledged and person.get("/api/status")["asked"] == 400
+    past = person.get("/api/history", limit=200)
+    assert {answer["seq"] for answer in past["answers"]} <= set(acknowledged)
+    server.terminate()
+    server.communicate(timeout=20)
+    with LabelStore.open(run) as store:
+        assert {row["seq"]: row["query_id"] for row in store.history()} == acknowledged
+        store.export_jsonl(tmp_path / "labels.jsonl")
+    assert integrity(run) == "ok"
