@@ -28,13 +28,16 @@ from benchmarks.table import Row, show
 
 ENVS = ("prefrl/PendulumSpin-v0", "prefrl/CartPoleWindmill-v0")
 LENGTH = 25  # steps in a clip
+DRAWN = 12  # questions whose clips are there before the first answer, as in a run that has been asking for a while
 CHOICES = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown")
 WATCH = """
 window.waited = [];
 window.stored = [];
+window.staged = [];
 addEventListener("keydown", (event) => {
     if (!event.key.startsWith("Arrow")) return;
     const pressed = event.timeStamp, before = window.prefrl.query;
+    window.staged.push(window.prefrl.ahead);
     const painted = () => {
         const {port1, port2} = new MessageChannel();
         port1.onmessage = () => window.waited.push(performance.now() - pressed);
@@ -110,15 +113,16 @@ def label(page_url: str, answers: int, pace: float) -> dict[str, list[float]]:
         page.goto(page_url)
         page.locator("dialog input").fill("benchmark")
         page.keyboard.press("Enter")
-        while page.evaluate("window.prefrl.left < 0 || window.prefrl.ahead < 3"):
-            time.sleep(0.1)
+        status = page_url.split("?")[0] + "api/status"
+        while page.evaluate("window.prefrl.ahead") < 3 or page.request.get(status).json()["ready"] < DRAWN:
+            time.sleep(0.5)
         due = time.monotonic()
         for k in range(answers):
             due = max(due + pace, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
             page.keyboard.press(CHOICES[k % len(CHOICES)])
         time.sleep(2)
-        found = page.evaluate("({painted: window.waited, stored: window.stored})")
+        found = page.evaluate("({painted: window.waited, stored: window.stored, staged: window.staged})")
         browser.close()
     return found
 
@@ -133,8 +137,11 @@ def rows(env: str, answers: int, pace: float, beside: bool) -> list[Row]:
         found = label(url, answers, pace)
     command = f"python -m benchmarks.label_latency --pace {pace:g}{' --training' if beside else ''}"
     setting = f"{env}, an answer each {pace:g} s{', beside a training run' if beside else ''}"
+    ready = [wait for wait, ahead in zip(found["painted"], found["staged"], strict=False) if ahead]
+    late = len(found["staged"]) - len(ready)
+    remark = f"{late} times the next clips were not drawn yet; else {_spread(ready)}" if late else "clips always there"
     return [
-        Row(f"key press to next pair painted, {setting}", _spread(found["painted"]), "", command),
+        Row(f"key press to next pair painted, {setting}", _spread(found["painted"]), remark, command),
         Row(f"key press to answer on disk, {setting}", _spread(found["stored"]), "", command),
     ]
 

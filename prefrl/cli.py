@@ -1,4 +1,4 @@
-"""The command line: train, resume, label, evaluate, plot, list. Heavy imports wait until a command needs them."""
+"""The command line: train, resume, label, render, evaluate, plot, list. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl train --preset true --env Pendulum-v1        the same with the true reward: the ceiling
   prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
   prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
+  prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -126,6 +127,15 @@ def label(arguments: list[str]) -> int:
     return command.label(arguments)
 
 
+def render(arguments: list[str]) -> int:
+    """Make videos of a run: answered pairs, what the reward model likes, how the policy came to be."""
+    from prefrl.reels import command
+
+    options = command.parser().parse_args(arguments)
+    _import(options.modules)
+    return command.render(options)
+
+
 def evaluate(arguments: list[str]) -> int:
     """Play episodes with a run's newest checkpoint and report true returns."""
     parser = _run_parser("evaluate", evaluate)
@@ -207,7 +217,7 @@ def _import(names: Sequence[str]) -> None:
             raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
 
 
-COMMANDS = {"train": train, "resume": resume, "label": label, "evaluate": evaluate, "plot": plot, "list": show}
+COMMANDS = {"train": train, "resume": resume, "label": label, "render": render, "evaluate": evaluate, "plot": plot, "list": show}
 
 if __name__ == "__main__":
     sys.exit(main())

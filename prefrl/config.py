@@ -32,8 +32,8 @@ class AgentConfig:
     """Passes over a rollout."""
     learning_rate: float = 1e-3
     """Adam's step size."""
-    anneal: float = 0.4
-    """Last share of the run, over which the learning rate falls linearly to zero; the last policy is what counts."""
+    anneal: float = 0.0
+    """Last share of the run, over which the learning rate falls linearly to zero; 0: it stays as it is."""
     gamma: float = 0.99
     """Discount per step."""
     gae_lambda: float = 0.95
@@ -68,8 +68,8 @@ class QuestionConfig:
     """When questions are asked; see `prefrl list`."""
     initial: float = 0.25
     """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
-    until: float = 1.0
-    """Share of the run by which the whole budget has been asked; once nobody asks, agents find what pays by mistake."""
+    until: float = 0.6
+    """Share of the run by which the whole budget has been asked; an agent needs time to use a good reward."""
     half_at: float = 0.1
     """Share of the run after which a hyperbolic schedule asks half as fast."""
     growth: float = 0.2
@@ -125,7 +125,7 @@ class RewardConfig:
     (observation and action), action."""
     change_scale: float = 0.3
     """Changes enter scaled by this, so that the fit explains by states what states can explain."""
-    action_scale: float = 0.03
+    action_scale: float = 0.1
     """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
     learning_rate: float = 1e-3
     """Adam's step size."""
@@ -137,7 +137,7 @@ class RewardConfig:
     """Passes in later fits, at most, and fewer with many answers; a fit stops when held-out ones no longer improve."""
     patience: int = 4
     """Passes without improvement on held-out answers before a fit stops."""
-    refit: float = 0.04
+    refit: float = 0.1
     """Fit again once new answers are this share of those known, or none have come for a while."""
     warm: bool = True
     """Go on from the last fit's weights; off: from scratch every time."""

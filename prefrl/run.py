@@ -191,9 +191,9 @@ class Run(Watcher):
         state["reward"] = self.reward_model.state()
         return checkpoint.write(self.folder / "checkpoints", self.agent.step, tensors, state, self.config.record.keep)
 
-    def restore(self) -> int:
-        """Go back to the newest checkpoint. Returns its step; 0 if there is none, and the run starts anew."""
-        read = checkpoint.read_newest(self.folder / "checkpoints")
+    def restore(self, path: Path | None = None) -> int:
+        """Go back to a checkpoint, by default the newest. Returns its step; 0 if there is none, and the run starts anew."""
+        read = checkpoint.read(path) if path else checkpoint.read_newest(self.folder / "checkpoints")
         if read is None:
             return 0
         try:

@@ -86,7 +86,7 @@ def test_list_prints_every_table_or_one(prefrl):
 
 
 UNKNOWN = {
-    "trian": "unknown command 'trian'; did you mean 'train'? There are: evaluate, label, list, plot, resume, train",
+    "trian": "unknown command 'trian'; did you mean 'train'? There are: evaluate, label, list, plot, render, resume, train",
     "list techers": "nothing to list under 'techers'; did you mean 'teachers'?",
     "train --lerning-rate 3": "unknown option --lerning-rate; did you mean 'agent.learning-rate'?",
     "train --agent.gama .9": "unknown option --agent.gama; did you mean 'agent.gamma'?",

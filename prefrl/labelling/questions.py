@@ -22,6 +22,7 @@ from prefrl.labelling.writes import Writes
 LEASE = 60.0  # seconds; a page that lives renews it
 FRESH = 1.0  # seconds for which a list of open questions is used
 GAP = 10  # own answers between a question and its repetition
+IN_VIEW = 500  # open questions looked at: what many people hold at once, and the next ones
 MOST_WISHES = 48
 TRIES = 20  # questions looked at for one repetition
 
@@ -107,9 +108,10 @@ class Questions:
         self._open = [place for place in self._open if place.query != query]
 
     def counts(self) -> tuple[int, int]:
-        """How many questions are open, and of how many both clips are drawn."""
-        here = self._queue()
-        return len(here), sum(clips_ready(self.folder, [(place.file, place.row) for place in here]))
+        """Of the open questions that come next, how many are drawn and how many are not."""
+        here = [(place.file, place.row) for place in self._queue()]
+        ready = sum(clips_ready(self.folder, here))
+        return ready, len(here) - ready
 
     def renew(self, session: Session, ids: list[int]) -> None:
         """Hold these for another while."""
@@ -129,7 +131,7 @@ class Questions:
     def _queue(self) -> list[Place]:
         now = time.monotonic()
         if now - self._read_at > FRESH:
-            self._open, self._read_at = records.open_places(self.store), now
+            self._open, self._read_at = records.open_places(self.store, IN_VIEW), now
         return self._open
 
     def _first(self, session: Session, want: int, holding: set[int]) -> list[Offer]:

@@ -35,10 +35,10 @@ def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = N
     return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
 
 
-def open_places(store: LabelStore) -> list[Place]:
+def open_places(store: LabelStore, most: int | None = None) -> list[Place]:
     """Open questions in the order in which people should see them: of the newest reward model, the highest score first."""
     c = questions.c
-    return _places(store, unanswered(), c.model_version.desc(), c.score.desc().nulls_last(), c.id)
+    return _places(store, unanswered(), c.model_version.desc(), c.score.desc().nulls_last(), c.id, most=most)
 
 
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:

@@ -48,13 +48,13 @@ class StatusBoard:
             if row["kind"] != "withdrawal" and row["supersedes"] is None:
                 self._given[row["labeller"]].append((row["answered_at"], row["response_seconds"]))
         counts = self.store.counts()
-        waiting, ready = self.questions.counts()
+        ready, rendering = self.questions.counts()
         trainer, due = trainer_state(self.folder, self.store.board.read("trainer"))
         return {
             "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
             "instructions": self._instructions(), "budget": self.config.questions.budget, "asked": counts.asked,
-            "answered": counts.answered, "skipped": counts.skipped, "open": waiting, "ready": ready,
-            "rendering": waiting - ready, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
+            "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
+            "rendering": rendering, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
         }  # fmt: skip
 
     def _undrawn(self, ready: int) -> str | None:

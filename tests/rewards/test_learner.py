@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from prefrl.data import Feedback
-from prefrl.rewards.learner import L2_LEAST, L2_MOST, PASS, _draw
+from prefrl.rewards.learner import L2_LEAST, L2_MOST
 
 
 def learn(model, answers: Feedback, step: int = 0):
@@ -66,22 +66,3 @@ def test_updates_are_counted_for_each_pair_and_member(make_model, answered):
     model = make_model(first_epochs=3)
     report = learn(model, answered(50))
     assert report.updates == 3 * sum(len(rows) for rows in model._batch().train)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "kept"), [(30, 10, 10), (500, 30, 30), (500, 300, PASS // 2), (20, 300, PASS - 20)]
-)
-def test_a_pass_looks_at_fresh_answers_first(old, new, kept):
-    """`kept`: the fresh ones among the answers of a pass."""
-    drawn = _draw(np.arange(old + new), old, np.random.default_rng(0))
-    assert len(drawn) == len(set(drawn)) == min(PASS, old + new)
-    assert (drawn >= old).sum() == kept
-
-
-def test_what_is_fresh_is_what_no_fit_has_seen(make_model, answered, monkeypatch):
-    model, seen = make_model(), []
-    fit = model.fitter.fit
-    monkeypatch.setattr(model.fitter, "fit", lambda batch, *rest: seen.append(batch.fresh) or fit(batch, *rest))
-    for count in (50, 20):
-        learn(model, answered(count, first_step=10_000 * len(seen)))
-    assert seen == [0, 50]

@@ -74,8 +74,7 @@ export class HistoryView {
     const asked = ++this.#busy;
     const before = afresh ? null : Math.min(...this.#loaded.map((past) => past.seq));
     try {
-      const {session} = await this.app.sessions.of(this.app.labeller);
-      const found = await get("/api/history", {session, labeller: this.who.value, before, limit: PAGE});
+      const found = await get("/api/history", {labeller: this.who.value, before, limit: PAGE});
       if (asked !== this.#busy) return;
       this.#loaded = afresh ? found.answers : [...this.#loaded, ...found.answers];
       this.more.hidden = !found.more;

@@ -1,0 +1,150 @@
+"""The policy acts and is filmed: an evaluation video, and one clip per checkpoint of how it came to be."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from moviepy import VideoClip
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from tqdm import tqdm
+
+from prefrl import build, checkpoint
+from prefrl.api import load_run
+from prefrl.errors import UserError
+from prefrl.evaluation.returns import SEED, Seeing
+from prefrl.evaluation.video import record_episode
+from prefrl.reels import panels
+from prefrl.reels.footage import Footage
+from prefrl.reels.writing import Form, form, target, write_reel
+from prefrl.run import Run
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What a policy did, from the start of an episode on."""
+
+    film: Footage  # T + 1 frames
+    true: np.ndarray  # (T,) rewards
+    learned: np.ndarray | None  # (T,) what the reward model gives for them
+
+    def told(self) -> str:
+        return f"true return {self.true.sum():.4g} in {len(self.true)} steps"
+
+
+class Noting(gym.Wrapper):
+    """Keeps what happens in an episode."""
+
+    def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
+        seen, about = self.env.reset(**how)
+        self.seen, self.done, self.earned = [seen], [], []  # type: ignore[var-annotated]
+        return seen, about
+
+    def step(self, action: Any) -> Any:
+        happened = self.env.step(action)
+        self.seen.append(happened[0])
+        self.done.append(action)
+        self.earned.append(float(happened[1]))
+        return happened
+
+
+def episode(
+    folder: Path | str, out: Path | str | None = None, *, episodes: int = 1, steps: int = 1000,
+    fps: float | None = None, width: int | None = None, **own: Any,
+) -> Path:  # fmt: skip
+    """Write what the newest checkpoint's policy does in evaluation episodes, with the rewards of each step."""
+    path, run = target(folder, out, "episode"), load_run(folder, **own)
+    try:
+        with _bar(episodes, steps) as bar:
+            played = [play(run, SEED + number, steps, bar.update) for number in range(episodes)]
+        words = [f"episode {number}, " for number in range(1, episodes + 1)] if episodes > 1 else [""]
+        headings = [f"step {run.restored:,}: {word}{one.told()}" for word, one in zip(words, played, strict=True)]
+    finally:
+        run.close()
+    return _write(path, played, headings, fps, width)
+
+
+def progress(
+    folder: Path | str, out: Path | str | None = None, *, steps: int = 200, fps: float | None = None,
+    width: int | None = None, **own: Any,
+) -> Path:  # fmt: skip
+    """Write the same episode as each kept checkpoint's policy acts it, after the policy that the run began with."""
+    path, run = target(folder, out, "progress"), load_run(folder, **own)
+    played, headings = [], []
+    kept = checkpoint.found(run.folder / "checkpoints")[::-1]
+    try:
+        with _bar(len(kept) + 1, steps) as bar:
+            if not isinstance(run.own.agent, OnPolicyAlgorithm):  # else it has been trained by now
+                untrained = Run(run.folder, run.config, run.own, quiet=True)
+                played.append(play(untrained, SEED, steps, bar.update))
+                headings.append(f"step 0, untrained: {played[-1].told()}")
+                untrained.close()
+            for one in kept:
+                try:
+                    step = run.restore(one)
+                except UserError as fault:  # a run that goes on training has dropped it meanwhile, or it is damaged
+                    warnings.warn(f"{fault}; it is left out", stacklevel=2)
+                    continue
+                played.append(play(run, SEED, steps, bar.update))
+                headings.append(f"step {step:,}: {played[-1].told()}")
+    finally:
+        run.close()
+    return _write(path, played, headings, fps, width)
+
+
+def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
+    """One episode of the run's policy, or its first steps."""
+    policy, noted = Seeing(run.model), []
+
+    def make_env() -> gym.Env:
+        noted.append(Noting(build.maker(run.config, run.own, "rgb_array")()))
+        return noted[-1]
+
+    def act(seen: Any) -> Any:
+        tick()
+        return policy.predict(np.asarray(seen)[None], deterministic=True)[0][0]
+
+    frames, _ = record_episode(make_env, act, seed, steps)
+    film = Footage.of(frames, float(noted[0].metadata.get("render_fps") or 30))
+    return Episode(film, np.array(noted[0].earned), _learned(run, noted[0]))
+
+
+def _learned(run: Run, noted: Noting) -> np.ndarray | None:
+    if not run.reward_model.version:
+        return None
+    seen = np.stack([np.asarray(one, run.recorder.observation_space.dtype) for one in noted.seen])[:, None]
+    happened = SimpleNamespace(
+        observations=seen[:-1], next_observations=seen[1:], actions=np.stack(noted.done)[:, None],
+        true_rewards=np.array(noted.earned)[:, None],
+    )  # fmt: skip
+    return run.reward_model.rewards(happened)[:, 0]
+
+
+def _bar(episodes: int, steps: int) -> Any:
+    return tqdm(total=episodes * steps, desc="acting", unit="step", leave=False, file=sys.stderr, delay=1)
+
+
+def _write(path: Path, played: list[Episode], headings: list[str], fps: float | None, width: int | None) -> Path:
+    wanted = form(path, max((one.film for one in played), key=len), fps, width)
+    scales = [panels.bounds(*(one.true for one in played))]
+    scales.append(panels.bounds(*(one.learned for one in played if one.learned is not None)))
+    return write_reel(
+        [_scene(one, words, scales, wanted) for one, words in zip(played, headings, strict=True)], wanted
+    )
+
+
+def _scene(one: Episode, heading: str, scales: list[tuple[float, float]], wanted: Form) -> VideoClip:
+    clip = panels.picture(one.film, wanted.fps, wanted.width)
+    parts = [panels.text(heading, clip.w, 15, rows=2), clip]
+    for name, rewards, scale in zip(("true", "learned"), (one.true, one.learned), scales, strict=True):
+        if rewards is not None:
+            parts.append(panels.text(f"{name} reward of each step", clip.w, 12, 1, panels.SOFT))
+            parts.append(panels.strip(rewards, scale, clip.w, len(one.film), wanted.fps))
+    return panels.column(parts)

@@ -1,0 +1,121 @@
+"""What reels of a run's questions are made of: its segments as footage, and what its reward model thinks of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl import build, checkpoint
+from prefrl.api import load_run
+from prefrl.build import Own
+from prefrl.errors import UserError
+from prefrl.feedback.store import LabelStore
+from prefrl.folder import read_run
+from prefrl.labelling.clips import clip_of, write_clip
+from prefrl.labelling.records import Place
+from prefrl.labelling.replay import Projector, Unfaithful
+from prefrl.reels.footage import Footage
+from prefrl.run import Run
+
+BATCH = 256  # questions that are judged at once
+
+
+class NothingNoted(UserError):
+    """A run keeps nothing that its segments could be drawn by."""
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What the reward model thinks of a question."""
+
+    version: int
+    probability: float  # that the first is preferred
+    rewards: np.ndarray  # (2, T)
+
+
+class Source:
+    """A run's label store, and the ways from there to pictures and predictions."""
+
+    def __init__(self, folder: Path, own: Mapping[str, Any]):
+        self.folder, self.own = folder, Own(**own)
+        self.config, self.about = read_run(folder)
+        self.run = self._newest(own)
+        self.store = LabelStore.open(folder, self.config.record.labels or None)
+        self.projector: Projector | None = None
+
+    def close(self) -> None:
+        if self.run:
+            self.run.close()
+        if self.projector:
+            self.projector.close()
+        self.store.close()
+
+    def footage(self, place: Place, side: int) -> Footage:
+        """The frames of a segment, as people are shown them. Raises Unfaithful where they cannot be had."""
+        clip = clip_of(self.folder, place.file, place.row, side) or self._draw(place, side)
+        content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
+        return Footage([(content, clip["frames"], clip["columns"])], clip["fps"])
+
+    def thoughts(self, ids: Sequence[int]) -> dict[int, Thought]:
+        """What the newest checkpoint's reward model thinks of questions; without one, what the trainer last said."""
+        if self.run is None or not self.run.reward_model.version:
+            told = self.store.board.predictions(ids).items()
+            return {id: Thought(t["model_version"], t["probability"], np.array(t["rewards"])) for id, t in told}
+        model, found = self.run.reward_model, {}
+        for start in range(0, len(ids), BATCH):
+            batch = list(ids[start : start + BATCH])
+            rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
+            found |= {
+                id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)
+            }
+        return found
+
+    def _draw(self, place: Place, side: int) -> dict[str, Any]:
+        segment = self.store.files.read(place.file)[place.row, side]
+        tape = self.store.files.tape(place.file, place.row, side)
+        if tape is None and self.config.teacher.name != "human":
+            raise NothingNoted(
+                f"the segments of {self.folder} cannot be drawn: its teacher was {self.config.teacher.name!r}, who sees"
+                " numbers only, so the run noted nothing to draw them by. One with --teacher human does;"
+                " `prefrl render progress` and `prefrl render episode` work for every run"
+            )
+        if tape is not None and b'"film"' in tape.opening:
+            raise Unfaithful(f"it was filmed as it happened, and its clip is gone from {self.folder / 'clips'}")
+        if self.projector is None:
+            self._require_env()
+            self.projector = Projector(build.maker(self.config, self.own, "rgb_array"))
+        frames = self.projector.redraw(segment, tape)
+        return write_clip(self.folder, place.file, place.row, side, frames, self.projector.fps)
+
+    def _require_env(self) -> None:
+        if "env" in self.about["own"] and self.own.env is None:
+            raise UserError(
+                f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
+                " prefrl.reels"
+            )
+
+    def _newest(self, own: Mapping[str, Any]) -> Run | None:
+        """The run at its newest checkpoint, if there is one and its parts are at hand."""
+        if set(self.about["own"]) - set(self.own.names()) or not checkpoint.found(self.folder / "checkpoints"):
+            return None
+        try:
+            return load_run(self.folder, **own)
+        except UserError as fault:
+            warnings.warn(f"no predictions by the newest checkpoint: {fault}", stacklevel=2)
+            return None
+
+
+@contextmanager
+def opened(folder: Path | str, own: Mapping[str, Any]) -> Iterator[Source]:
+    """A run's source, closed afterwards."""
+    source = Source(Path(folder), own)
+    try:
+        yield source
+    finally:
+        source.close()
