@@ -217,7 +217,15 @@ def _import(names: Sequence[str]) -> None:
             raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
 
 
-COMMANDS = {"train": train, "resume": resume, "label": label, "render": render, "evaluate": evaluate, "plot": plot, "list": show}
+COMMANDS = {
+    "train": train,
+    "resume": resume,
+    "label": label,
+    "render": render,
+    "evaluate": evaluate,
+    "plot": plot,
+    "list": show,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

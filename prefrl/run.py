@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,8 @@ class Run(Watcher):
                 self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting, self.recorder.tapes
             )
             self.asker.at_once = config.teacher.wait
+        if not self.bulletin and build.asks(config):
+            self._note_openings()
         self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
         self.last_fit: FitReport | None = None
         self.restored = -1  # the step of the checkpoint that the run went on from
@@ -87,6 +89,12 @@ class Run(Watcher):
         for name, value in self.pending.items():
             self.log.logger.record(name, value)
         self.model.set_logger(self.log.logger)
+
+    def _note_openings(self) -> None:
+        """So that people can be shown later what an oracle was asked about. It costs next to nothing."""
+        with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
+            self.recorder.note_openings("rng")
+            self.desk.tapes = self.recorder.tapes
 
     def prepare(self) -> None:
         """Where people are asked: make sure that they can be shown what happened, exactly. Before `learn`."""

@@ -36,7 +36,7 @@ class Intake:
             "response_seconds": None if given.decision_ms is None else [given.decision_ms / 1000],
             "details": [_details(session, given, display, predicted)],
         }  # fmt: skip
-        row, duplicate = self.writes.do(lambda: self._stored(given, told, answer))
+        row, duplicate = self.writes.do(lambda: self._stored(session, given, told, answer))
         self.questions.taken(given.query)
         model = model_view(predicted, given.choice, display["mirrored"])
         body = {"seq": row["seq"], "duplicate": duplicate, "model": model}
@@ -44,11 +44,14 @@ class Intake:
             return {**Refusal("answered_already", ANSWERED_ALREADY).body, **body}, 409
         return body, 200 if duplicate else 201
 
-    def _stored(self, given: Answer, told: float, answer: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    def _stored(
+        self, session: Session, given: Answer, told: float, answer: dict[str, Any]
+    ) -> tuple[dict[str, Any], bool]:
         """The row of this ticket, and whether it was there before."""
         row = records.by_key(self.store, given.ticket)
         if row is None:
             self.store.answer([given.query], [told], **answer)
+            self.store.leases.release(session.id, [given.query])
             return records.by_key(self.store, given.ticket) or {}, False
         if not same(row["preference"], told):
             raise Refusal("ticket_used", f"this display was answered otherwise; revise answer {row['seq']} instead")

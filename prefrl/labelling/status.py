@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -89,6 +90,8 @@ def trainer_state(folder: Path, notice: tuple[dict[str, Any], float] | None) -> 
 
 def _trained(folder: Path) -> bool:
     """Whether a process of this machine trains in the folder."""
+    if sys.platform == "win32":  # where asking would end it
+        return False
     try:
         os.kill(int((folder / ".pid").read_text()), 0)
     except PermissionError:

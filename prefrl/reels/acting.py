@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,18 +133,18 @@ def _bar(episodes: int, steps: int) -> Any:
 
 def _write(path: Path, played: list[Episode], headings: list[str], fps: float | None, width: int | None) -> Path:
     wanted = form(path, max((one.film for one in played), key=len), fps, width)
-    scales = [panels.bounds(*(one.true for one in played))]
-    scales.append(panels.bounds(*(one.learned for one in played if one.learned is not None)))
-    return write_reel(
-        [_scene(one, words, scales, wanted) for one, words in zip(played, headings, strict=True)], wanted
-    )
+    learned = [one.learned for one in played if one.learned is not None]
+    scales = panels.scale_of(*(one.true for one in played)), panels.scale_of(*learned)
+    both = scales if learned else scales[:1]
+    return write_reel([_scene(one, words, both, wanted) for one, words in zip(played, headings, strict=True)], wanted)
 
 
-def _scene(one: Episode, heading: str, scales: list[tuple[float, float]], wanted: Form) -> VideoClip:
+def _scene(one: Episode, heading: str, scales: Sequence[tuple[float, float]], wanted: Form) -> VideoClip:
     clip = panels.picture(one.film, wanted.fps, wanted.width)
-    parts = [panels.text(heading, clip.w, 15, rows=2), clip]
-    for name, rewards, scale in zip(("true", "learned"), (one.true, one.learned), scales, strict=True):
-        if rewards is not None:
-            parts.append(panels.text(f"{name} reward of each step", clip.w, 12, 1, panels.SOFT))
-            parts.append(panels.strip(rewards, scale, clip.w, len(one.film), wanted.fps))
-    return panels.column(parts)
+    parts = [panels.text(" · ".join(filter(None, [heading, wanted.slowed])), clip.width, 15, rows=2), clip]
+    for name, rewards, scale in zip(("true", "learned"), (one.true, one.learned), scales, strict=False):
+        about = f"{name} reward of each step" if rewards is not None else f"no reward was {name} yet"
+        shown = np.zeros(1) if rewards is None else rewards
+        parts.append(panels.text(about, clip.width, 12, colour=panels.SOFT))
+        parts.append(panels.strip(shown, scale, clip.width, len(one.film), wanted.fps))
+    return panels.scene(panels.column(parts), len(one.film) / wanted.fps)

@@ -56,12 +56,8 @@ def best(
             disliked = _filmed(source, judged[: len(judged) // 2], count, bar)
     ends = list(zip(liked, disliked, strict=False))
     wanted = form(path, max((film for end in ends for _, film in end), key=len), fps, width)
-    scale = panels.bounds(*(one.learned for end in ends for one, _ in end))
-    parts = [
-        panels.row([_panel(words, one, film, scale, wanted) for words, (one, film) in zip(_ranked(rank), end, strict=True)])
-        for rank, end in enumerate(ends, 1)
-    ]  # fmt: skip
-    return write_reel(parts, wanted)
+    scale = panels.scale_of(*(one.learned for end in ends for one, _ in end))
+    return write_reel([_scene(rank, end, scale, wanted) for rank, end in enumerate(ends, 1)], wanted)
 
 
 def _judged(source: Source) -> list[Judged]:
@@ -104,17 +100,19 @@ def _filmed(source: Source, ranked: Sequence[Judged], count: int, bar: Any) -> l
     return found
 
 
-def _ranked(rank: int) -> tuple[str, str]:
-    return f"liked best: {rank}", f"liked least: {rank}"
+def _scene(rank: int, ends: Sequence[tuple[Judged, Footage]], scale: tuple[float, float], wanted: Form) -> VideoClip:
+    words = (f"liked best: {rank}", f"liked least: {rank}")
+    both = [_panel(word, one, film, scale, wanted) for word, (one, film) in zip(words, ends, strict=True)]
+    return panels.scene(panels.row(both), max(len(film) for _, film in ends) / wanted.fps)
 
 
-def _panel(words: str, one: Judged, film: Footage, scale: tuple[float, float], wanted: Form) -> VideoClip:
+def _panel(words: str, one: Judged, film: Footage, scale: tuple[float, float], wanted: Form) -> panels.Panel:
     clip = panels.picture(film, wanted.fps, wanted.width)
     about = f"question {one.place.query}, {('first', 'second')[one.side]} clip"
     return panels.column([
-        panels.text(words, clip.w, 17),
+        panels.text(words, clip.width, 17),
         clip,
-        panels.strip(one.learned, scale, clip.w, len(film), wanted.fps),
-        panels.text(f"predicted return {one.predicted:.3g}, true return {one.true_return:.4g}", clip.w),
-        panels.text(" · ".join(filter(None, [about, wanted.slowed])), clip.w, 12, 1, panels.SOFT),
+        panels.strip(one.learned, scale, clip.width, len(film), wanted.fps),
+        panels.text(f"predicted return {one.predicted:.3g}, true return {one.true_return:.4g}", clip.width, rows=2),
+        panels.text(" · ".join(filter(None, [about, wanted.slowed])), clip.width, 12, colour=panels.SOFT),
     ])  # fmt: skip

@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
                          help="registers environments")  # fmt: skip
     which = each["pairs"].add_mutually_exclusive_group()
-    which.add_argument("--query", type=_count, nargs="+", default=[], dest="queries", metavar="ID", help="these questions")
+    which.add_argument(
+        "--query", type=_count, nargs="+", default=[], dest="queries", metavar="ID", help="these questions"
+    )
     which.add_argument("--last", type=_count, default=12, help="so many, answered last (default 12)")
     each["best"].add_argument("--count", type=_count, default=5, help="how many of each (default 5)")
     each["episode"].add_argument("--episodes", type=_count, default=1, help="how many (default 1)")

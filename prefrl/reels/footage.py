@@ -15,9 +15,9 @@ UNPACKED = 4  # sheets held unpacked, of all clips together; two clips are seen 
 class Footage:
     """Frames by number."""
 
-    def __init__(self, sheets: list[tuple[bytes, int, int]], fps: float):
-        """sheets: WebP, number of frames, and how many in a row; all but the last hold as many"""
-        self.sheets, self.fps = sheets, fps
+    def __init__(self, sheets: list[tuple[bytes, int, int]], size: tuple[int, int], fps: float):
+        """sheets: WebP, number of frames, and how many in a row; all but the last hold as many. size: of a frame"""
+        self.sheets, self.size, self.fps = sheets, size, fps
         self.each = sheets[0][1]
 
     @classmethod
@@ -26,7 +26,8 @@ class Footage:
         small = shrunk(frames, shrinkage(CHUNK, *frames.shape[1:3]))
         chunks = [small[start : start + CHUNK] for start in range(0, len(small), CHUNK)]
         packed = [(*sheet(chunk), len(chunk)) for chunk in chunks]
-        return cls([(content, count, columns) for content, columns, count in packed], fps)
+        sheets = [(content, count, columns) for content, columns, count in packed]
+        return cls(sheets, (small.shape[2], small.shape[1]), fps)
 
     def __len__(self) -> int:
         return self.each * (len(self.sheets) - 1) + self.sheets[-1][1]

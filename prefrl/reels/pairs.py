@@ -31,7 +31,7 @@ def pairs(
     path = target(folder, out, "pairs")
     with opened(folder, own) as source:
         chosen = _chosen(source.store, queries, last)
-        filmed = list(_filmed(source, chosen, strict=bool(queries)))
+        filmed = _filmed(source, chosen, strict=bool(queries))
         thoughts = source.thoughts([row["query_id"] for row, _ in filmed])
         wanted = form(path, max((clips[0] for _, clips in filmed), key=len), fps, width)
         question = source.config.teacher.question or "Which clip is better?"
@@ -54,25 +54,25 @@ def _chosen(store: LabelStore, queries: Sequence[int], last: int) -> list[dict[s
     return [standing[query] for query in queries] or sorted(standing.values(), key=lambda row: row["seq"])[-last:]
 
 
-def _filmed(source: Source, chosen: Sequence[dict[str, Any]], strict: bool):
+def _filmed(
+    source: Source, chosen: Sequence[dict[str, Any]], strict: bool
+) -> list[tuple[dict[str, Any], list[Footage]]]:
     """Answers with their clips as they were shown, left and right. Those that cannot be drawn are left out, if not strict."""
-    fault: Unfaithful | None = None
-    found = 0
+    found, fault = [], None
     for row in tqdm(chosen, "drawing", unit="pair", leave=False, file=sys.stderr, delay=1):
         place = Place(row["query_id"], row["segments_file"], row["row"])
         sides = (1, 0) if shown(row["details"])["mirrored"] else (0, 1)
         try:
-            clips = [source.footage(place, side) for side in sides]
+            found.append((row, [source.footage(place, side) for side in sides]))
         except Unfaithful as unfaithful:
             fault = Unfaithful(f"question {place.query} cannot be drawn: {unfaithful}")
             if strict:
                 raise fault from unfaithful
-            warnings.warn(f"{fault}; it is left out", stacklevel=2)
-            continue
-        found += 1
-        yield row, clips
-    if not found and fault:
+    if fault and not found:
         raise fault
+    if fault:
+        warnings.warn(f"{len(chosen) - len(found)} of {len(chosen)} pairs are left out; {fault}", stacklevel=3)
+    return found
 
 
 def scene(
@@ -85,18 +85,21 @@ def scene(
     sides = [panels.picture(clip, wanted.fps, wanted.width, edge) for clip, edge in zip(clips, edges, strict=True)]
     if thought is not None:
         rewards = thought.rewards[::-1] if mirrored else thought.rewards
-        scale = panels.bounds(rewards)
-        sides = [
-            panels.column([side, panels.strip(reward, scale, side.w, len(clip), wanted.fps)])
-            for side, reward, clip in zip(sides, rewards, clips, strict=True)
+        scale = panels.scale_of(rewards)
+        strips = [
+            panels.strip(one, scale, side.width, len(clip), wanted.fps)
+            for one, side, clip in zip(rewards, sides, clips, strict=True)
         ]
+        sides = [panels.column(both) for both in zip(sides, strips, strict=True)]
     both = panels.row(sides)
-    return panels.column([
-        panels.text(question, both.w, 17, rows=2),
+    about = [f"question {row['query_id']}", _thinks(thought, choice, mirrored), wanted.slowed]
+    whole = panels.column([
+        panels.text(question, both.width, 17, rows=2),
         both,
-        panels.text(_told(row, choice), both.w, 17),
-        panels.text(" · ".join(filter(None, [_thinks(thought, choice, mirrored), wanted.slowed])), both.w, 13, 2, panels.SOFT),
+        panels.text(_told(row, choice), both.width, 17),
+        panels.text(" · ".join(filter(None, about)), both.width, 13, rows=2, colour=panels.SOFT),
     ])  # fmt: skip
+    return panels.scene(whole, max(map(len, clips)) / wanted.fps)
 
 
 def _choice(preference: float | None, mirrored: bool) -> str:
@@ -115,5 +118,5 @@ def _thinks(thought: Thought | None, choice: str, mirrored: bool) -> str:
         return "no reward was learned yet"
     left = 1 - thought.probability if mirrored else thought.probability
     better = "left" if left >= 0.5 else "right"
-    agrees = "" if choice not in ("left", "right") else ", and agrees" if better == choice else ", and disagrees"
-    return f"bars: learned reward of each step. The reward model gives {better} {max(left, 1 - left):.0%}{agrees}"
+    agrees = "" if choice not in ("left", "right") else ", agrees" if better == choice else ", disagrees"
+    return f"reward model: {better} {max(left, 1 - left):.0%}{agrees} · bars: learned reward of each step"

@@ -1,13 +1,15 @@
-"""What a reel is put together from: a clip in a frame, a line of text, a strip of rewards with a cursor that moves."""
+"""What a scene is put together from: a clip with an edge, some text, a strip of rewards with a cursor that moves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from moviepy import ColorClip, CompositeVideoClip, ImageClip, TextClip, VideoClip, clips_array, vfx
+from moviepy import ColorClip, CompositeVideoClip, TextClip, VideoClip
 from PIL import ImageFont
 
 from prefrl.reels.footage import Footage
@@ -16,99 +18,127 @@ PAGE, TEXT, SOFT, LINE = (255, 255, 255), (26, 33, 48), (86, 96, 116), (219, 224
 RAISED, ACCENT, ABOVE, BELOW = (243, 244, 247), (58, 91, 217), (23, 114, 74), (176, 58, 43)
 FONT = str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))  # with more letters than Pillow's own
 LEAST = 300  # pixels across: smaller pictures are enlarged, pixel by pixel
-EDGE, MARGIN, GAP = 4, 6, 8  # pixels: round a clip, round that, beside a text
+EDGE, MARGIN = 4, 6  # pixels: round a clip, and round that
 STRIP, CURSOR = 36, 3  # pixels: a strip's height, a cursor's width
 
 
-def picture(footage: Footage, fps: float, width: int | None = None, edge: tuple[int, int, int] = LINE) -> VideoClip:
-    """A clip, each of its frames for 1 / fps seconds, with a coloured edge. width: of the clip, by default as drawn"""
-    last = len(footage) - 1
-    drawn = VideoClip(lambda t: footage[min(int(t * fps), last)], duration=len(footage) / fps)
+@dataclass(frozen=True)
+class Panel:
+    """Clips at their places: the upper left corners, in pixels."""
+
+    clips: tuple[tuple[VideoClip, int, int], ...]
+    width: int
+    height: int
+
+
+def column(panels: Sequence[Panel]) -> Panel:
+    """One below the other."""
+    tops = np.cumsum([0, *(panel.height for panel in panels)]).tolist()
+    moved = (_moved(panel, 0, top) for panel, top in zip(panels, tops[:-1], strict=True))
+    return Panel(sum(moved, ()), max(panel.width for panel in panels), tops[-1])
+
+
+def row(panels: Sequence[Panel]) -> Panel:
+    """Side by side."""
+    lefts = np.cumsum([0, *(panel.width for panel in panels)]).tolist()
+    moved = (_moved(panel, left, 0) for panel, left in zip(panels, lefts[:-1], strict=True))
+    return Panel(sum(moved, ()), lefts[-1], max(panel.height for panel in panels))
+
+
+def _moved(panel: Panel, right: int, down: int) -> tuple[tuple[VideoClip, int, int], ...]:
+    return tuple((clip, x + right, y + down) for clip, x, y in panel.clips)
+
+
+def scene(panel: Panel, duration: float) -> VideoClip:
+    """The panel on a page, in one layer: each further one would copy every picture again. duration: seconds"""
+    placed = [clip.with_position((x, y)) for clip, x, y in panel.clips]
+    page = _plain((panel.width, panel.height), PAGE)
+    return CompositeVideoClip([page, *placed], use_bgclip=True).with_duration(duration)
+
+
+@cache
+def _plain(size: tuple[int, int], colour: tuple[int, int, int]) -> ColorClip:
+    return ColorClip(size, np.array(colour, np.uint8))  # a tuple of integers would take eight bytes for each
+
+
+def picture(footage: Footage, fps: float, width: int | None = None, edge: tuple[int, int, int] = LINE) -> Panel:
+    """A clip with a coloured edge, each of its frames for 1 / fps seconds. width: of the clip, by default as drawn"""
+    last, times = len(footage) - 1, -(-LEAST // footage.size[0]) if width is None else 1
+
+    def at(t: float) -> np.ndarray:
+        frame = footage[min(int(t * fps), last)]
+        return frame if times == 1 else frame.repeat(times, 0).repeat(times, 1)
+
+    clip = VideoClip(duration=len(footage) / fps)  # given a function, it would call it, and unpack a sheet for its size
+    clip.frame_function, clip.size = at, (footage.size[0] * times, footage.size[1] * times)
     if width is not None:
-        drawn = drawn.resized(width=width)
-    elif drawn.w < LEAST:
-        times = -(-LEAST // drawn.w)
-        drawn = drawn.image_transform(lambda frame: frame.repeat(times, 0).repeat(times, 1))
-        drawn.size = (drawn.w * times, drawn.h * times)
-    edged = drawn.with_effects([vfx.Margin(EDGE, color=edge)])
-    return edged.with_effects([vfx.Margin(MARGIN, color=PAGE)])
+        clip = clip.resized(width=width)
+    across, down = clip.w + 2 * EDGE, clip.h + 2 * EDGE
+    inner = MARGIN + EDGE
+    clips = (_plain((across, down), edge), MARGIN, MARGIN), (clip, inner, inner)
+    return Panel(clips, across + 2 * MARGIN, down + 2 * MARGIN)
 
 
-def text(words: str, width: int, size: int = 15, rows: int = 1, colour: tuple[int, int, int] = TEXT) -> ImageClip:
+def text(words: str, width: int, size: int = 15, rows: int = 1, colour: tuple[int, int, int] = TEXT) -> Panel:
     """Some words in a place of their own, broken into at most so many rows."""
-    lines = broken(words, width - 2 * GAP, size, rows)
-    return TextClip(
-        FONT, "\n".join(lines) or " ", font_size=size, size=(width - 2 * GAP, round(rows * 1.5 * size)), color=colour,
-        bg_color=PAGE, horizontal_align="left", margin=(GAP, 2), transparent=False,
+    inner, height = width - 2 * MARGIN, round(1.5 * size * rows)
+    clip = TextClip(
+        FONT, "\n".join(broken(words, inner, size, rows)) or " ", font_size=size, size=(inner, height), color=colour,
+        bg_color=PAGE, horizontal_align="left", transparent=False,
     )  # fmt: skip
+    return Panel(((clip, MARGIN, MARGIN // 2),), width, height + MARGIN)
 
 
 def broken(words: str, width: int, size: int, rows: int) -> list[str]:
     """The words in rows no wider than this; what does not fit ends in dots. moviepy breaks only the first row rightly."""
-    wide = ImageFont.truetype(FONT, size).getlength
-    lines = [""]
+    font = ImageFont.truetype(FONT, size)
+    lines: list[str] = []
     for word in words.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if wide(longer) <= width:
-            lines[-1] = longer
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
         else:
             lines.append(word)
-    lines = [line for line in lines if line]
     if len(lines) > rows:
-        lines[rows - 1 :] = [lines[rows - 1] + "…"]
-    return [_shortened(line, width, wide) for line in lines]
+        lines[rows - 1 :] = [" ".join(lines[rows - 1 :])]
+    return [_shortened(line, width, font) for line in lines]
 
 
-def _shortened(line: str, width: int, wide) -> str:
-    while wide(line) > width and len(line) > 1:
-        line = line.rstrip("…")[:-1] + "…"
-    return line
+def _shortened(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    kept = line
+    while kept and font.getlength(line if kept == line else kept + "…") > width:
+        kept = kept[:-1]
+    return line if kept == line else kept + "…"
 
 
-def strip(rewards: np.ndarray, bounds: tuple[float, float], width: int, frames: int, fps: float) -> VideoClip:
-    """Rewards (T,) as bars, and a cursor between the last step before each frame and the first after it."""
-    duration, last, way = frames / fps, max(1, frames - 1), width - 2 * MARGIN - CURSOR
-    drawn = np.pad(bars(rewards, bounds, width - 2 * MARGIN), ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
+def strip(rewards: np.ndarray, scale: tuple[float, float], width: int, frames: int, fps: float) -> Panel:
+    """Rewards (T,) as bars, and a cursor that stands between the step before a frame and the one after it."""
+    drawn, last = bars(rewards, scale, width - 2 * MARGIN), max(1, frames - 1)
 
-    def place(t: float) -> tuple[int, int]:
-        return MARGIN + round(way * min(int(t * fps), last) / last), 0
+    def at(t: float) -> np.ndarray:
+        left = round((drawn.shape[1] - CURSOR) * min(int(t * fps), last) / last)
+        moment = drawn.copy()
+        moment[:, left : left + CURSOR] = ACCENT
+        return moment
 
-    cursor = ColorClip((CURSOR, STRIP), ACCENT).with_position(place)
-    return CompositeVideoClip([ImageClip(drawn), cursor], bg_color=PAGE).with_duration(duration)
+    return Panel(((VideoClip(at, duration=frames / fps), MARGIN, 0),), width, STRIP + MARGIN)
 
 
-def bars(rewards: np.ndarray, bounds: tuple[float, float], width: int) -> np.ndarray:
+def bars(rewards: np.ndarray, scale: tuple[float, float], width: int) -> np.ndarray:
     """Rewards (T,), up from zero where they are above it and down where below: (STRIP, width, 3) uint8"""
-    low, high = bounds
-    values = np.nan_to_num(np.asarray(rewards, float))[np.arange(width) * len(rewards) // width]  # (width,)
+    low, high = scale
+    steps = np.arange(width) * len(rewards) // width  # (width,)
+    values = np.nan_to_num(np.asarray(rewards, float))[steps]
     level = high - (np.arange(STRIP)[:, None] + 0.5) / STRIP * (high - low)  # (STRIP, 1) what each row stands for
     drawn = np.full((STRIP, width, 3), RAISED, np.uint8)
     drawn[np.abs(level[:, 0]).argmin()] = LINE
     drawn[(level > 0) & (level < values)] = ABOVE
     drawn[(level < 0) & (level > values)] = BELOW
     if width >= 4 * len(rewards):
-        drawn[:, np.arange(width) * len(rewards) % width < len(rewards)] = RAISED  # between two steps
+        drawn[:, 1:][:, np.diff(steps) > 0] = RAISED  # a gap between two steps
     return drawn
 
 
-def bounds(*rewards: np.ndarray) -> tuple[float, float]:
-    """A scale for strips that are to be compared, with zero on it."""
-    found = np.concatenate([np.nan_to_num(np.ravel(one)) for one in rewards])
-    low, high = float(min(0, found.min(initial=0))), float(max(0, found.max(initial=0)))
-    return (low, high) if high > low else (-1.0, 1.0)
-
-
-def column(parts: Sequence[VideoClip]) -> VideoClip:
-    """One below the other, as long as the longest."""
-    return _placed([[part] for part in parts])
-
-
-def row(parts: Sequence[VideoClip]) -> VideoClip:
-    """Side by side."""
-    return _placed([list(parts)])
-
-
-def _placed(parts: list[list[VideoClip]]) -> VideoClip:
-    duration = max(part.duration or 0 for line in parts for part in line)
-    still = [[part.with_duration(duration) if part.duration is None else part for part in line] for line in parts]
-    return clips_array(still, bg_color=PAGE).with_duration(duration)
+def scale_of(*rewards: np.ndarray) -> tuple[float, float]:
+    """The scale of strips that are to be compared, with zero on it."""
+    found = np.concatenate([np.zeros(1), *(np.nan_to_num(np.ravel(one)) for one in rewards)])
+    return (float(found.min()), float(found.max())) if found.any() else (-1.0, 1.0)

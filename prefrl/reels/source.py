@@ -26,10 +26,6 @@ from prefrl.run import Run
 BATCH = 256  # questions that are judged at once
 
 
-class NothingNoted(UserError):
-    """A run keeps nothing that its segments could be drawn by."""
-
-
 @dataclass(frozen=True)
 class Thought:
     """What the reward model thinks of a question."""
@@ -60,32 +56,30 @@ class Source:
         """The frames of a segment, as people are shown them. Raises Unfaithful where they cannot be had."""
         clip = clip_of(self.folder, place.file, place.row, side) or self._draw(place, side)
         content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
-        return Footage([(content, clip["frames"], clip["columns"])], clip["fps"])
+        return Footage([(content, clip["frames"], clip["columns"])], (clip["width"], clip["height"]), clip["fps"])
 
     def thoughts(self, ids: Sequence[int]) -> dict[int, Thought]:
         """What the newest checkpoint's reward model thinks of questions; without one, what the trainer last said."""
         if self.run is None or not self.run.reward_model.version:
             told = self.store.board.predictions(ids).items()
             return {id: Thought(t["model_version"], t["probability"], np.array(t["rewards"])) for id, t in told}
-        model, found = self.run.reward_model, {}
+        model = self.run.reward_model
+        found: dict[int, Thought] = {}
         for start in range(0, len(ids), BATCH):
             batch = list(ids[start : start + BATCH])
             rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
-            found |= {
-                id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)
-            }
+            found |= {id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)}
         return found
 
     def _draw(self, place: Place, side: int) -> dict[str, Any]:
         segment = self.store.files.read(place.file)[place.row, side]
         tape = self.store.files.tape(place.file, place.row, side)
-        if tape is None and self.config.teacher.name != "human":
-            raise NothingNoted(
-                f"the segments of {self.folder} cannot be drawn: its teacher was {self.config.teacher.name!r}, who sees"
-                " numbers only, so the run noted nothing to draw them by. One with --teacher human does;"
-                " `prefrl render progress` and `prefrl render episode` work for every run"
+        if tape is None:
+            raise Unfaithful(
+                "nothing was noted to draw it by. Runs note it if this version trained them, and their environments are"
+                " not in processes of their own; `prefrl render progress` and `prefrl render episode` work for every run"
             )
-        if tape is not None and b'"film"' in tape.opening:
+        if b'"film"' in tape.opening:
             raise Unfaithful(f"it was filmed as it happened, and its clip is gone from {self.folder / 'clips'}")
         if self.projector is None:
             self._require_env()

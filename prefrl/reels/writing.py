@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from moviepy import VideoClip, concatenate_videoclips
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> 
         if fps and fps > FASTEST_GIF:
             raise UserError(f"browsers play a GIF at up to {FASTEST_GIF:g} frames per second, not {fps:g}; write .mp4")
         rate = min(rate, FASTEST_GIF)
-        width = width or min(GIF_WIDTH, longest[0].shape[1])
+        width = width or min(GIF_WIDTH, longest.size[0])
     share = rate / longest.fps
     return Form(path, rate, width, "" if abs(share - 1) < 0.05 else f"{share:.2g} × speed")
 
@@ -54,7 +55,9 @@ def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> 
 def write_reel(parts: Sequence[VideoClip], wanted: Form) -> Path:
     """Write clips one after the other, each a whole number of frames long."""
     path, fps = wanted.path, wanted.fps
-    reel = parts[0] if len(parts) == 1 else concatenate_videoclips(list(parts), method="compose", bg_color=PAGE)
+    alike = len({tuple(part.size) for part in parts}) == 1
+    page = np.array(PAGE, np.uint8)
+    reel = concatenate_videoclips(list(parts), method="chain" if alike else "compose", bg_color=page)
     count = sum(round(part.duration * fps) for part in parts)
     if path.suffix == GIF:
         _require_short(count, reel.size)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prefrl.errors import UserError
-from prefrl.evaluation.video import record_episode, write_video
+from prefrl.evaluation.video import record_episode, write_frames, write_video
 
 
 def numbered(n, height=32, width=128):
@@ -60,6 +60,26 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         write_video(numbered(9), path, 10)
     assert path.read_bytes() == old and os.listdir(tmp_path) == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
+def test_frames_may_come_one_by_one_and_leave_the_old_file_when_they_stop_coming(tmp_path, name):
+    def coming(n):
+        yield from numbered(9)[:n]
+        if n < 9:
+            raise RuntimeError("no more")
+
+    path = write_frames(coming(9), tmp_path / name, 10)
+    old = path.read_bytes()
+    assert numbers(decoded(path)[0]).tolist() == list(range(9))
+    with pytest.raises(RuntimeError, match="no more"):
+        write_frames(coming(4), path, 10)
+    assert path.read_bytes() == old and os.listdir(tmp_path) == [name]
+
+
+def test_equal_frames_of_a_gif_are_not_merged(tmp_path):
+    found, meta = decoded(write_frames(numbered(12)[[0, 0, 0, 5, 5, 11]], tmp_path / "clip.gif", 20))
+    assert numbers(found).tolist() == [0, 0, 0, 5, 5, 11] and meta["duration"] == pytest.approx(0.3)
 
 
 def test_an_encoder_that_dies_is_noticed(tmp_path, monkeypatch):

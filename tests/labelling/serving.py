@@ -95,7 +95,13 @@ class Serving:
         self.access = Access(TOKEN, self.port, **options.pop("access", {}))
         gate = make_app(folder, self.store, self.access, **{"repeats": 0.0, **NEVER_TOO_FAST, **options})
         settings = uvicorn.Config(
-            gate, http=guarded(deadline), ws="none", lifespan="off", log_level="error", server_header=False
+            gate,
+            http=guarded(deadline),
+            ws="none",
+            lifespan="off",
+            log_level="error",
+            log_config=None,
+            server_header=False,
         )
         self.server = uvicorn.Server(settings)
         self.thread = threading.Thread(target=self.server.run, args=([self.listening],), daemon=True)

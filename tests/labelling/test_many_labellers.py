@@ -16,7 +16,7 @@ def test_twenty_labellers_lose_nothing_and_double_nothing(tmp_path):
         "acknowledged": ANSWERS, "stored": ANSWERS, "lost": 0, "double": 0, "questions answered twice": 0,
         "refused with 409": 0,
     }  # fmt: skip
-    assert percentiles(people)["answer"][0] < 500  # a machine that does much else; the benchmark's table says more
+    assert percentiles(people)["answer"][0] < 2000  # a machine that does much else; the benchmark's table says more
     with LabelStore.open(tmp_path / "run") as store:
         assert store.counts().answered == ANSWERS
         assert set(Counter(row["labeller"] for row in store.history()).values()) == {ANSWERS // LABELLERS}

@@ -96,12 +96,12 @@ def test_who_leaves_gives_the_questions_back(serve):
 
 
 def test_a_lease_ends_by_itself_unless_the_page_lives(serve, monkeypatch):
-    monkeypatch.setattr(questions, "LEASE", 0.5)
+    monkeypatch.setattr(questions, "LEASE", 1.5)
     serving = serve()
     ann, ben = serving.person("ann"), serving.person("ben")
     held = [question["query"] for question in ann.next(6)]
     for _ in range(6):
-        time.sleep(0.15)
+        time.sleep(0.3)
         assert ann.say("/api/heartbeat", holding=held[:1]).status_code == 200
     assert {question["query"] for question in ben.next(6)} == set(held[1:])
 

@@ -13,6 +13,8 @@ CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
 LAUNCH = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+CHOICES = [".choice.left", ".choice.equal", ".choice.skip", ".choice.right"]
+QUESTIONS, LENGTH = 100, 16  # of the run that all these tests label
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; on Debian: apt-get install chromium")
 
 PICTURES = """() => [...document.querySelectorAll(".stage canvas")].map((canvas) => {
@@ -102,6 +104,13 @@ class Browsing:
     def ask(self, path: str) -> Any:
         """What the server tells whoever sits here."""
         return self.context.request.get(f"{self.base}{path}").json()
+
+    def close(self) -> None:
+        """Leave every page, so that others get its questions, and close the window."""
+        for page in self.context.pages:
+            if not self.state(page).get("outbox"):
+                page.goto("about:blank")
+        self.context.close()
 
     def history(self, labeller: str) -> list[dict[str, Any]]:
         return self.ask(f"/api/history?labeller={labeller}&limit=200")["answers"]
