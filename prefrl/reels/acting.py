@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,25 +78,31 @@ def progress(
     """Write the same episode as each kept checkpoint's policy acts it, after the policy that the run began with."""
     path, run = target(folder, out, "progress"), load_run(folder, **own)
     played, headings = [], []
-    kept = checkpoint.found(run.folder / "checkpoints")[::-1]
     try:
-        with _bar(len(kept) + 1, steps) as bar:
-            if not isinstance(run.own.agent, OnPolicyAlgorithm):  # else it has been trained by now
-                untrained = Run(run.folder, run.config, run.own, quiet=True)
-                played.append(play(untrained, SEED, steps, bar.update))
-                headings.append(f"step 0, untrained: {played[-1].told()}")
-                untrained.close()
-            for one in kept:
-                try:
-                    step = run.restore(one)
-                except UserError as fault:  # a run that goes on training has dropped it meanwhile, or it is damaged
-                    warnings.warn(f"{fault}; it is left out", stacklevel=2)
-                    continue
-                played.append(play(run, SEED, steps, bar.update))
-                headings.append(f"step {step:,}: {played[-1].told()}")
+        with _bar(1 + len(checkpoint.found(run.folder / "checkpoints")), steps) as bar:
+            for stage, model in _stages(run):
+                played.append(play(model, SEED, steps, bar.update))
+                headings.append(f"{stage}: {played[-1].told()}")
     finally:
         run.close()
     return _write(path, played, headings, fps, width)
+
+
+def _stages(run: Run) -> Iterator[tuple[str, Run]]:
+    """The run as it began, and at every kept checkpoint; a name for each."""
+    if not isinstance(run.own.agent, OnPolicyAlgorithm):  # a model of the user's may have been trained before
+        untrained = Run(run.folder, run.config, run.own, quiet=True)
+        try:
+            yield "step 0, untrained", untrained
+        finally:
+            untrained.close()
+    for path in checkpoint.found(run.folder / "checkpoints")[::-1]:
+        try:
+            step = run.restore(path)
+        except UserError as fault:  # a run that goes on training has dropped it meanwhile, or it is damaged
+            warnings.warn(f"{fault}; it is left out", stacklevel=3)
+        else:
+            yield f"step {step:,}", run
 
 
 def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
@@ -132,6 +138,8 @@ def _bar(episodes: int, steps: int) -> Any:
 
 
 def _write(path: Path, played: list[Episode], headings: list[str], fps: float | None, width: int | None) -> Path:
+    if not played:
+        raise UserError("no checkpoint could be read; they come and go while a run trains, so try again")
     wanted = form(path, max((one.film for one in played), key=len), fps, width)
     learned = [one.learned for one in played if one.learned is not None]
     scales = panels.scale_of(*(one.true for one in played)), panels.scale_of(*learned)

@@ -12,7 +12,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
-from PIL import Image, ImageFont
+from PIL import Image
 from played import make_run
 from short import SHORT
 
@@ -27,9 +27,7 @@ from prefrl.labelling.replay import Unfaithful
 from prefrl.reels import panels
 from prefrl.reels.acting import episode, progress
 from prefrl.reels.best import best
-from prefrl.reels.footage import Footage
 from prefrl.reels.pairs import pairs
-from prefrl.reels.writing import form, write_reel
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 10  # in a segment
@@ -325,6 +323,15 @@ def test_what_was_filmed_can_be_shown_as_long_as_its_clip_is_there(bare):
         pairs(folder, queries=[2])
 
 
+def test_an_environment_of_the_users_own_is_given_from_python(bare):
+    folder = bare()
+    describe(folder, load(folder / "config.yaml"), "none", {"env": "<function mine>"})
+    with pytest.raises(UserError, match="environment of your own; give it from Python, as env="):
+        pairs(folder)
+    pairs(folder, env=lambda render_mode=None: gym.make("CartPole-v1", render_mode=render_mode))
+    assert len(decoded(pairs(folder))[0]) == 18  # its clips are there by now
+
+
 def test_what_there_is_nothing_of_is_said(bare):
     folder = bare()
     with pytest.raises(UserError, match="question 3 has no answer that stands; there are 2 answered ones, from 1 to 2"):
@@ -348,43 +355,3 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_drawn(bare):
     with pytest.raises(UserError, match="a GIF at up to 50 frames per second, not 60; write .mp4"):
         pairs(folder, folder / "a.gif", fps=60)
     assert not (folder / "a.gif").exists()
-
-
-# Parts
-
-
-def test_packed_frames_come_back_as_they_were():
-    frames = np.random.default_rng(0).integers(0, 256, (19, 20, 30, 3), np.uint8)
-    footage = Footage.of(frames, 10)
-    assert len(footage) == 19 and all(np.array_equal(footage[place], frames[place]) for place in (18, 0, 7, 8, 16))
-
-
-def test_scenes_of_different_size_follow_each_other(tmp_path):
-    sizes = [(30, 40), (50, 60)]
-    films = [Footage.of(np.full((5, *size, 3), 50, np.uint8), 10) for size in sizes]
-    wanted = form(tmp_path / "a.mp4", films[0], 29.97, 100)
-    scenes = [panels.scene(panels.picture(film, wanted.fps, wanted.width), len(film) / wanted.fps) for film in films]
-    assert len(decoded(write_reel(scenes, wanted))[0]) == 10
-
-
-def test_an_endless_gif_is_refused(tmp_path):
-    film = Footage.of(np.zeros((300, 4, 4, 3), np.uint8), 10)
-    scene = panels.scene(panels.picture(film, 10, 1200), 30)
-    with pytest.raises(UserError, match=r"a GIF of 300 frames of 1220 x 1220 pixels takes 1.7 GiB to make; write .mp4"):
-        write_reel([scene], form(tmp_path / "a.gif", film, 10, 1200))
-
-
-def test_bars_grow_up_and_down_from_zero():
-    drawn = panels.bars(np.array([1.0, -1.0, 0.0, np.nan]), (-1.0, 1.0), 8)
-    upper, lower = (drawn[half] for half in (slice(0, 17), slice(19, None)))
-    assert (upper[:, :2] == panels.ABOVE).all() and (lower[:, 2:4] == panels.BELOW).all()
-    assert (lower[:, :2] == panels.RAISED).all() and (drawn[[0, 10, 25, 35], 4:] == panels.RAISED).all()
-
-
-@pytest.mark.parametrize("words", ["one two three four five six seven eight", "a" * 100, "", "one " + "b" * 90])
-def test_words_are_broken_into_rows_that_fit(words):
-    font = ImageFont.truetype(panels.FONT, 15)
-    lines = panels.broken(words, 120, 15, 9)
-    assert " ".join(lines) == words or lines[-1].endswith("…")
-    short = panels.broken(words, 120, 15, 2)
-    assert len(short) <= 2 and all(font.getlength(line) <= 120 for line in [*lines, *short])
