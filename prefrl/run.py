@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
@@ -63,8 +64,8 @@ class Run(Watcher):
                 self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting, self.recorder.tapes
             )
             self.asker.at_once = config.teacher.wait
-        if not self.bulletin and build.asks(config):
-            self._note_openings()
+        if not self.bulletin and build.asks(config) and not isinstance(own.agent, BaseAlgorithm):
+            self._note_openings()  # the user's own environments are left as they are
         self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
         self.last_fit: FitReport | None = None
         self.restored = -1  # the step of the checkpoint that the run went on from
