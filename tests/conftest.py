@@ -4,8 +4,10 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-if not os.environ.get("DISPLAY"):
-    os.environ.setdefault("MUJOCO_GL", "egl")
+
+from prefrl.agents.offscreen import draw_without_a_screen  # noqa: E402
+
+draw_without_a_screen()
 
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
