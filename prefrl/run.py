@@ -64,7 +64,7 @@ class Run(Watcher):
                 self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting, self.recorder.tapes
             )
             self.asker.at_once = config.teacher.wait
-        if not self.bulletin and build.asks(config) and not isinstance(own.agent, BaseAlgorithm):
+        elif build.asks(config) and not isinstance(own.agent, BaseAlgorithm):
             self._note_openings()  # the user's own environments are left as they are
         self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
         self.last_fit: FitReport | None = None
