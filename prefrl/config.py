@@ -32,8 +32,11 @@ class AgentConfig:
     """Passes over a rollout."""
     learning_rate: float = 1e-3
     """Adam's step size."""
-    anneal: float = 0.0
-    """Last share of the run, over which the learning rate falls linearly to zero; 0: it stays as it is."""
+    anneal: float = 0.4
+    """Last share of the run, over which the learning rate falls linearly to zero: the last policy is what counts."""
+    bounds: float = 0.5
+    """Cost of an action sampled half the action space's width beyond its bounds, in spreads of the learned reward; a
+    policy that runs off over a wrong slope would not come back."""
     gamma: float = 0.99
     """Discount per step."""
     gae_lambda: float = 0.95
@@ -68,8 +71,8 @@ class QuestionConfig:
     """When questions are asked; see `prefrl list`."""
     initial: float = 0.25
     """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
-    until: float = 0.6
-    """Share of the run by which the whole budget has been asked; an agent needs time to use a good reward."""
+    until: float = 1.0
+    """Share of the run by which the whole budget has been asked; once nobody asks, agents find what pays by mistake."""
     half_at: float = 0.1
     """Share of the run after which a hyperbolic schedule asks half as fast."""
     growth: float = 0.2
@@ -123,9 +126,9 @@ class RewardConfig:
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""
-    change_scale: float = 0.3
+    change_scale: float = 0.55
     """Changes enter scaled by this, so that the fit explains by states what states can explain."""
-    action_scale: float = 0.1
+    action_scale: float = 0.03
     """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
     learning_rate: float = 1e-3
     """Adam's step size."""
@@ -137,7 +140,7 @@ class RewardConfig:
     """Passes in later fits, at most, and fewer with many answers; a fit stops when held-out ones no longer improve."""
     patience: int = 4
     """Passes without improvement on held-out answers before a fit stops."""
-    refit: float = 0.1
+    refit: float = 0.01
     """Fit again once new answers are this share of those known, or none have come for a while."""
     warm: bool = True
     """Go on from the last fit's weights; off: from scratch every time."""
@@ -222,6 +225,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "agent.hidden": (1, 65536),
     "agent.learning_rate": (1e-8, 1),
     "agent.anneal": (0, 1),
+    "agent.bounds": (0, 1e6),
     "agent.gamma": (0, 1),
     "agent.gae_lambda": (0, 1),
     "agent.clip_range": (1e-6, 10),

@@ -66,7 +66,16 @@ class Run(Watcher):
             self.asker.at_once = config.teacher.wait
         elif build.asks(config) and not isinstance(own.agent, BaseAlgorithm):
             self._note_openings()  # the user's own environments are left as they are
-        self.agent = Agent(self.model, self.recorder, self.total_steps, config.seed, callbacks, self)
+        plain = config.reward.source == "true" and config.reward.raw  # as SB3 pays it
+        self.agent = Agent(
+            self.model,
+            self.recorder,
+            self.total_steps,
+            config.seed,
+            callbacks,
+            self,
+            0.0 if plain else config.agent.bounds,
+        )
         self.last_fit: FitReport | None = None
         self.restored = -1  # the step of the checkpoint that the run went on from
         self.moments: dict[str, Any] = {}  # of observations, as that checkpoint had them

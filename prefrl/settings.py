@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 import tyro
@@ -54,7 +55,16 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
 
 def _in_full(argument: str) -> str:
     name, equals, value = argument.partition("=")
-    return SHORT.get(name, name) + equals + value
+    if equals and name.startswith("--"):
+        return SHORT.get(name, name) + equals + _whole(value)
+    return SHORT.get(argument, _whole(argument))
+
+
+def _whole(text: str) -> str:
+    """1e5 as 100000, which settings that count things take too."""
+    return (
+        str(int(float(text))) if re.fullmatch(r"\d+(\.\d+)?[eE]\+?\d{1,2}", text) and float(text).is_integer() else text
+    )
 
 
 class _Own(argparse.ArgumentParser):
@@ -69,6 +79,8 @@ def _env_in(file: str | None) -> str | None:
 def _refuse_unknown(arguments: list[str]) -> None:
     known = {name.replace("_", "-") for name in names()} | {"help"}
     switches = {f"{head}no-{tail}" for name in known for head, _, tail in [_split(name)]}
+    if arguments and not arguments[0].startswith("-"):
+        raise UserError(f"{arguments[0]!r} belongs to no option; an environment is --env {arguments[0]}")
     for argument in arguments:
         if not argument.startswith("--"):
             continue

@@ -76,6 +76,11 @@ def test_help_of_train_names_every_setting_and_option(prefrl):
         assert f"--{name.replace('_', '-')}" in out or f"no-{name.rpartition('.')[2]}" in out, name
 
 
+@pytest.mark.parametrize("given", [["--steps", "1e5"], ["--steps=1.0e+5"], ["--steps", "100_000"]])
+def test_counts_may_be_written_with_an_exponent(given):
+    assert parse(given)[1].steps == 100_000
+
+
 def test_list_prints_every_table_or_one(prefrl):
     assert "disagreement" in prefrl("list")[1]
     status, out, _ = prefrl("list", "teachers")
@@ -90,6 +95,7 @@ UNKNOWN = {
     "list techers": "nothing to list under 'techers'; did you mean 'teachers'?",
     "train --lerning-rate 3": "unknown option --lerning-rate; did you mean 'agent.learning-rate'?",
     "train --agent.gama .9": "unknown option --agent.gama; did you mean 'agent.gamma'?",
+    "train Pendulum-v1 --seed 3": "'Pendulum-v1' belongs to no option; an environment is --env Pendulum-v1",
     "train --zzz 3": "unknown option --zzz. There are: agent.algorithm, agent.anneal,",
     "train --preset chistiano": "unknown preset 'chistiano'; did you mean 'christiano'? There are: bpref,",
     "train --env Pendulm-v1": "unknown environment 'Pendulm-v1'; did you mean 'Pendulum-v1'?",

@@ -28,9 +28,9 @@ def test_a_run_turns_once_a_rollout_and_asks_its_budget(short):
 
 
 def test_the_agent_is_paid_what_the_model_says_now(short):
-    """The last rollout, but for SB3's bootstrap at episodes' ends."""
+    """The last rollout, but for SB3's bootstrap at episodes' ends, and for the cost of actions beyond the bounds."""
     paid = Paid()
-    run = short(callbacks=[paid], **{"record.checkpoints": 0}).run
+    run = short(callbacks=[paid], **{"record.checkpoints": 0, "agent.bounds": 0}).run
     rollout = run.agent.rollout()
     assert np.allclose(
         paid.rewards[-1][~rollout.finished], run.reward_model.rewards(rollout)[~rollout.finished], atol=1e-5

@@ -45,9 +45,10 @@ class Agent:
         seed: int,
         callbacks: Sequence[BaseCallback] = (),
         watcher: Watcher | None = None,
+        bounds: float = 0.0,
     ):
         self.model, self.recorder, self.total_steps, self.seed = model, recorder, total_steps, seed
-        self.callbacks, self.watcher = list(callbacks), watcher or Watcher()
+        self.callbacks, self.watcher, self.bounds = list(callbacks), watcher or Watcher(), bounds
         model.num_timesteps = 0  # a model that was trained before starts this run at its beginning all the same
 
     @property
@@ -61,7 +62,7 @@ class Agent:
 
     def learn(self, turn: Turn) -> None:
         """Run to `total_steps` in one call of SB3's learn. `turn` gives each rollout its rewards: (n_steps, n_envs)"""
-        put_learned_reward(self.model, turn)
+        put_learned_reward(self.model, turn, self.bounds)
         left = self.total_steps - self.step
         if left <= 0:
             return

@@ -13,7 +13,7 @@ from prefrl.queries.selection import choose, pair_up
 from prefrl.queries.strategies import Score
 from prefrl.streams import stream
 
-LONGEST = 0.04  # of the run that due questions wait for others to make a session worth its fit
+LONGEST = 0.02  # of the run that due questions wait for others to make a session worth its fit
 
 
 class Remembers(Protocol):

@@ -15,7 +15,7 @@ from prefrl.rewards.ensemble import RewardEnsemble
 RATIO = (1.1, 1.5)  # wanted held-out loss over training loss (Christiano et al. 2017, 2.2.3)
 L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
 ENOUGH = 1e-3  # nats: a smaller gain on held-out answers is none
-PASS, CHECK = 100, 50  # most answers in a pass, and most held-out ones in a check: a fit's cost does not grow for ever
+PASS, CHECK = 96, 50  # most answers in a pass, and most held-out ones in a check: a fit's cost does not grow for ever
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Answers:
     weights: Tensor  # (E, Q) how often a member has drawn the answer
     train: list[np.ndarray]  # per member: the answers that it learns from
     held_out: list[np.ndarray]  # per member: those that it is validated on
+    fresh: int = 0  # index of the first that no fit has seen yet
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Fitter:
     def _pass(self, answers: Answers, rng: np.random.Generator) -> np.ndarray:
         """One pass of every member over its answers, or PASS of them, in minibatches. Returns training losses (E,)"""
         size = self.settings.batch_size
-        orders = [torch.from_numpy(rng.permutation(rows)[:PASS]) for rows in answers.train]
+        orders = [torch.from_numpy(draw(rows, answers.fresh, rng)) for rows in answers.train]
         sums = np.zeros(len(orders))
         for start in range(0, max(map(len, orders)), size):
             total = torch.zeros(())
@@ -122,6 +123,16 @@ class Fitter:
             elif held_out[e] < RATIO[0] * train[e]:
                 self.l2[e] = max(self.l2[e] / L2_STEP, L2_LEAST)
             group["weight_decay"] = self.l2[e]
+
+
+def draw(rows: np.ndarray, fresh: int, rng: np.random.Generator) -> np.ndarray:
+    """At most PASS of a member's answers in random order: half of them fresh ones, if there are so many.
+
+    Drawn from all alike, few passes over many answers would hardly look at what the agent has done since.
+    """
+    old, new = rng.permutation(rows[rows < fresh]), rng.permutation(rows[rows >= fresh])
+    old = old[: max(PASS // 2, PASS - len(new))]
+    return rng.permutation(np.concatenate([old, new[: PASS - len(old)]]))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -25,7 +25,7 @@ from prefrl.streams import stream
 
 FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
-MOST = 25_000  # answers times steps of a segment that a member looks at in a warm fit, so that its cost is bounded
+MOST = 10_000  # answers times steps of a segment that a member looks at in a warm fit, so that its cost is bounded
 PAUSE = 3  # turns without new answers after which those that are there are learned from, few as they may be
 LATEST = 200  # answers over which rewards are standardised and judged: they are about what the agent does now
 
@@ -155,11 +155,11 @@ class RewardModel:
     def fit(self, step: int) -> FitReport:
         """Learn from all answers heard so far."""
         started = time.process_time()
-        self.known, self.fresh = self.known + self.fresh, 0
+        fresh, self.known, self.fresh = self.fresh, self.known + self.fresh, 0
         decisive = int((self._preferences != 0.5).sum())
         if decisive < FEWEST:
             return self._unchanged(f"only {decisive} decisive answers so far; the reward starts at {FEWEST}")
-        batch = self._batch()
+        batch = self._batch(fresh)
         before = copy.deepcopy(self.ensemble.state_dict())
         fitted = self.fitter.fit(batch, self._passes(), stream(self.seed, "fit", step))
         self.version += 1
@@ -219,7 +219,7 @@ class RewardModel:
         }
         self.ensemble.see(mean, std, torch.tensor([weights[kind] for kind in self.features.kinds]))
 
-    def _batch(self) -> Answers:
+    def _batch(self, fresh: int = 0) -> Answers:
         """The answers as the fitter wants them.
 
         Bootstrap weights are Poisson(1), the limit of drawing with replacement: 1/e of the answers of each member weigh
@@ -234,7 +234,8 @@ class RewardModel:
         held_out = [self._apart(np.flatnonzero(w == 0), t) for w, t in zip(weights, train, strict=True)]
         if not self.settings.bootstrap:
             weights = np.minimum(weights, 1)
-        return Answers(features, self._preferences, torch.from_numpy(weights).float(), train, held_out)
+        first_fresh = max(0, len(self._preferences) - fresh)  # what was corrected comes last, too
+        return Answers(features, self._preferences, torch.from_numpy(weights).float(), train, held_out, first_fresh)
 
     def _apart(self, held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
         """The held-out answers no segment of which overlaps with a segment of the training answers."""

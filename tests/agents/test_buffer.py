@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from prefrl.agents.buffer import put_learned_reward
+from prefrl.agents.buffer import beyond_bounds, put_learned_reward
 from prefrl.agents.environments import env_maker
 from prefrl.agents.vector import make_venv
 from prefrl.build import make_agent
@@ -181,3 +182,44 @@ def test_settings_reach_the_agent():
         0.125,
     )
     assert weights(model)["mlp_extractor.policy_net.0.weight"].shape == (8, 3)
+
+
+def test_an_action_beyond_the_bounds_is_measured_in_half_widths():
+    space = spaces.Box(np.array([-2.0, 0.0, -np.inf]), np.array([2.0, 1.0, np.inf]), dtype=np.float64)
+    inside, above, below = np.array([[2.0, 0.5, 1e9], [4.0, 0.5, 0.0], [0.0, -1.0, 0.0]])
+    assert beyond_bounds(np.stack([inside, above, below]), space) == pytest.approx([0, 1, 4])
+    assert beyond_bounds(np.array([[1], [0]]), spaces.Discrete(2)).tolist() == [0, 0]
+
+
+def test_actions_beyond_the_bounds_cost_what_the_setting_says(short):
+    """PPO's first samples reach beyond the car's [-1, 1]; two runs are alike until the first rollout is paid for."""
+
+    class Look(BaseCallback):
+        paid = None
+
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            buffer = self.model.rollout_buffer
+            if self.paid is None:
+                self.paid, self.excess = buffer.rewards.copy(), beyond_bounds(buffer.actions, buffer.action_space)
+
+    free, charged = Look(), Look()
+    for look, cost in ((free, 0.0), (charged, 2.0)):
+        short(
+            folder=str(cost),
+            env="MountainCarContinuous-v0",
+            callbacks=[look],
+            **{"agent.bounds": cost, "reward.source": "random", "questions.budget": 0},
+        )
+    assert free.excess.max() > 0.1
+    assert charged.paid == pytest.approx(free.paid - 2.0 * free.excess, abs=1e-5)
+
+
+def test_where_the_reward_tells_nothing_apart_actions_cost_nothing(short):
+    """Else an agent without a reward would learn to stay within its bounds, and the control would not be one."""
+    control = {**TRUE, "reward.source": "constant"}
+    run, free = (short(folder=str(c), **control, **{"agent.bounds": c}).run for c in (5.0, 0.0))
+    theirs = weights(free.model)
+    assert all(torch.equal(values, theirs[name]) for name, values in weights(run.model).items())

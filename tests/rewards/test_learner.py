@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prefrl.data import Feedback
-from prefrl.rewards.learner import L2_LEAST, L2_MOST
+from prefrl.rewards.learner import L2_LEAST, L2_MOST, PASS, draw
 
 
 def learn(model, answers: Feedback, step: int = 0):
@@ -66,3 +68,14 @@ def test_updates_are_counted_for_each_pair_and_member(make_model, answered):
     model = make_model(first_epochs=3)
     report = learn(model, answered(50))
     assert report.updates == 3 * sum(len(rows) for rows in model._batch().train)
+
+
+@given(known=st.integers(0, 300), new=st.integers(0, 300), seed=st.integers(0, 99))
+def test_half_of_a_pass_is_for_answers_that_no_fit_has_seen(known, new, seed):
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.permutation(2 * (known + new))[: known + new])
+    first = int(rows[known]) if new else 2 * (known + new)
+    drawn = draw(rows, first, rng)
+    fresh = int((drawn >= first).sum())
+    assert len(set(drawn)) == len(drawn) == min(PASS, known + new) and set(drawn) <= set(rows)
+    assert fresh >= min(new, PASS // 2) and len(drawn) - fresh >= min(known, PASS // 2)
