@@ -69,10 +69,11 @@ class Footage:
 
     def _frames(self, place: Place, side: int) -> np.ndarray | None:
         clip = clip_of(self.folder, place.file, place.row, side)
+        if clip is None:
+            return None
         try:
-            return clip and frames_of(
-                (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes(), clip["frames"], clip["columns"]
-            )
+            content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
+            return frames_of(content, clip["frames"], clip["columns"])
         except OSError:  # pruned this moment
             return None
 

@@ -121,7 +121,8 @@ class AILabeller:
         """Hand questions to the pool, as many as it has threads free."""
         if self.ended:
             return
-        room = self.settings.at_once - len(self.under_way)
+        at_once = 1 if self.settings.max_cost and not self.judge.ledger.measured() else self.settings.at_once
+        room = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
         for task in self.agenda.take(self.desk.ready()[:room] if room else []):
             if prompt := self.desk.prompt(task):
                 self.under_way[pool.submit(self.judge.judge, prompt)] = task

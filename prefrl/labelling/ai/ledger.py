@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Float, Index, Integer, MetaData, String, Table, func, insert, select, update
+from sqlalchemy import URL, Column, Float, Index, Integer, MetaData, Select, String, Table, func, insert, select, update
 
 from prefrl.feedback.tables import connect, reading, writing
 from prefrl.labelling.ai.endpoint import Reply
@@ -80,12 +80,12 @@ class Ledger:
         so_far = select(func.count(), func.coalesce(func.sum(func.coalesce(calls.c.cost, calls.c.expected)), 0.0))
         with writing(self.engine) as connection:
             count, spent = connection.execute(so_far.where(mine)).one()
-            most = connection.scalar(select(func.max(calls.c.sent)).where(mine, calls.c.model == self.settings.model))
+            most = connection.scalar(self._most())
             expected = self.settings.cost(most or tokens, self.settings.max_tokens)
             self._refuse(count, spent, expected or 0.0)
             row = {"key": key, "labeller": self.settings.name, "model": self.settings.model, "sent_at": time.time()}
             made = connection.execute(insert(calls).values(**row, expected=expected))
-            return int(made.inserted_primary_key[0])
+            return int(made.inserted_primary_key[0])  # type: ignore[index]
 
     def end(self, call: int, status: int | None, reply: Reply | None = None) -> None:
         """Note what came of it, on disk when this returns. An error costs nothing; a reply that was lost may have."""
@@ -107,6 +107,15 @@ class Ledger:
                 select(func.count(), priced, func.sum(calls.c.sent), func.sum(calls.c.received)).where(mine)
             ).one()
         return Total(count, None if self.settings.price is None else cost or 0.0, sent or 0, received or 0)
+
+    def measured(self) -> bool:
+        """Whether it is known how many tokens a call has."""
+        with reading(self.engine) as connection:
+            return connection.scalar(self._most()) is not None
+
+    def _most(self) -> Select[Any]:
+        mine = (calls.c.labeller == self.settings.name) & (calls.c.model == self.settings.model)
+        return select(func.max(calls.c.sent)).where(mine)
 
     def _refuse(self, count: int, spent: float, expected: float) -> None:
         most, dollars = self.settings.max_calls, self.settings.max_cost

@@ -68,7 +68,7 @@ class Prompt:
             _text(self.text()), _text("The left clip:"), _picture(self.left),
             _text("The right clip:"), _picture(self.right),
         ]  # fmt: skip
-        told = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": parts}]
+        told: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": parts}]
         if self.again is not None:
             told += [{"role": "assistant", "content": self.again or "(nothing)"}, {"role": "user", "content": AGAIN}]
         return told

@@ -20,8 +20,8 @@ class Stopped(Exception):
 class Waiting:
     """What all threads that call one endpoint know together: when it may be called again, and whether to stop."""
 
-    def __init__(self, settings: Settings, first: float = FIRST, rng: Random | None = None):
-        self.settings, self.first, self.rng = settings, first, rng or Random()
+    def __init__(self, settings: Settings, rng: Random | None = None):
+        self.settings, self.rng = settings, rng or Random()
         self.stop = threading.Event()
         self._not_before = 0.0
 
@@ -70,4 +70,4 @@ class Patience:
         """As long as it asks for, or twice as long each time; with jitter, lest all come back at the same moment."""
         if busy.wait is not None:
             return busy.wait * self.waiting.rng.uniform(1.0, 1.1)
-        return min(LONGEST, self.waiting.first * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)
+        return min(LONGEST, FIRST * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)
