@@ -11,6 +11,7 @@ from prefrl.errors import UserError
 from prefrl.labelling.address import is_loopback
 
 ROUTE = "/chat/completions"
+MOST_NAME = 40  # characters
 DISAGREE = {"equal": 0.5, "skip": None}
 """What a pair counts as when the model says one thing in one order and another in the other."""
 RANGES: dict[str, tuple[float, float]] = {
@@ -47,6 +48,10 @@ class Settings:
                 raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
         if not self.model.strip() or not self.model.isprintable():
             raise UserError(f"{self.model!r} is no name of a model; give it as the endpoint lists it")
+        if self.labeller is not None and not (
+            self.labeller.isprintable() and 1 <= len(self.labeller.strip()) <= MOST_NAME
+        ):
+            raise UserError(f"labeller={self.labeller!r} must have 1 to {MOST_NAME} printable characters")
         if self.disagree not in DISAGREE:
             raise UserError(f"disagree={self.disagree!r} must be one of {', '.join(DISAGREE)}")
         if self.price is not None and not (len(self.price) == 2 and all(0 <= one <= 1e6 for one in self.price)):
@@ -57,7 +62,8 @@ class Settings:
 
     @property
     def name(self) -> str:
-        return self.labeller or f"ai:{self.model}"
+        """What its answers are kept under, short enough for the page."""
+        return self.labeller or f"ai:{self.model if len(self.model) <= MOST_NAME - 3 else self.model[3 - MOST_NAME :]}"
 
     @property
     def host(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from models import Model
 
-from prefrl.labelling.ai import footage, waiting
+from prefrl.labelling.ai import waiting
 from prefrl.labelling.ai.labeller import label_with_ai
 
 
@@ -21,7 +21,6 @@ def model():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(waiting, "FIRST", 0.01)
-    monkeypatch.setattr(footage, "STUCK", 3.0)
 
 
 @pytest.fixture

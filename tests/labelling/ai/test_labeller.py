@@ -199,6 +199,17 @@ def test_a_strangers_text_stays_text(run, label, model):
     assert sorted(path.name for path in run.iterdir() if path.name.startswith("ai")) == [FILE]
 
 
+def test_its_reasons_are_in_the_history_as_text(run, label, model, serve):
+    model.say = lambda answer: json.dumps({"answer": answer, "reason": "<img src=x onerror=alert(1)>"})
+    label()
+    (past,) = serve().client().get("/api/history", params={"limit": 1}).json()["answers"]
+    assert past["labeller"] == "ai:eye-1" and past["choice"] in ("left", "right")
+    assert past["reasons"] == [
+        f"as shown here: {past['choice']}. <img src=x onerror=alert(1)>",
+        f"with the sides changed: {'right' if past['choice'] == 'left' else 'left'}. <img src=x onerror=alert(1)>",
+    ]
+
+
 def test_the_key_is_written_nowhere(run, label, monkeypatch):
     monkeypatch.setenv("EYE_KEY", "s3cret-of-mine")
     label(key_env="EYE_KEY", price=(1.0, 1.0))

@@ -15,6 +15,7 @@ HERE = {"model": "eye-1", "endpoint": "http://127.0.0.1:1/v1"}
         ({"at_once": 100}, "at_once=100"),
         ({"overlap": 2.0}, "overlap=2.0"),
         ({"model": " "}, "no name of a model"),
+        ({"labeller": ""}, "labeller='' must have 1 to 40"),
         ({"disagree": "guess"}, "must be one of equal, skip"),
         ({"price": (1.0,)}, "must be two"),
         ({"price": (-1.0, 1.0)}, "must be two"),
@@ -77,3 +78,9 @@ def test_a_key_given_in_place_of_a_name_is_not_repeated(key):
 def test_costs_are_per_million_tokens():
     assert Settings(**HERE).cost(1000, 10) is None
     assert Settings(**HERE, price=(2.0, 10.0)).cost(500_000, 100_000) == pytest.approx(2.0)
+
+
+def test_its_name_is_that_of_the_model_as_far_as_the_page_can_show_it():
+    assert Settings(**HERE).name == "ai:eye-1" and Settings(**HERE, labeller="robot").name == "robot"
+    long = Settings(model="meta-llama/Llama-3.2-90B-Vision-Instruct", endpoint=HERE["endpoint"])
+    assert long.name == "ai:a-llama/Llama-3.2-90B-Vision-Instruct" and len(long.name) == 40
