@@ -15,6 +15,8 @@ from prefrl.labelling import records
 from prefrl.labelling.questions import IN_VIEW, LEASE
 from prefrl.labelling.records import Place
 
+MOST_ANSWERED = 10_000  # questions with an answer that are looked at, the latest
+
 
 @dataclass(frozen=True)
 class Task:
@@ -72,7 +74,7 @@ class Agenda:
         """The same share of what others have answered, however often this is asked."""
         if not self.overlap:
             return []
-        theirs = records.answered_by_others(self.store, self.labeller, IN_VIEW)
+        theirs = records.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
         return [
             place for place in theirs if zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
         ]

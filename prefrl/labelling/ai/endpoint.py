@@ -51,11 +51,21 @@ class Refused(UserError):
 
 
 class Busy(Exception):
-    """The endpoint may answer later. wait: seconds, where it said how long; status: None if the reply did not arrive"""
+    """The endpoint may answer later. status: None if the reply did not arrive; wait: seconds, where it said how long
 
-    def __init__(self, why: str, status: int | None = None, wait: float | None = None, garbled: bool = False):
+    garbled: what arrived was no reply; at_once: the request was mended, so that nothing speaks for waiting
+    """
+
+    def __init__(
+        self,
+        why: str,
+        status: int | None = None,
+        wait: float | None = None,
+        garbled: bool = False,
+        at_once: bool = False,
+    ):
         super().__init__(why)
-        self.status, self.wait, self.garbled = status, wait, garbled
+        self.status, self.wait, self.garbled, self.at_once = status, wait, garbled, at_once
 
 
 class Endpoint:
@@ -139,7 +149,7 @@ class Endpoint:
         if status in PASSING or status >= 500:
             raise Busy(f"status {status}: {said}", status, _seconds(headers.get("retry-after")))
         if status in (400, 422) and self._adjusted(said, sent):
-            raise Busy(f"status {status}: {said}", status, 0.0)
+            raise Busy(f"status {status}: {said}", status, at_once=True)
         ways_out = {
             401: f"the key was not accepted; put a valid one into {self._variable()}",
             402: "the account has no credit; add some, then start again",

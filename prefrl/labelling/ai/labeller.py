@@ -29,7 +29,8 @@ from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
 from prefrl.labelling.ai.waiting import Stopped, Waiting
 from prefrl.labelling.status import WORKING, trainer_state
 
-POLL = 0.25  # seconds between two looks for questions and answers
+POLL = 0.25  # seconds between two looks for answers
+IDLE = 0.5  # seconds between two looks for questions, when there were none
 UNUSABLE = 5  # questions in a row without a usable reply: then the model is not up to it
 
 
@@ -107,6 +108,7 @@ class AILabeller:
                     self._look_for_an_end(training)
             except KeyboardInterrupt:
                 self._end("stopped")
+                self.waiting.stop.set()
                 tqdm.write(
                     f"ending with the {len(self.under_way)} questions that are paid for; Ctrl-C again leaves at once",
                     sys.stderr,
@@ -132,16 +134,17 @@ class AILabeller:
     def _collect(self, bar: tqdm) -> None:
         """Store what has been judged, and give every other question back."""
         if not self.under_way:
-            self.waiting.stop.wait(POLL)
+            self.waiting.stop.wait(IDLE)
         for future in wait(self.under_way, POLL, FIRST_COMPLETED).done:
             task = self.under_way.pop(future)
             try:
                 self._store(task, future.result())
             except (BudgetSpent, Stopped) as reason:
-                self.ended = self.ended or str(reason) or "stopped"
+                self._end(str(reason) or "stopped")
             except UserError as fault:
                 self.fault = self.fault or fault
                 self._end("the model could not go on")
+                self.waiting.stop.set()
             finally:
                 self.agenda.done(task)
         self.agenda.renew()
@@ -199,8 +202,8 @@ class AILabeller:
             self._end("nothing is left to answer")
 
     def _end(self, why: str) -> None:
+        """Take no more questions. Calls under way come to their end."""
         self.ended = self.ended or why
-        self.waiting.stop.set()
 
     def _figures(self) -> str:
         cost = self.judge.ledger.total().cost

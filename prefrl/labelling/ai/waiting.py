@@ -67,7 +67,8 @@ class Patience:
         self.waiting.pause(seconds, everybody=busy.wait is not None or busy.status == 429)
 
     def _seconds(self, busy: Busy) -> float:
-        """As long as it asks for, or twice as long each time; with jitter, lest all come back at the same moment."""
-        if busy.wait is not None:
-            return busy.wait * self.waiting.rng.uniform(1.0, 1.1)
-        return min(LONGEST, FIRST * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)
+        """Twice as long each time, or as long as it asks for if that is more; with jitter, lest all come at one moment."""
+        if busy.at_once:
+            return 0.0
+        backoff = min(LONGEST, FIRST * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)
+        return max(backoff, (busy.wait or 0.0) * self.waiting.rng.uniform(1.0, 1.1))

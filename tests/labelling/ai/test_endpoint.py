@@ -125,6 +125,14 @@ def test_the_endpoint_may_say_how_long_to_wait_and_then_all_do(judge, model):
     assert all_first and all_second and all_last
 
 
+def test_an_endpoint_that_says_to_come_back_at_once_is_not_hammered(judge, model, monkeypatch):
+    monkeypatch.setattr("prefrl.labelling.ai.waiting.FIRST", 1.0)
+    model.faults += [error(429, Retry_After="0")] * 5
+    patient = judge()
+    patient.judge(PAIR)
+    assert [seconds > 2**place / 2 for place, (seconds, _) in enumerate(patient.pauses)] == [True] * 5
+
+
 def test_patience_ends(judge, model):
     model.faults.append(error(429, "slow down", Retry_After="3600"))
     with pytest.raises(
