@@ -70,12 +70,14 @@ def label(options: argparse.Namespace) -> int:
         print(preview(options.folder, settings, options.modules, options.store))
         return 0
     with ai_labeller(options.folder, settings, options.modules, options.store) as labeller:
-        signal.signal(signal.SIGTERM, _interrupt)
+        before = signal.signal(signal.SIGTERM, _interrupt)
         print(_sending(settings), file=sys.stderr)
         try:
             summary = labeller.work()
         except KeyboardInterrupt:  # for the second time; threads that wait for the model would keep the process
             os._exit(130)
+        finally:
+            signal.signal(signal.SIGTERM, before)
         print(summary)
     if labeller.fault:
         raise labeller.fault

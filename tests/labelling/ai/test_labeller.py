@@ -16,9 +16,11 @@ import pytest
 from models import Model, body, error, pictures, says
 from painted import ask_more, first_is_better, make_run, told
 from serving import ROOT
+from sqlalchemy import select
 
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import leases, reading
 from prefrl.labelling.ai.ledger import FILE
 from prefrl.labelling.ai.pictures import strip
 from prefrl.labelling.clips import clip_of
@@ -276,17 +278,21 @@ def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
 
 
 def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.agenda.LEASE", 0.6)
-    model.delay = 1.0
-    working = threading.Thread(target=label, kwargs={"at_once": 6, "max_calls": 6})
+    monkeypatch.setattr("prefrl.labelling.ai.agenda.LEASE", 3.0)
+    thought = threading.Event()
+    model.decide = lambda left, right: "equal" if thought.wait(60) else "unsure"
+    working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 60.0})
     working.start()
     while len(model.calls) < 6:
         time.sleep(0.01)
-    with LabelStore.open(run) as store:
-        for _ in range(8):
-            assert len(store.leases.held("somebody else", time.time())) == 6
-            time.sleep(0.1)
+    with LabelStore.open(run) as store, reading(store.engine) as connection:
+        first, latest = [sorted(connection.execute(select(leases.c.until)).scalars())] * 2
+        while min(latest) <= max(first):
+            time.sleep(0.05)
+            latest = sorted(connection.execute(select(leases.c.until)).scalars())
+    thought.set()
     working.join()
+    assert len(latest) == 6 and set(told(run).values()) == {0.5}
 
 
 KILLED = """
