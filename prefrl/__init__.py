@@ -16,6 +16,7 @@ _WHERE = {
     "resume": "prefrl.api",
     "evaluate": "prefrl.api",
     "load_run": "prefrl.api",
+    "label_with_ai": "prefrl.labelling.ai.labeller",
     "Result": "prefrl.api",
     "Config": "prefrl.config",
     "preset": "prefrl.presets",

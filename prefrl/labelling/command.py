@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+
+from prefrl.errors import UserError
+from prefrl.labelling.ai import command as ai
 
 ABOUT = """\
 Label pairs of a run in the browser, while it trains or afterwards.
@@ -16,23 +20,31 @@ a run that trains learns from them within one rollout. Ctrl-C ends the page, not
   prefrl label RUN --url                             the address again, and the tunnel for another machine
   prefrl label RUN --invite ann --invite ben         an address for each, under which only that person labels
 
-Everything stays on this machine unless --allow-remote is given. Whoever has the printed address may see and correct
+Everything stays on this machine unless --allow-remote or --ai is given. Whoever has the printed address may see and correct
 all answers; those invited, only their own. What labellers should know goes into RUN/instructions.md.
 Copies of the labels are kept in RUN/backups.
+
 """
+PAGE = ("invites", "url", "browser", "port", "host", "allow_remote", "repeats")
+"""Options that mean nothing to an AI."""
 
 
 def label(arguments: list[str]) -> int:
     """Label pairs of a run in the browser, while it trains or afterwards."""
-    given = vars(parser().parse_args(arguments))
+    made = parser()
+    given = made.parse_args(arguments)
+    if given.ai is not None:
+        _refuse(made, given, PAGE, "belongs to the page; leave it out with --ai")
+        return ai.label(given)
+    _refuse(made, given, ai.OPTIONS, "is for an AI labeller; name its model with --ai")
     from prefrl.labelling.serve import Options, serve
 
-    return serve(Options(**given))
+    return serve(Options(**{name: value for name, value in vars(given).items() if name not in {"ai", *ai.OPTIONS}}))
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="prefrl label", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="prefrl label", description=ABOUT + ai.ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
     add("folder", metavar="RUN", type=Path, help="the run's folder")
@@ -51,7 +63,16 @@ def parser() -> argparse.ArgumentParser:
     add("--import", action="append", default=[], dest="modules", metavar="MODULE",
         help="registers environments; needed for drawing their clips")  # fmt: skip
     add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
+    ai.add_options(made)
     return made
+
+
+def _refuse(made: argparse.ArgumentParser, given: argparse.Namespace, names: Iterable[str], why: str) -> None:
+    """Raise UserError for the first of these options that was given."""
+    options = {action.dest: action.option_strings[-1] for action in made._actions if action.option_strings}
+    for name in names:
+        if getattr(given, name) != made.get_default(name):
+            raise UserError(f"{options[name]} {why}")
 
 
 def _share(text: str) -> float:

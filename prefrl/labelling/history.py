@@ -32,5 +32,12 @@ def _told(row: dict[str, Any], questions: Questions, thought: dict[str, Any] | N
         "decision_ms": None if seconds is None else 1000 * seconds,
         "standing": not withdrawn and row["superseded_by"] is None, "supersedes": row["supersedes"],
         "superseded_by": row["superseded_by"], "clips": questions.clips(place, mirrored),
-        "model": model_view(thought, chosen, mirrored),
+        "model": model_view(thought, chosen, mirrored), "reasons": _reasons(about),
     }  # fmt: skip
+
+
+def _reasons(about: dict[str, Any]) -> list[str]:
+    """What an AI said about each order of a pair. A stranger's text: to be shown as text."""
+    orders = about["ai"]["orders"] if "ai" in about and not about.get("revised") else []
+    way = {False: "as shown here", True: "with the sides changed"}
+    return [f"{way[one['mirrored']]}: {one['said'] or 'no answer'}. {one['reason']}" for one in orders]

@@ -171,6 +171,7 @@ class PastAnswer(BaseModel):
     superseded_by: int | None
     clips: list[Clip] | None
     model: ModelView | None
+    reasons: list[str] = []  # an AI's, untrusted
 
 
 class History(BaseModel):

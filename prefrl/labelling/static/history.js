@@ -8,7 +8,7 @@ import {recordCard} from "./record.js";
 /**
  * @typedef {{seq: number, query: number, choice: string, labeller: string, at: number | string, decision_ms: number | null, standing: boolean,
  *   kind: "answer" | "opinion" | "withdrawal", supersedes: number | null, superseded_by: number | null,
- *   clips: import("./player.js").Clip[] | null, model: import("./api.js").ModelView | null}} Past
+ *   clips: import("./player.js").Clip[] | null, model: import("./api.js").ModelView | null, reasons: string[]}} Past
  */
 
 const PAGE = 30;

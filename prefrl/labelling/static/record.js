@@ -37,7 +37,8 @@ export function recordCard(app, given) {
     const said = model && verdict(model, past.choice);
     put(words, el("p", {}, el("b", {class: "told"}, past.kind === "withdrawal" ? "Withdrawn" : CHOSEN[past.choice]), state()),
       el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
-      said && el("p", {class: "quiet-line"}, said.text, " ", said.mark && el("span", {class: said.agreed ? "tag good" : "tag bad"}, said.agreed ? "✓ " : "✗ ", said.mark)));
+      said && el("p", {class: "quiet-line"}, said.text, " ", said.mark && el("span", {class: said.agreed ? "tag good" : "tag bad"}, said.agreed ? "✓ " : "✗ ", said.mark)),
+      ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // strangers' words, as text
     clips?.think(model?.rewards ?? null);
     root.classList.toggle("past", !past.standing);
     buttons.forEach((one, k) => {

@@ -1,0 +1,80 @@
+"""Which questions an AI labeller takes: open ones that nobody looks at, and a share of those that others have answered."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import answers, reading
+from prefrl.labelling import records
+from prefrl.labelling.questions import IN_VIEW, LEASE
+from prefrl.labelling.records import Place
+
+MOST_ANSWERED = 10_000  # questions with an answer that are looked at, the latest
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question to be answered. kind: answer, or opinion on what somebody has answered"""
+
+    place: Place
+    kind: str
+
+
+class Agenda:
+    """The questions of one labeller. It leases what it takes, under one name, so that it finds them after a kill."""
+
+    def __init__(self, store: LabelStore, labeller: str, overlap: float):
+        self.store, self.labeller, self.overlap = store, labeller, overlap
+        self.session = f"ai {labeller}"
+        self.held: set[int] = set()
+        self._renewed_at = time.monotonic()
+
+    def candidates(self) -> list[Task]:
+        """What may be taken now, in the order in which it should be. A question is answered once, even if that was withdrawn."""
+        done = self._told() | self.held
+        busy = done | self.store.leases.held(self.session, time.time())
+        fresh = [Task(place, "answer") for place in records.open_places(self.store, IN_VIEW) if place.query not in busy]
+        return fresh + [Task(place, "opinion") for place in self._answered() if place.query not in done]
+
+    def take(self, tasks: Iterable[Task]) -> list[Task]:
+        """Lease open questions; second opinions need no lease. Returns those that nobody else was faster to take."""
+        tasks = list(tasks)
+        fresh = [task.place.query for task in tasks if task.kind == "answer"]
+        leased = set(self.store.leases.take(self.session, fresh, len(fresh), LEASE, time.time()) if fresh else ())
+        taken = [task for task in tasks if task.kind == "opinion" or task.place.query in leased]
+        self.held |= {task.place.query for task in taken}
+        return taken
+
+    def renew(self) -> None:
+        """Keep what is held, for as long as a model thinks."""
+        if self.held and time.monotonic() - self._renewed_at > LEASE / 3:
+            self.store.leases.renew(self.session, sorted(self.held), LEASE, time.time())
+            self._renewed_at = time.monotonic()
+
+    def done(self, task: Task) -> None:
+        """Give this one back."""
+        self.held.discard(task.place.query)
+        self.store.leases.release(self.session, [task.place.query])
+
+    def close(self) -> None:
+        self.store.leases.release(self.session)
+
+    def _told(self) -> set[int]:
+        mine = select(answers.c.query_id).where(answers.c.labeller == self.labeller)
+        with reading(self.store.engine) as connection:
+            return set(connection.execute(mine).scalars())
+
+    def _answered(self) -> list[Place]:
+        """The same share of what others have answered, however often this is asked."""
+        if not self.overlap:
+            return []
+        theirs = records.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
+        return [
+            place for place in theirs if zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
+        ]

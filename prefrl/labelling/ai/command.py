@@ -1,0 +1,96 @@
+"""The options of `prefrl label RUN --ai MODEL`, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import fields
+from typing import Any
+
+from prefrl.errors import UserError
+from prefrl.labelling.ai.settings import Settings
+
+ABOUT = """\
+An AI in place of people, or beside them:
+  prefrl label RUN --ai gpt-4o-mini --endpoint https://api.openai.com/v1 --key-env OPENAI_API_KEY \\
+      --price 0.15 0.60 --max-cost 2 --dry-run       what would be sent, and the price; leave out --dry-run to start
+  prefrl label RUN --ai llava --endpoint http://127.0.0.1:11434/v1      a model on this machine, such as Ollama's
+
+With --ai, FRAMES OF THE CLIPS, THE QUESTION AND RUN/instructions.md ARE SENT TO THE ENDPOINT, that is, off this machine
+unless the endpoint is on it. No page is opened. Each pair is shown in both orders; what each order said, with the model's
+reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
+environment variable alone, and is written nowhere.
+"""
+DEFAULTS = {one.name: one.default for one in fields(Settings) if one.name not in ("model", "labeller", "overlap")}
+OPTIONS = (*DEFAULTS, "dry_run")
+"""Those of an AI alone; --labeller and --overlap are the page's too."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of an AI labeller, in a group of their own."""
+    group = parser.add_argument_group("an AI as labeller", "frames of clips are sent to the endpoint")
+
+    def add(name: str, about: str, **how: Any) -> None:
+        default = None if name == "endpoint" else DEFAULTS.get(name, False)
+        group.add_argument("--" + name.replace("_", "-"), default=default, help=about, **how)
+
+    group.add_argument("--ai", metavar="MODEL", help="label with this vision model instead of the page")
+    add("endpoint", "base of an OpenAI-compatible API; any server that has POST URL/chat/completions", metavar="URL")
+    add("key_env", "environment variable that holds the endpoint's key (default: none is sent)", metavar="NAME")
+    add("dry_run", "show the prompt and the price, and send nothing", action="store_true")
+    add("frames", "frames of each clip that it sees, evenly spaced (8)", type=int, metavar="K")
+    add("widest", "pixels; a strip of frames that is larger is made smaller (2048)", type=int, metavar="PIXELS")
+    add("disagree", "what a pair is called that is judged otherwise once its sides are changed (equal)",
+        choices=["equal", "skip"])  # fmt: skip
+    add("price", "dollars per million tokens", type=float, nargs=2, metavar=("SENT", "RECEIVED"))
+    add("max_cost", "stop before this labeller's calls about this run, of all times, cost more; needs --price", type=float,
+        metavar="DOLLARS")  # fmt: skip
+    add("max_calls", "stop after so many calls about this run, of all times", type=int, metavar="N")
+    add("at_once", "questions that are with the model at the same time (4)", type=int, metavar="N")
+    add("timeout", "seconds for a call (120)", type=float, metavar="SECONDS")
+    add("patience", "seconds over which a call that fails is tried again (600)", type=float, metavar="SECONDS")
+    add("max_tokens", "of an answer; models that think aloud need more (500)", type=int, metavar="N")
+
+
+def label(options: argparse.Namespace) -> int:
+    """Let the AI label until nothing is left; or, as a dry run, say what that would be."""
+    from prefrl.labelling.ai.labeller import ai_labeller  # slow to import
+    from prefrl.labelling.ai.preview import preview
+
+    if options.endpoint is None:
+        raise UserError(
+            f"--ai {options.ai} needs --endpoint URL, such as https://api.openai.com/v1 or http://127.0.0.1:11434/v1"
+        )
+    told = {name: getattr(options, name) for name in DEFAULTS}
+    told |= {"price": tuple(options.price) if options.price else None, "overlap": options.overlap}
+    settings = Settings(model=options.ai, labeller=options.labeller, **told)
+    if options.dry_run:
+        print(preview(options.folder, settings, options.modules, options.store))
+        return 0
+    with ai_labeller(options.folder, settings, options.modules, options.store) as labeller:
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        print(_sending(settings), file=sys.stderr)
+        try:
+            summary = labeller.work()
+        except KeyboardInterrupt:  # for the second time; threads that wait for the model would keep the process
+            os._exit(130)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        print(summary)
+    if labeller.fault:
+        raise labeller.fault
+    return 0
+
+
+def _sending(settings: Settings) -> str:
+    where = "leave this machine" if settings.leaves_the_machine else "stay on this machine"
+    plain = settings.key_env and settings.leaves_the_machine and settings.endpoint.lower().startswith("http:")
+    return f"frames of the clips, the question and instructions are sent to {settings.host}: they {where}" + (
+        "\nwarning: the key is sent unencrypted; use an https address or a tunnel" if plain else ""
+    )
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,230 @@
+"""One call to a model over HTTP, and what came of it: a reply, a reason to try again, or a reason to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from prefrl.errors import UserError
+from prefrl.labelling.ai.prompt import SCHEMA
+from prefrl.labelling.ai.reply import clean
+from prefrl.labelling.ai.settings import Settings
+
+LARGEST = 2**20  # bytes of a response; an answer has less than a thousandth of it
+CONNECT = 10.0  # seconds
+PASSING = {408, 409, 425, 429}  # and all from 500 on: try again
+SPENT = ("insufficient_quota", "insufficient credit", "billing")  # said with 429, and not mended by waiting
+PARAMETERS: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "response_format": (("response_format", "json_schema", "structured output"), None),
+    "temperature": (("temperature",), None),
+    "max_tokens": (("max_tokens",), "max_completion_tokens"),
+}
+"""Not every endpoint knows these. By name: how one says that it does not, and what to send in its place."""
+_BLIND = re.compile(r"image|vision|multi-?modal", re.IGNORECASE)
+_UNABLE = re.compile(r"not support|n't support|unsupported|text.only", re.IGNORECASE)
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each call, right through the progress bar
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model wrote, and how many tokens it was; None where the endpoint does not say."""
+
+    text: str
+    sent: int | None
+    received: int | None
+
+
+class Refused(UserError):
+    """The endpoint will not answer this; trying again would only cost."""
+
+    status = 400
+
+
+class Busy(Exception):
+    """The endpoint may answer later. status: None if the reply did not arrive; wait: seconds, where it said how long
+
+    garbled: what arrived was no reply; at_once: the request was mended, so that nothing speaks for waiting
+    """
+
+    def __init__(
+        self,
+        why: str,
+        status: int | None = None,
+        wait: float | None = None,
+        garbled: bool = False,
+        at_once: bool = False,
+    ):
+        super().__init__(why)
+        self.status, self.wait, self.garbled, self.at_once = status, wait, garbled, at_once
+
+
+class Endpoint:
+    """An OpenAI-compatible API. Any number of threads may call."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self._key = settings, settings.key()
+        self._parameters: dict[str, Any] = {
+            "response_format": SCHEMA, "temperature": 0, "max_tokens": settings.max_tokens,
+        }  # fmt: skip
+        self._adjusting = threading.Lock()
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "prefrl"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self.http = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout), pool=None),
+            limits=httpx.Limits(max_connections=None),
+            follow_redirects=False,  # the key is for this host
+            trust_env=settings.leaves_the_machine,  # no proxy between this machine and itself
+            verify=settings.url.startswith("https:"),
+        )
+
+    def close(self) -> None:
+        self.http.close()
+
+    def ask(self, messages: Sequence[Mapping[str, Any]]) -> Reply:
+        """Call once. Raises Busy if it is worth another try, Refused if not."""
+        parameters = self._parameters
+        status, headers, content = self._post({"model": self.settings.model, "messages": messages, **parameters})
+        if status == 200:
+            return self._reply(headers, content)
+        self._refuse(status, headers, self._message(content), parameters)
+        raise AssertionError("every other status is refused")
+
+    def _post(self, body: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+        """Send, and receive no more and no longer than was said."""
+        deadline, content = time.monotonic() + self.settings.timeout, bytearray()
+        try:
+            with self.http.stream("POST", self.settings.url, json=body) as response:
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise Busy(
+                        "the response is compressed, which was not asked for", response.status_code, garbled=True
+                    )
+                for piece in response.iter_raw():
+                    content += piece
+                    if len(content) > LARGEST:
+                        raise Busy(f"the response has more than {LARGEST} bytes", garbled=True)
+                    if time.monotonic() > deadline:
+                        raise Busy(f"no whole response within {self.settings.timeout:g} s")
+                return response.status_code, response.headers, bytes(content)
+        except httpx.TimeoutException as fault:
+            raise Busy(f"no response within {self.settings.timeout:g} s ({type(fault).__name__})") from None
+        except httpx.HTTPError as fault:
+            raise Busy(
+                f"no connection to {self.settings.host}: {self._shown(str(fault)) or type(fault).__name__}"
+            ) from None
+
+    def _reply(self, headers: httpx.Headers, content: bytes) -> Reply:
+        try:
+            told = json.loads(content)
+            if isinstance(told, dict) and told.get("error") and not told.get("choices"):
+                raise Busy(f"an error in place of a reply: {self._message(content)}", 200)
+            text = _text(told["choices"][0]["message"])
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            kind = self._shown(headers.get("content-type", "nothing in particular"))
+            raise Busy(f"not a chat completion but {kind}: {self._shown(content[:80].decode(errors='replace'))!r}", 200,
+                       garbled=True) from None  # fmt: skip
+        usage = told.get("usage")
+        return Reply(text, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+
+    def _refuse(self, status: int, headers: httpx.Headers, said: str, sent: Mapping[str, Any]) -> None:
+        """Raise what a status other than 200 means."""
+        where, model = self.settings.url, self.settings.model
+        if _BLIND.search(said) and (_UNABLE.search(said) or 400 <= status < 500 and status not in (401, 402, 403, 429)):
+            raise Refused(
+                f"{model!r} does not take pictures, or not these; choose a model with vision. It said: {said}"
+            )
+        if status == 429 and any(sign in said.lower() for sign in SPENT):
+            raise Refused(f"the account at {self.settings.host} has run out ({said}); add credit, then start again")
+        if status in PASSING or status >= 500:
+            raise Busy(f"status {status}: {said}", status, _seconds(headers.get("retry-after")))
+        if status in (400, 422) and self._adjusted(said, sent):
+            raise Busy(f"status {status}: {said}", status, at_once=True)
+        ways_out = {
+            401: f"the key was not accepted; put a valid one into {self._variable()}",
+            402: "the account has no credit; add some, then start again",
+            403: "access is forbidden; the key may not use this model, or not from here",
+            404: f"there is no model {model!r}, or no API at {where}; check both",
+            413: "the pictures are too large; lower frames or widest",
+        }
+        if 300 <= status < 400:
+            to = self._shown(headers.get("location", "nowhere"))
+            raise Refused(f"{where} redirects to {to}; if you trust it, give that as the endpoint")
+        way_out = ways_out.get(status, "the request was refused")
+        raise Refused(f"{self.settings.host} answered {status}: {way_out}. It said: {said}")
+
+    def _variable(self) -> str:
+        return (
+            "the environment variable that key_env names"
+            if self._key
+            else "an environment variable, and name it with key_env"
+        )
+
+    def _adjusted(self, said: str, sent: Mapping[str, Any]) -> bool:
+        """Leave out or rename what the endpoint does not know. Returns whether another try may go better."""
+        for name, (signs, instead) in PARAMETERS.items():
+            if name in sent and any(sign in said.lower() for sign in signs):
+                with self._adjusting:
+                    kept = {**self._parameters}
+                    if name in kept and (value := kept.pop(name)) is not None and instead:
+                        kept[instead] = value
+                    self._parameters = kept
+                return True
+        return False
+
+    def _message(self, content: bytes) -> str:
+        """What an error response says, fit to be shown."""
+        try:
+            told = json.loads(content)
+            error = told.get("error", told) if isinstance(told, dict) else told
+            parts = [error.get("message"), error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
+            said = " ".join(str(part) for part in parts if part) or json.dumps(error)
+        except (ValueError, RecursionError):
+            said = content[:2000].decode(errors="replace")
+        return self._shown(said) or "nothing"
+
+    def _shown(self, text: str) -> str:
+        """A stranger's text, without our key in case it repeats it."""
+        return clean(text.replace(self._key, "***") if self._key else text, 300)
+
+
+def _text(message: Any) -> str:
+    """The text of a message: as a string, in parts, or as a refusal."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    if content is None:
+        content = message.get("refusal") or ""
+    if not isinstance(content, str):
+        raise TypeError(f"a message holds {type(content).__name__}")
+    return content
+
+
+def _count(usage: Any, name: str) -> int | None:
+    """A number of tokens, if it is one."""
+    value = usage.get(name) if isinstance(usage, dict) else None
+    return value if type(value) is int and 0 <= value < 10**9 else None
+
+
+def _seconds(told: str | None) -> float | None:
+    """Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
+    if told is None:
+        return None
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", told.strip()):
+        return float(told)
+    try:
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,224 @@
+"""The AI at its desk: takes questions, has several judged side by side, and stores the answers as people's are."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from prefrl.errors import UserError
+from prefrl.labelling import records
+from prefrl.labelling.ai.agenda import Task
+from prefrl.labelling.ai.desk import Desk, desk
+from prefrl.labelling.ai.endpoint import Endpoint
+from prefrl.labelling.ai.judge import Judge, Verdict
+from prefrl.labelling.ai.ledger import BudgetSpent, Ledger
+from prefrl.labelling.ai.settings import Settings
+from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
+from prefrl.labelling.ai.waiting import Stopped, Waiting
+from prefrl.labelling.status import WORKING, trainer_state
+
+POLL = 0.25  # seconds between two looks for answers
+IDLE = 0.5  # seconds between two looks for questions, when there were none
+UNUSABLE = 5  # questions in a row without a usable reply: then the model is not up to it
+
+
+def label_with_ai(
+    folder: Path | str, *, modules: Sequence[str] = (), store: str | None = None, quiet: bool = False,
+    stop: threading.Event | None = None, **settings: Any,
+) -> Summary:  # fmt: skip
+    """Answer a run's open questions with a vision model; while the run trains, also those that it will ask.
+
+    settings: fields of `prefrl.labelling.ai.settings.Settings`; model= and endpoint= must be given. Frames of the clips,
+    the question and RUN/instructions.md are sent to the endpoint. Set `stop` to end it early; what was answered is
+    stored. Raises UserError where the endpoint refuses, or does not answer for as long as `patience`.
+    """
+    with ai_labeller(Path(folder), Settings(**settings), modules, store, quiet) as labeller:
+        if stop is not None:
+            labeller.waiting.stop = stop
+        summary = labeller.work()
+    if labeller.fault:
+        raise labeller.fault
+    return summary
+
+
+@contextmanager
+def ai_labeller(
+    folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None, quiet: bool = False
+) -> Iterator[AILabeller]:
+    """An AI labeller of a run, closed afterwards. There is one of each name at a time."""
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(closing(Endpoint(settings)))
+        here = stack.enter_context(desk(folder, settings, modules, store))
+        stack.enter_context(_alone(folder, settings.name))
+        ledger = stack.enter_context(closing(Ledger(folder, settings)))
+        waiting = Waiting(settings)
+        yield AILabeller(here, Judge(settings, endpoint, ledger, waiting), quiet)
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Two of one name would ask, and pay, for the same questions."""
+    lock = FileLock(folder / f".ai-{zlib.crc32(name.encode()):08x}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{name!r} labels {folder} already; end it, or give this one another name") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class AILabeller:
+    """One sitting. Only the thread that works touches the store; those of the pool call the model."""
+
+    def __init__(self, here: Desk, judge: Judge, quiet: bool = False):
+        self.desk, self.judge, self.quiet = here, judge, quiet
+        self.settings, self.store, self.agenda = here.settings, here.store, here.agenda
+        self.waiting = judge.waiting
+        self.under_way: dict[Future[Verdict], Task] = {}
+        self.count: Counter[str] = Counter()
+        self.ended, self.fault = "", None  # type: str, UserError | None
+        self._in_a_row = 0  # replies of no use
+        self._warned = False
+
+    def work(self) -> Summary:
+        """Answer until nothing is left, the budget is spent or somebody stops it. A fault of the endpoint is kept in `fault`."""
+        pool = ThreadPoolExecutor(self.settings.at_once, "ai-labeller")
+        with tqdm(
+            desc=self.settings.name, unit="answer", disable=self.quiet, dynamic_ncols=True, file=sys.stderr
+        ) as bar:
+            try:
+                while not self.ended or self.under_way:
+                    training = self._training()
+                    self._fill(pool)
+                    self._collect(bar)
+                    self._look_for_an_end(training)
+            except KeyboardInterrupt:
+                self._end("stopped")
+                self.waiting.stop.set()
+                tqdm.write(
+                    f"ending with the {len(self.under_way)} questions that are paid for; Ctrl-C again leaves at once",
+                    sys.stderr,
+                )
+                while self.under_way:
+                    self._collect(bar)
+            finally:
+                pool.shutdown(wait=not self.under_way, cancel_futures=True)
+        return self._summary()
+
+    def _fill(self, pool: ThreadPoolExecutor) -> None:
+        """Hand questions to the pool, as many as it has threads free."""
+        if self.ended:
+            return
+        at_once = 1 if self.settings.max_cost and not self.judge.ledger.measured() else self.settings.at_once
+        room = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
+        for task in self.agenda.take(self.desk.ready()[:room] if room else []):
+            if prompt := self.desk.prompt(task):
+                self.under_way[pool.submit(self.judge.judge, prompt)] = task
+            else:  # its clip was damaged; it is drawn again
+                self.agenda.done(task)
+
+    def _collect(self, bar: tqdm) -> None:
+        """Store what has been judged, and give every other question back."""
+        if not self.under_way:
+            self.waiting.stop.wait(IDLE)
+        for future in wait(self.under_way, POLL, FIRST_COMPLETED).done:
+            task = self.under_way.pop(future)
+            try:
+                self._store(task, future.result())
+            except (BudgetSpent, Stopped) as reason:
+                self._end(str(reason) or "stopped")
+            except UserError as fault:
+                self.fault = self.fault or fault
+                self._end("the model could not go on")
+                self.waiting.stop.set()
+            finally:
+                self.agenda.done(task)
+        self.agenda.renew()
+        bar.total = self.count["answers"] + self.store.counts().open
+        bar.n = self.count["answers"]
+        bar.set_postfix_str(self._figures(), refresh=False)
+        bar.update(0)
+
+    def _store(self, task: Task, verdict: Verdict) -> None:
+        query, told = task.place.query, verdict.preference
+        self.store.answer(
+            [query], [math.nan if told is None else told],
+            labeller=self.settings.name, kind=task.kind, first_only=True, details=[self._details(task, verdict)],
+        )  # fmt: skip
+        row = records.by_key(self.store, f"{query}:{self.settings.name}") or {}
+        self.count.update(
+            answers=1, opinions=row.get("kind") == "opinion", equal=told == 0.5, skipped=told is None,
+            unusable=not verdict.usable, disagree=verdict.disagree, one_sided=verdict.one_sided, cached=verdict.cached,
+        )  # fmt: skip
+        self._in_a_row = 0 if verdict.usable else self._in_a_row + 1
+        if self._in_a_row >= UNUSABLE:
+            said = next(one["reason"] for one in verdict.orders() if one["said"] is None)
+            raise UserError(
+                f"{self.settings.model!r} gave no usable answer to {UNUSABLE} questions in a row; it said {said!r}."
+                " A larger max_tokens helps where replies are cut off; else choose another model"
+            )
+
+    def _details(self, task: Task, verdict: Verdict) -> str:
+        """What each order said, and what the reward model thought before it could know."""
+        thought = self.store.board.predictions([task.place.query]).get(task.place.query)
+        model = thought and {"version": thought["model_version"], "probability": thought["probability"]}
+        return json.dumps({
+            "session": self.agenda.session, "mirrored": False, "purpose": "new" if task.kind == "answer" else "overlap",
+            "model": model, "ai": {"model": self.settings.model, "host": self.settings.host, "orders": verdict.orders()},
+        })  # fmt: skip
+
+    def _training(self) -> bool:
+        state, _ = trainer_state(self.desk.folder, self.store.board.read("trainer"))
+        return state["state"] in WORKING
+
+    def _look_for_an_end(self, training: bool) -> None:
+        """training: whether more questions might have come since questions were last looked for"""
+        if self.waiting.stop.is_set():
+            self._end("stopped")
+        if self.ended or self.under_way:
+            return
+        if stuck := self.desk.stuck():
+            if not training:
+                self.fault = UserError(stuck)
+                self._end("nothing more can be shown")
+            elif not self._warned:
+                tqdm.write(f"warning: {stuck}", sys.stderr)
+                self._warned = True
+        elif not training and not self.desk.left:
+            self._end("nothing is left to answer")
+
+    def _end(self, why: str) -> None:
+        """Take no more questions. Calls under way come to their end."""
+        self.ended = self.ended or why
+
+    def _figures(self) -> str:
+        cost = self.judge.ledger.total().cost
+        money = [] if cost is None else [f"${cost:.4g}"]
+        told = self.count["answers"] - self.count["unusable"]
+        turned = [f"orders disagree {self.count['disagree'] / told:.0%}"] if told else []
+        return ", ".join(money + turned)
+
+    def _summary(self) -> Summary:
+        counted = {
+            name: self.count[name]
+            for name in ("answers", "opinions", "equal", "skipped", "unusable", "disagree", "one_sided")
+        }
+        return Summary(
+            self.settings.name, self.ended, **counted, cache_hits=self.count["cached"],
+            now=self.judge.ledger.total(), ever=self.judge.ledger.total(ever=True),
+            people=with_people(self.store, self.settings.name), oracle=with_oracle(self.store, self.settings.name),
+        )  # fmt: skip

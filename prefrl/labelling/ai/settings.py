@@ -1,0 +1,117 @@
+"""What an AI labeller is told: which model where, what it may cost, and how its answers are read."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from prefrl.errors import UserError
+from prefrl.labelling.address import is_loopback
+
+ROUTE = "/chat/completions"
+MOST_NAME = 40  # characters
+DISAGREE = {"equal": 0.5, "skip": None}
+"""What a pair counts as when the model says one thing in one order and another in the other."""
+RANGES: dict[str, tuple[float, float]] = {
+    "frames": (1, 64), "at_once": (1, 32), "timeout": (0.1, 3600), "patience": (0, 1e6), "max_tokens": (1, 1e6),
+    "overlap": (0, 1), "widest": (64, 8192), "max_cost": (0, 1e9), "max_calls": (0, 1e9),
+}  # fmt: skip
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One AI labeller. Raises UserError for what cannot work."""
+
+    model: str  # as the endpoint calls it
+    endpoint: str  # base URL of an OpenAI-compatible API, such as https://api.openai.com/v1
+    key_env: str | None = None  # environment variable that holds the key; None: the endpoint wants none
+    labeller: str | None = None  # the name its answers are kept under; None: "ai:" and the model
+    frames: int = 8  # of each clip, evenly spaced
+    disagree: str = "equal"  # see DISAGREE
+    price: tuple[float, float] | None = None  # dollars per million tokens, sent and received
+    max_cost: float | None = None  # dollars, for all of this labeller's calls about the run; None: no bound
+    max_calls: int | None = None  # likewise
+    at_once: int = 4  # questions that are with the model at the same time
+    timeout: float = 120.0  # seconds for one call
+    patience: float = 600.0  # seconds over which a call that fails is tried again
+    max_tokens: int = 500  # of an answer
+    overlap: float = 0.0  # share of what others have answered that it answers too, for comparison
+    widest: int = 2048  # pixels; larger strips of frames are made smaller
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
+        if not self.model.strip() or not self.model.isprintable():
+            raise UserError(f"{self.model!r} is no name of a model; give it as the endpoint lists it")
+        if self.labeller is not None and not (
+            self.labeller.isprintable() and 1 <= len(self.labeller.strip()) <= MOST_NAME
+        ):
+            raise UserError(f"labeller={self.labeller!r} must have 1 to {MOST_NAME} printable characters")
+        if self.disagree not in DISAGREE:
+            raise UserError(f"disagree={self.disagree!r} must be one of {', '.join(DISAGREE)}")
+        if self.price is not None and not (len(self.price) == 2 and all(0 <= one <= 1e6 for one in self.price)):
+            raise UserError(f"price={self.price} must be two: dollars per million tokens sent, and received")
+        if self.max_cost is not None and self.price is None:
+            raise UserError(f"max_cost={self.max_cost} needs price: dollars per million tokens sent, and received")
+        _check_address(self.endpoint)
+
+    @property
+    def name(self) -> str:
+        """What its answers are kept under, short enough for the page."""
+        return self.labeller or f"ai:{self.model if len(self.model) <= MOST_NAME - 3 else self.model[3 - MOST_NAME :]}"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.endpoint).hostname or ""
+
+    @property
+    def leaves_the_machine(self) -> bool:
+        return not is_loopback(self.host)
+
+    @property
+    def url(self) -> str:
+        """Where calls go to."""
+        return self.endpoint.rstrip("/").removesuffix(ROUTE) + ROUTE
+
+    def key(self) -> str | None:
+        """The key, from the environment alone. No message ever holds it, nor what was given in place of its name."""
+        if self.key_env is None:
+            return None
+        if not _VARIABLE.fullmatch(self.key_env):
+            raise UserError(
+                "key_env must be the NAME of an environment variable that holds the key, not the key itself"
+            )
+        key = os.environ.get(self.key_env, "").strip()
+        shown = self.key_env if self.key_env.isupper() else "that key_env names"
+        if not key:
+            raise UserError(f"the environment variable {shown} is not set; put the endpoint's key into it")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise UserError(f"the environment variable {shown} holds no key: there are blanks or odd characters in it")
+        return key
+
+    def cost(self, sent: float, received: float) -> float | None:
+        """Dollars for so many tokens, if prices were given."""
+        return None if self.price is None else (sent * self.price[0] + received * self.price[1]) / 1e6
+
+
+def _check_address(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise UserError(
+            f"endpoint {endpoint.partition('?')[0].rpartition('@')[2]!r} is no address; give the base of an"
+            " OpenAI-compatible API, such as https://api.openai.com/v1 or http://127.0.0.1:11434/v1"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UserError(
+            f"the endpoint's address at {parts.hostname} holds a user, a password or a query; keys come from an"
+            " environment variable alone: --key-env NAME"
+        )
