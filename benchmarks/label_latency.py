@@ -72,7 +72,7 @@ def make_run(env: str, folder: Path, questions: int) -> None:
 @contextmanager
 def label_server(folder: Path) -> Iterator[str]:
     """`prefrl label` in a process of its own. Gives the page's address."""
-    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser", "--repeats", "0"]
+    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             file = folder / "label-server.json"
