@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import expit, logit
 
 RIGHT, WRONG = 7.0, 1.0  # what every labeller is taken to have answered before: the error of Christiano et al. 2017
 MOST_ROUNDS, CLOSE = 500, 1e-10  # of expectation maximisation, and the change of a reliability at which it ends
@@ -87,8 +86,8 @@ def _dawid_skene(
     said = np.bincount(who, np.abs(lean), labellers) + RIGHT + WRONG
     right, first = np.full(labellers, RIGHT / (RIGHT + WRONG)), known
     for _ in range(MOST_ROUNDS):
-        odds = np.bincount(question, lean * logit(right)[who], len(known))
-        first = np.where(np.isnan(known), expit(odds), known)
+        odds = np.bincount(question, lean * np.log(right / (1 - right))[who], len(known))
+        first = np.where(np.isnan(known), (1 + np.tanh(odds / 2)) / 2, known)  # a sigmoid that never overflows
         agree = np.where(lean > 0, first[question], 1 - first[question])
         before, right = right, (np.bincount(who, np.abs(lean) * agree, labellers) + RIGHT) / said
         if np.abs(right - before).max(initial=0) < CLOSE:

@@ -280,9 +280,10 @@ def standing(until: int | None = None) -> Any:
 
 
 def current_answers(until: int | None = None) -> Select[Any]:
-    """Answers that stand, one for each answered question."""
+    """Answers that stand and that may be learned from, one for each answered question."""
     wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
-    return wanted.join_from(answers, questions).where(answers.c.kind == "answer", standing(until))
+    taught = (answers.c.kind == "answer") & (questions.c.strategy != GOLD)
+    return wanted.join_from(answers, questions).where(taught, standing(until))
 
 
 @cache  # building it takes SQLAlchemy longer than SQLite takes to answer it

@@ -174,11 +174,11 @@ def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
 
 
 def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
-    """Whether an opinion was asked for: as many labellers had judged the question before as should, or fewer had."""
-    earlier = select(answers.c.labeller.distinct()).where(
+    """Whether an opinion was asked for: fewer labellers had judged the question before than should."""
+    earlier = select(answers.c.labeller).where(
         answers.c.query_id == row["query_id"], answers.c.seq < row["seq"], answers.c.kind.in_(JUDGEMENTS), standing()
     )
-    return len(_rows(store, earlier)) < tables.wanted_of(row["query_id"], store.opinions)
+    return len({one["labeller"] for one in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
 
 
 def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
