@@ -63,7 +63,7 @@ def make_run(env: str, folder: Path, questions: int) -> None:
     settings: dict[str, Any] = {
         "steps": 4 * LENGTH * questions, "agent.n_envs": 4, "agent.n_steps": 64, "questions.length": LENGTH,
         "questions.budget": questions, "teacher": "human", "teacher.page": False, "teacher.queue": questions,
-        "teacher.stale": 0.0, "record.video": False, "record.tensorboard": False, "record.evaluation_episodes": 2,
+        "teacher.stale": 0.0, "teacher.mirror": 0.0, "record.video": False, "record.tensorboard": False, "record.evaluation_episodes": 2,
         "record.checkpoints": 2,
     }  # fmt: skip
     train(env, folder=folder, quiet=True, **settings)
@@ -72,7 +72,7 @@ def make_run(env: str, folder: Path, questions: int) -> None:
 @contextmanager
 def label_server(folder: Path) -> Iterator[str]:
     """`prefrl label` in a process of its own. Gives the page's address."""
-    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser", "--repeats", "0"]
+    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             file = folder / "label-server.json"

@@ -39,7 +39,7 @@ LENGTH = 25
 def make_run(folder: Path, asked: int, side: int = 200) -> None:
     """A run's folder with that many open questions, all with clips of a moving bar."""
     folder.mkdir(parents=True)
-    config = update(Config(), {"questions.budget": asked})
+    config = update(Config(), {"questions.budget": asked, "teacher.mirror": 0.0})
     (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config)))
     rng = np.random.default_rng(0)
     with LabelStore.open(folder) as store:
@@ -130,7 +130,7 @@ def load(folder: Path, labellers: int, answers: int, pause: float, looks: bool =
 
     Returns them, and the server's CPU seconds meanwhile (NaN where nobody can tell).
     """
-    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser", "--repeats", "0"]
+    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while (here := read(folder)) is None:

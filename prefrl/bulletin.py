@@ -64,7 +64,8 @@ class Bulletin:
         if run.reward_model.version <= self.version:
             return
         self.version = run.reward_model.version
-        if not (ids := sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY)})):
+        checks = run.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
+        if not (ids := sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY), *checks})):
             return
         rewards, chosen = run.reward_model.opinion(run.store.queries(ids).segments)
         run.store.board.predict({

@@ -109,6 +109,16 @@ class TeacherConfig:
     """People: unanswered questions are taken back after this share of the run; 0: never."""
     page: bool = True
     """People: open the label page with the run."""
+    opinions: float = 1.0
+    """People: how many labellers judge each question; 1.2: every fifth is judged by a second one."""
+    combine: str = "reliability"
+    """What becomes of several opinions on one question: reliability, mean or first; see `prefrl list`."""
+    gold: float = 0.0
+    """People: share of what they see whose answer is known, to see how often each is right. Nothing is learned from it."""
+    repeat: float = 0.0
+    """People: share of what they see that each has judged before, to see how steady they are."""
+    mirror: float = 0.05
+    """People: the same with the sides changed."""
 
 
 @dataclass
@@ -200,6 +210,10 @@ class Config:
     reward: RewardConfig = field(default_factory=RewardConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
 
+    def wanted_opinions(self) -> float:
+        """How many labellers judge each question; a synthetic teacher has but one opinion."""
+        return self.teacher.opinions if self.teacher.name == "human" else 1
+
     def check(self) -> None:
         """Raise UserError for the first value out of its range."""
         for name, (low, high) in RANGES.items():
@@ -207,6 +221,8 @@ class Config:
             for one in value if isinstance(value, tuple) else (value,):
                 if one is not None and not low <= one <= high:
                     raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
+        if (checks := self.teacher.gold + self.teacher.repeat + self.teacher.mirror) > 1:
+            raise UserError(f"teacher.gold, repeat and mirror are shares of what people see; they sum to {checks:g}")
         collected = self.agent.n_envs * self.agent.n_steps
         if self.agent.algorithm == "ppo" and not 2 <= self.agent.batch_size <= collected:
             raise UserError(
@@ -248,6 +264,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "teacher.lag": (0, 1e6),
     "teacher.queue": (1, 1e6),
     "teacher.stale": (0, 1),
+    "teacher.opinions": (1, 100),
+    "teacher.gold": (0, 0.5),
+    "teacher.repeat": (0, 1),
+    "teacher.mirror": (0, 1),
     "reward.hidden": (1, 65536),
     "reward.members": (1, 100),
     "reward.change_scale": (1e-6, 1e6),

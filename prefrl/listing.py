@@ -9,6 +9,7 @@ from envs import CATALOGUE
 from prefrl.build import AGENTS
 from prefrl.config import Config, Source, get
 from prefrl.errors import UserError, near
+from prefrl.feedback.crowd import COMBINE
 from prefrl.presets import PRESETS
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
@@ -21,6 +22,7 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "agent.algorithm": lambda: {name: about for name, (_, about) in AGENTS.items()},
     "teacher.name": lambda: {name: teacher.about for name, teacher in TEACHERS.items()},
     "teacher.units": lambda: dict.fromkeys(UNITS, ""),
+    "teacher.combine": lambda: {name: about for name, (_, about) in COMBINE.items()},
     "questions.strategy": lambda: {name: strategy.about for name, strategy in STRATEGIES.items()},
     "questions.schedule": lambda: {name: rise.about for name, rise in SCHEDULES.items()},
     "reward.network": lambda: {name: about for name, (_, about) in NETWORKS.items()},
@@ -50,6 +52,7 @@ def everything() -> dict[str, dict[str, str]]:
         "teachers (--teacher.name)": "teacher.name",
         "query strategies (--questions.strategy)": "questions.strategy",
         "schedules (--questions.schedule)": "questions.schedule",
+        "several opinions (--teacher.combine)": "teacher.combine",
         "reward networks (--reward.network)": "reward.network",
         "reward inputs (--reward.inputs)": "reward.inputs",
         "agents (--agent.algorithm)": "agent.algorithm",

@@ -24,7 +24,7 @@ from prefrl.build import Own
 from prefrl.bulletin import Bulletin
 from prefrl.config import Config
 from prefrl.errors import Stopped, UserError
-from prefrl.feedback.store import LabelStore
+from prefrl.feedback.store import open_store
 from prefrl.labelling.rehearsal import film, prepare
 from prefrl.labelling.replay import Unfaithful
 from prefrl.loop import PreferenceLoop
@@ -55,7 +55,7 @@ class Run(Watcher):
             self.asker.budget = 0
         labeller, judge = build.make_judge(config, own, self.recorder)
         self.judge = judge
-        self.store = LabelStore.open(folder, config.record.labels or None)
+        self.store = open_store(folder, config)
         self.progress = Progress(self, quiet)
         self.bulletin = Bulletin(self) if isinstance(judge, Person) and build.asks(config) else None
         self.desk = Desk(self.store, judge, labeller, config.seed)

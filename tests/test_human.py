@@ -117,3 +117,36 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     )
     assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True)) and len(learned) == 24
     assert json.loads((tmp_path / "run" / "result.json").read_text())["asked"] == 24
+
+
+class Crowd(Labeller):
+    """Three people who judge every question and every known one; the last of them always errs."""
+
+    def run(self) -> None:
+        while not (self.folder / "labels.db").exists() or not (self.folder / "run.json").exists():
+            time.sleep(0.01)
+        with LabelStore.open(self.folder, opinions=3) as store:
+            while not self.over.wait(0.01):
+                for query in [*store.open_queries(), *store.asked_queries(gold=True)]:
+                    returns = store.queries([query]).segments.true_returns[0]
+                    better = float(returns[0] > returns[1])
+                    for name, told in (("ann", better), ("ben", better), ("eve", 1 - better)):
+                        store.answer([query], [told], labeller=name, first_only=True)
+
+
+@pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
+def test_a_run_learns_what_several_people_say_together(short, tmp_path):
+    crowd = Crowd(tmp_path / "run")
+    crowd.start()
+    try:
+        run = short(**ALONE, **{"teacher.opinions": 3, "teacher.gold": 0.2}).run
+    finally:
+        crowd.over.set()
+        crowd.join(10)
+    with LabelStore.open(run.folder, opinions=3) as store:
+        assert store.counts().asked == store.counts().answered == 24
+        stood, gold = store.feedback(), store.asked_queries(gold=True)
+    learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
+    truth = stood.segments.true_returns[:, 0] > stood.segments.true_returns[:, 1]
+    assert learned.keys() == set(stood.query.tolist()) and gold and not learned.keys() & set(gold)
+    assert [learned[query] for query in stood.query.tolist()] == pytest.approx(truth.astype(float), abs=0.06)

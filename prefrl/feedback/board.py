@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 
 from prefrl.feedback import tables
 from prefrl.feedback.tables import (
@@ -19,9 +20,7 @@ from prefrl.feedback.tables import (
     leases,
     notices,
     predictions,
-    questions,
     reading,
-    unanswered,
     writing,
 )
 
@@ -58,35 +57,34 @@ class Board:
 
 
 class Leases:
-    """Who is shown which question, so that two people do not answer the same one. They end by themselves."""
+    """Who is shown which question, so that no more people answer it than should. They end by themselves."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, opinions: float = 1) -> None:
+        self.engine, self.opinions = engine, opinions
 
     def take(
         self, session: str, candidates: Iterable[int], want: int, seconds: float, now: float, answered: bool = False
     ) -> list[int]:
-        """Lease up to `want` of the candidates, in their order, that nobody else holds. Returns their ids.
+        """Lease up to `want` of the candidates, in their order, that others do not hold. Returns their ids.
 
-        answered: also questions that have an answer already, for second opinions.
+        answered: also questions that need no more answers, for second opinions.
         """
         ids: list[int] = [int(id) for id in candidates]
         with writing(self.engine) as connection:
-            if not answered:
-                wanted = select(questions.c.id).where(questions.c.id.in_(ids), unanswered())
-                still = set(connection.execute(wanted).scalars())
-                ids = [id for id in ids if id in still]
-            held = by_value(connection, (leases.c.query_id, leases.c.session, leases.c.until), ids)
-            free = [id for id in ids if id not in held or held[id]["until"] <= now or held[id]["session"] == session]
-            rows = [{"query_id": id, "session": session, "until": now + seconds} for id in free[: max(0, want)]]
-            tables.put(connection, leases, rows)
-        return free[: len(rows)]
+            places = {id: most for id, (most, _) in tables.wanted(connection, ids, self.opinions).items()}
+            held = _held(connection, session, now)
+            free = [id for id in ids if held[id] < places.get(id, 1 if answered else 0)][: max(0, want)]
+            over = (leases.c.session == session) | (leases.c.until <= now)
+            connection.execute(delete(leases).where(leases.c.query_id.in_(free), over))
+            tables.add(
+                connection, leases, [{"query_id": id, "session": session, "until": now + seconds} for id in free]
+            )
+        return free
 
-    def held(self, session: str, now: float) -> set[int]:
-        """Ids of the questions that others than this session hold."""
-        theirs = (leases.c.until > now) & (leases.c.session != session)
+    def held(self, session: str, now: float) -> Counter[int]:
+        """How many others than this session hold each question."""
         with reading(self.engine) as connection:
-            return set(connection.execute(select(leases.c.query_id).where(theirs)).scalars())
+            return _held(connection, session, now)
 
     def renew(self, session: str, ids: Sequence[int], seconds: float, now: float) -> None:
         """Hold these for longer; those that ended meanwhile and went to somebody else stay theirs."""
@@ -101,6 +99,11 @@ class Leases:
             mine &= leases.c.query_id.in_([int(id) for id in ids])
         with writing(self.engine) as connection:
             connection.execute(delete(leases).where(mine))
+
+
+def _held(connection: Connection, session: str, now: float) -> Counter[int]:
+    theirs = (leases.c.until > now) & (leases.c.session != session)
+    return Counter(connection.execute(select(leases.c.query_id).where(theirs)).scalars())
 
 
 class Displays:

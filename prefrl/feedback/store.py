@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import URL, Engine, func, select
 
+from prefrl.config import Config
 from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import tables
@@ -29,6 +30,8 @@ from prefrl.feedback.rows import (
 )
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
 from prefrl.feedback.tables import (
+    GOLD,
+    JUDGEMENTS,
     answers,
     by_value,
     closures,
@@ -36,15 +39,21 @@ from prefrl.feedback.tables import (
     name_of,
     questions,
     reading,
+    standing,
     unanswered,
     writing,
 )
 
-__all__ = ["Counts", "LabelStore", "StorageFull"]
+__all__ = ["Counts", "LabelStore", "StorageFull", "open_store"]
 
 _BLANK = {
     "kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None, "details": None,
 }  # fmt: skip
+
+
+def open_store(folder: Path | str, config: Config, url: str | None = None) -> LabelStore:
+    """Open the store of a run as its settings say. url: where the database is, if that has changed since."""
+    return LabelStore.open(folder, url or config.record.labels or None, config.wanted_opinions())
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,9 @@ class Counts:
     """Questions by what became of them: asked = answered + skipped + open + closed."""
 
     asked: int
-    answered: int  # somebody told a preference
+    answered: int  # by as many labellers as should, and somebody told a preference
     skipped: int  # answered, and all who answered could not tell
-    open: int  # no answer yet, or the answers were withdrawn
+    open: int  # too few answers yet, or they were withdrawn
     closed: int = 0  # no answer, and none is wanted any more
 
 
@@ -64,13 +73,16 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     Any number of processes may hold the same store open, each through its own LabelStore.
     """
 
-    def __init__(self, engine: Engine, files: SegmentFiles) -> None:
-        self.engine, self.files = engine, files
-        self.board, self.leases, self.displays = Board(engine), Leases(engine), Displays(engine)
+    def __init__(self, engine: Engine, files: SegmentFiles, opinions: float = 1) -> None:
+        self.engine, self.files, self.opinions = engine, files, opinions
+        self.board, self.leases, self.displays = Board(engine), Leases(engine, opinions), Displays(engine)
 
     @classmethod
-    def open(cls, folder: Path | str, url: str | None = None) -> LabelStore:
-        """Open the store of a run folder, or create it. url: another database; the segments stay in the folder."""
+    def open(cls, folder: Path | str, url: str | None = None, opinions: float = 1) -> LabelStore:
+        """Open the store of a run folder, or create it. url: another database; the segments stay in the folder.
+
+        opinions: how many labellers should judge each question; until then it counts as open.
+        """
         files = SegmentFiles(Path(folder) / "segments")
         engine = tables.connect(url or URL.create("sqlite", database=str(Path(folder).absolute() / "labels.db")))
         try:
@@ -78,7 +90,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, files)
+        return cls(engine, files, opinions)
 
     def close(self) -> None:
         """Close all connections; SQLite then folds its journal into labels.db."""
@@ -127,12 +139,13 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
         An answer whose key is there already counts once. The default key is "query:labeller", so a labeller answers
         a question once; to answer again after a withdrawal, give a key of your own. kind "opinion" is kept beside the
-        answers and never learned from; with first_only an answer to a question that has one becomes an opinion.
+        answer, and is nothing without one; with first_only an answer to a question that has one becomes an opinion.
+        kind "truth" says what is known, to check labellers by.
         """
         ids, values = [int(i) for i in query_ids], as_stored(preferences, query_ids)
         seconds = [None] * len(ids) if response_seconds is None else [tables.number(s) for s in response_seconds]
-        if kind not in ("answer", "opinion"):
-            raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion'")
+        if kind not in (*JUDGEMENTS, "truth"):
+            raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion' nor 'truth'")
         common = {**_BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
         common |= {"step": tables.whole(step), "model_version": tables.whole(model_version)}
         own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
@@ -194,9 +207,17 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         )
 
     def open_queries(self) -> list[int]:
-        """Ids of the questions that nobody has answered and that were not closed, in the order in which they were asked."""
+        """Ids of the questions that want answers and were not closed, in the order in which they were asked."""
         with reading(self.engine) as connection:
-            wanted = select(questions.c.id).where(unanswered()).order_by(questions.c.id)
+            wanted = select(questions.c.id).where(unanswered(self.opinions)).order_by(questions.c.id)
+            return list(connection.execute(wanted).scalars())
+
+    def asked_queries(self, until_step: int | None = None, *, gold: bool = False) -> list[int]:
+        """Ids of the questions asked up to and including an environment step; gold: of those to check labellers by."""
+        wanted = select(questions.c.id).where((questions.c.strategy == GOLD) == gold).order_by(questions.c.id)
+        if until_step is not None:
+            wanted = wanted.where(questions.c.asked_step <= int(until_step))
+        with reading(self.engine) as connection:
             return list(connection.execute(wanted).scalars())
 
     def close_questions(self, ids: Sequence[int], reason: str, step: int | None = None) -> None:
@@ -207,15 +228,17 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             tables.add(connection, closures, [{"query_id": int(id), **now} for id in ids if id not in done])
 
     def close_stale(self, before: int, step: int) -> int:
-        """Close open questions that were asked before a step of the run. Returns how many were closed at this `step`.
+        """Close open questions asked before a step of the run. Returns how many without an answer were closed at this `step`.
 
         A run that was killed and comes to the same step again is told the same number.
         """
+        old = questions.c.asked_step < int(before)
         with reading(self.engine) as connection:
-            wanted = select(questions.c.id).where(unanswered(), questions.c.asked_step < int(before))
-            stale = list(connection.execute(wanted).scalars())
-        if stale:
+            stale = list(connection.execute(select(questions.c.id).where(unanswered(), old)).scalars())
+            partly = list(connection.execute(select(questions.c.id).where(unanswered(self.opinions), old)).scalars())
+        if partly:
             self.close_questions(stale, "stale", step)
+            self.close_questions(partly, "enough", step)  # the rest of them
         here = (closures.c.reason == "stale") & (closures.c.step == int(step))
         with reading(self.engine) as connection:
             return connection.scalar(select(func.count()).select_from(closures).where(here)) or 0
@@ -248,20 +271,19 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             return tables.last(connection, answers.c.seq)
 
     def asked(self, until_step: int | None = None) -> int:
-        """How many questions were asked, up to and including an environment step."""
-        count = select(func.count()).select_from(questions)
-        if until_step is not None:
-            count = count.where(questions.c.asked_step <= int(until_step))
-        with reading(self.engine) as connection:
-            return connection.scalar(count) or 0
+        """How many questions were asked, up to and including an environment step. Those to check labellers by do not count."""
+        return len(self.asked_queries(until_step))
 
     def counts(self) -> Counts:
         """How many questions were asked and what became of them."""
-        each = current_answers().with_only_columns(answers.c.query_id, func.count(answers.c.preference).label("told"))
+        each = select(answers.c.query_id, func.count(answers.c.preference).label("told")).join_from(answers, questions)
+        each = each.where(answers.c.kind.in_(JUDGEMENTS), standing(), questions.c.strategy != GOLD)
+        each = each.where(~unanswered(self.opinions)) if self.opinions > 1 else each.where(answers.c.kind == "answer")
         per_question = each.group_by(answers.c.query_id).subquery()
         answered = func.count().filter(per_question.c.told > 0)
-        asked_ever = select(func.count()).select_from(questions).scalar_subquery()
-        open_now = select(func.count()).select_from(questions).where(unanswered()).scalar_subquery()
+        every = select(func.count()).select_from(questions)
+        asked_ever = every.where(questions.c.strategy != GOLD).scalar_subquery()
+        open_now = every.where(unanswered(self.opinions)).scalar_subquery()
         totals = select(asked_ever, func.count(), answered, open_now).select_from(per_question)
         with reading(self.engine) as connection:
             asked, seen, told, waiting = connection.execute(totals).one()

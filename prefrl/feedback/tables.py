@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -68,7 +69,8 @@ answers = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("query_id", ForeignKey("queries.id"), nullable=False, index=True),
     Column("key", String, nullable=False, unique=True),  # an answer posted twice counts once
-    Column("kind", String, nullable=False),  # answer | opinion (kept, never learned from) | withdrawal
+    # answer | opinion (another one on the same question) | truth (known, to check labellers by) | withdrawal
+    Column("kind", String, nullable=False),
     Column("preference", Float),  # NULL: skipped
     Column("labeller", String, nullable=False),
     Column("response_seconds", Float),
@@ -99,10 +101,10 @@ closures = Table(
 passing = MetaData()  # rows that may change: what is lost with them is asked or told again
 
 leases = Table(
-    "leases",
+    "holds",
     passing,
     Column("query_id", Integer, primary_key=True, autoincrement=False),
-    Column("session", String, nullable=False, index=True),
+    Column("session", String, primary_key=True, index=True),
     Column("until", Float, nullable=False),  # seconds since 1970, by the server's clock
 )
 
@@ -128,7 +130,7 @@ displays = Table(
     Column("query_id", Integer, nullable=False),
     Column("labeller", String, nullable=False),
     Column("mirrored", Boolean, nullable=False),  # whether the first segment was shown on the right
-    Column("purpose", String, nullable=False),  # new | repeat | overlap | again
+    Column("purpose", String, nullable=False),  # new | repeat | gold | again
     Column("shown_at", Float, nullable=False),
     Index("displays_by_query", "query_id", "labeller"),
 )
@@ -261,26 +263,67 @@ def whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+GOLD = "gold"
+"""The strategy of questions that are asked to check labellers by, and teach nothing."""
+
+JUDGEMENTS = ("answer", "opinion")  # kinds of rows that say what a labeller thinks
+
 _later = answers.alias("later")
 _corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
 
 
-def current_answers(until: int | None = None) -> Select[Any]:
-    """Answers that stand: those that no row up to and including `until` corrects or withdraws."""
-    wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
-    wanted = wanted.join_from(answers, questions).where(answers.c.kind == "answer")
+def standing(until: int | None = None) -> Any:
+    """The condition on an answer that no row up to and including `until` corrects or withdraws it."""
     if until is None:
-        return wanted.where(~_corrected.exists())
-    return wanted.where(answers.c.seq <= until, ~_corrected.where(_later.c.seq <= until).exists())
+        return ~_corrected.exists()
+    return (answers.c.seq <= until) & ~_corrected.where(_later.c.seq <= until).exists()
+
+
+def current_answers(until: int | None = None) -> Select[Any]:
+    """Answers that stand and that may be learned from, one for each answered question."""
+    wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
+    taught = (answers.c.kind == "answer") & (questions.c.strategy != GOLD)
+    return wanted.join_from(answers, questions).where(taught, standing(until))
 
 
 @cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
-def unanswered() -> Any:
-    """The condition on a question that somebody should answer it: nobody has, and it was not closed."""
+def unanswered(opinions: float = 1) -> Any:
+    """The condition on a question that somebody should judge it: too few have, and it was not closed."""
     here = answers.c.query_id == questions.c.id
-    told = select(answers.c.seq).where(here, answers.c.kind == "answer", ~_corrected.exists())
+    told = select(answers.c.seq).where(here, answers.c.kind == "answer", standing())
     closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
-    return ~told.correlate(questions).exists() & ~closed.correlate(questions).exists()
+    untold = ~told.correlate(questions).exists()
+    if opinions > 1:
+        judges = select(func.count(answers.c.labeller.distinct())).where(
+            here, answers.c.kind.in_(JUDGEMENTS), standing()
+        )
+        untold |= judges.correlate(questions).scalar_subquery() < wanted_of(questions.c.id, opinions)
+    return untold & ~closed.correlate(questions).exists() & (questions.c.strategy != GOLD)
+
+
+def wanted_of(query: Any, opinions: float) -> Any:
+    """How many labellers should judge a question: of 1.2, two for every fifth. query: its number, or the column of it"""
+    whole = int(opinions)
+    thousandths = round(1000 * (opinions - whole))
+    return whole + query * thousandths // 1000 - (query - 1) * thousandths // 1000
+
+
+def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[int, tuple[int, set[str]]]:
+    """Of these questions those that should be judged: by how many more labellers, and who has done so."""
+    judges: dict[int, set[str]] = defaultdict(set)
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
+        number = select(questions.c.id, wanted_of(questions.c.id, opinions)).where(
+            questions.c.id.in_(some), unanswered(opinions)
+        )
+        found |= {id: most for id, most in connection.execute(number)}
+        if opinions > 1:
+            told = select(answers.c.query_id, answers.c.labeller)
+            told = told.where(answers.c.query_id.in_(some), answers.c.kind.in_(JUDGEMENTS), standing())
+            for id, labeller in connection.execute(told):
+                judges[id].add(labeller)
+    return {id: (max(1, most - len(judges[id])), judges[id]) for id, most in found.items()}
 
 
 def create_or_check(engine: Engine) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import JUDGEMENTS
 from prefrl.labelling import records
 from prefrl.labelling.access import Caller, Session
 from prefrl.labelling.messages import Answer, Flag, Revision
@@ -37,10 +39,10 @@ class Intake:
             "details": [_details(session, given, display, predicted)],
         }  # fmt: skip
         row, duplicate = self.writes.do(lambda: self._stored(session, given, told, answer))
-        self.questions.taken(given.query)
+        self.questions.taken(given.query, session.labeller)
         model = model_view(predicted, given.choice, display["mirrored"])
         body = {"seq": row["seq"], "duplicate": duplicate, "model": model}
-        if kind == "answer" and row["kind"] == "opinion":
+        if kind == "answer" and row["kind"] == "opinion" and not records.was_wanted(self.store, row):
             return {**Refusal("answered_already", ANSWERED_ALREADY).body, **body}, 409
         return body, 200 if duplicate else 201
 
@@ -88,6 +90,29 @@ class Intake:
         offer = Offer(place, about["mirrored"], about["purpose"], self.questions.clips(place, about["mirrored"]))
         return {"seq": done, "question": self.questions.show_again(session, offer)}, status
 
+    def known(self, session: Session, seq: int, known: bool) -> None:
+        """Check labellers by this answer from now on, or no longer."""
+
+        def job() -> None:
+            row = records.by_seq(self.store, seq)
+            if row is None or row["kind"] not in JUDGEMENTS or row["superseded_by"] is not None:
+                raise Refusal("unknown_answer", f"there is no answer {seq} that stands")
+            if row["preference"] not in (0.0, 1.0):
+                raise Refusal("invalid", f"answer {seq} prefers neither clip; only a clear answer can be known")
+            told, before = row["preference"] if known else math.nan, records.truth(self.store, [row["query_id"]])
+            if before:
+                self.store.revise(before[row["query_id"]]["seq"], told, labeller=session.labeller)
+            elif known:
+                self.store.answer(
+                    [row["query_id"]],
+                    [told],
+                    labeller=session.labeller,
+                    kind="truth",
+                    keys=[f"{row['query_id']}:truth"],
+                )
+
+        self.writes.do(job)
+
     def flag(self, caller: Caller, session: Session, flag: Flag) -> None:
         """Ask nobody this question any more."""
         if caller.role != "experimenter" and not self.store.displays.seen(flag.query, session.labeller):
@@ -96,7 +121,7 @@ class Intake:
             raise Refusal("unknown_question", f"there is no question {flag.query}")
         reason = f"flagged: {flag.note}" if flag.note else "flagged"
         self.writes.do(lambda: self.store.close_questions([flag.query], reason))
-        self.questions.taken(flag.query)
+        self.questions.closed(flag.query)
 
     def _display(self, caller: Caller, session: Session, given: Answer) -> dict[str, Any]:
         display = self.store.displays.find(given.ticket)
@@ -114,8 +139,8 @@ class Intake:
             raise Refusal("unknown_answer", f"there is no answer {seq}")
         if old["labeller"] != session.labeller and caller.role != "experimenter":
             raise Refusal("not_yours", f"answer {seq} is somebody else's; only the experimenter may correct it")
-        if old["kind"] == "withdrawal":
-            raise Refusal("superseded", f"{seq} is a withdrawal; answer the question anew")
+        if old["kind"] not in JUDGEMENTS:
+            raise Refusal("superseded", f"{seq} is a {old['kind']}; answer the question anew")
         return old
 
     def _correction(self, old: dict[str, Any], ticket: str, kind: str, told: float | None) -> tuple[str, int | None]:

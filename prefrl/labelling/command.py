@@ -25,7 +25,7 @@ all answers; those invited, only their own. What labellers should know goes into
 Copies of the labels are kept in RUN/backups.
 
 """
-PAGE = ("invites", "url", "browser", "port", "host", "allow_remote", "repeats")
+PAGE = ("invites", "url", "browser", "port", "host", "allow_remote")
 """Options that mean nothing to an AI."""
 
 
@@ -56,10 +56,6 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=_port, default=0, help="port to listen on (default: the run's usual one, or a free one)")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--allow-remote", action="store_true", help="with --host: yes, let other machines reach the page, unencrypted")
-    add("--repeats", type=_share, default=0.05, metavar="SHARE",
-        help="share of own answers that are asked again with the sides changed, to see how steady they are (.05)")  # fmt: skip
-    add("--overlap", type=_share, default=0.0, metavar="SHARE",
-        help="share of questions that were answered by somebody else, to see how well people agree (0)")  # fmt: skip
     add("--import", action="append", default=[], dest="modules", metavar="MODULE",
         help="registers environments; needed for drawing their clips")  # fmt: skip
     add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
@@ -73,16 +69,6 @@ def _refuse(made: argparse.ArgumentParser, given: argparse.Namespace, names: Ite
     for name in names:
         if getattr(given, name) != made.get_default(name):
             raise UserError(f"{options[name]} {why}")
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a share between 0 and 1")
-    return share
 
 
 def _port(text: str) -> int:

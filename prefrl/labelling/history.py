@@ -11,12 +11,17 @@ from prefrl.labelling.views import choice, model_view
 
 
 def history(
-    store: LabelStore, questions: Questions, labeller: str | None, before: int | None, limit: int
+    store: LabelStore, questions: Questions, labeller: str | None, before: int | None, limit: int, blind: bool = False
 ) -> dict[str, Any]:
-    """A page of answers, the latest first, of one labeller or of all."""
+    """A page of answers, the latest first, of one labeller or of all. blind: nothing tells checks from other questions"""
     rows = records.page(store, labeller, before, limit + 1)
     thoughts = store.board.predictions([row["query_id"] for row in rows[:limit]])
     answers = [_told(row, questions, thoughts.get(row["query_id"])) for row in rows[:limit]]
+    truth = {} if blind else records.truth(store, [row["query_id"] for row in rows[:limit]])
+    for answer, row in zip(answers, rows, strict=False):
+        answer["known"] = None if blind else truth.get(row["query_id"], {}).get("preference") is not None
+        if blind and answer["kind"] == "opinion":
+            answer["kind"] = "answer"
     questions.wish(dict.fromkeys(answer["query"] for answer in answers if answer["clips"] is None))
     return {"answers": answers, "more": len(rows) > limit}
 

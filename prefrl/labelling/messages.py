@@ -77,6 +77,10 @@ class Withdrawal(OfSession):
     ticket: Ticket
 
 
+class Known(OfSession):
+    known: bool = True
+
+
 class Clip(BaseModel):
     url: str
     frames: int
@@ -169,6 +173,7 @@ class PastAnswer(BaseModel):
     standing: bool
     supersedes: int | None
     superseded_by: int | None
+    known: bool | None
     clips: list[Clip] | None
     model: ModelView | None
     reasons: list[str] = []  # an AI's, untrusted
@@ -179,11 +184,14 @@ class History(BaseModel):
     more: bool
 
 
-class LeftShare(BaseModel):
+class Share(BaseModel):
     share: float
     low: float
     high: float
     n: int
+
+
+class LeftShare(Share):
     p: float
 
 
@@ -198,6 +206,9 @@ class LabellerReport(Mine):
     ties: int
     left_share: LeftShare | None
     self_agreement: Consistency | None
+    mirrored_agreement: Consistency | None
+    gold: Share | None
+    reliability: float | None
     flags: list[str]
 
 
@@ -232,6 +243,20 @@ class Waiting(BaseModel):
     oldest_seconds: float | None
 
 
+class Said(BaseModel):
+    labeller: str
+    choice: Choice
+
+
+class Disputed(BaseModel):
+    """A question on which people differ, with the first segment on the left, and the label that was made of it."""
+
+    query: int
+    said: list[Said]
+    label: float | None
+    clips: list[Clip] | None
+
+
 class Team(BaseModel):
     labellers: list[LabellerReport]
     agreement: list[Agreement]
@@ -239,6 +264,7 @@ class Team(BaseModel):
     per_minute: list[MinuteCount]
     open: Waiting
     corrections: int
+    disputed: list[Disputed]
 
 
 class Invited(BaseModel):

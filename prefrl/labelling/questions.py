@@ -1,21 +1,23 @@
-"""Which question a labeller sees next: open ones, now and then her own again with the sides changed, or somebody else's."""
+"""Which question a labeller sees next: open ones, and now and then her own again, or one whose answer is known."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from prefrl.config import TeacherConfig
 from prefrl.feedback.store import LabelStore
 from prefrl.labelling import records
 from prefrl.labelling.access import Session
 from prefrl.labelling.clips import clip_of, clips_ready
-from prefrl.labelling.records import Place
+from prefrl.labelling.records import Open, Place
 from prefrl.labelling.views import sides
 from prefrl.labelling.writes import Writes
 
@@ -29,7 +31,7 @@ TRIES = 20  # questions looked at for one repetition
 
 @dataclass(frozen=True)
 class Offer:
-    """A question as it will be shown. purpose: new, repeat (her own), overlap or again (somebody else's)"""
+    """A question as it will be shown. purpose: new, repeat (her own), gold (its answer is known), again (somebody else's)"""
 
     place: Place
     mirrored: bool
@@ -41,28 +43,28 @@ class Questions:
     """Chooses, leases and displays questions. Any number of threads may ask."""
 
     def __init__(
-        self, store: LabelStore, folder: Path, writes: Writes, repeats: float = 0.05, overlap: float = 0.0,
-        rng: Random | None = None,
-    ):  # fmt: skip
-        """repeats, overlap: shares of what is shown"""
+        self, store: LabelStore, folder: Path, writes: Writes, settings: TeacherConfig, rng: Random | None = None
+    ):
+        """settings: which shares of what is shown are checks"""
         self.store, self.folder, self.writes = store, folder, writes
-        self.repeats, self.overlap, self.rng = repeats, overlap, rng or Random()
+        self.settings, self.rng = settings, rng or Random()
         self._choosing = threading.Lock()
-        self._open: list[Place] = []
+        self._open: list[Open] = []
         self._read_at = -FRESH
-        self._promised: set[int] = set()  # chosen for somebody, and not yet leased
+        self._promised: Counter[int] = Counter()  # chosen for somebody, and not yet leased
         self._wishes: list[int] = []
 
     def next(self, session: Session, want: int, holding: Iterable[int], again: bool = False) -> list[dict[str, Any]]:
         """Lease up to `want` questions whose clips are ready, and say how to show them."""
         with self._choosing:
             offers = self._second(session, want, set(holding)) if again else self._first(session, want, set(holding))
-            promised = {offer.place.query for offer in offers if offer.purpose == "new"}
-            self._promised |= promised
+            promised = Counter(offer.place.query for offer in offers if offer.purpose == "new")
+            self._promised = self._promised + promised
         try:
             return self.show(session, offers, want)
         finally:
-            self._promised -= promised
+            with self._choosing:
+                self._promised = self._promised - promised
 
     def show(self, session: Session, offers: list[Offer], most: int) -> list[dict[str, Any]]:
         """Lease what nobody else holds, note how it is shown, and return it as the page gets it."""
@@ -103,13 +105,20 @@ class Questions:
             return None
         return sides([_playable(clip) for clip in pair if clip], mirrored)
 
-    def taken(self, query: int) -> None:
-        """This one has an answer now."""
-        self._open = [place for place in self._open if place.query != query]
+    def taken(self, query: int, labeller: str) -> None:
+        """This labeller has judged this one now."""
+        for one in self._open:
+            if one.place.query == query and labeller not in one.judges:
+                one.judges, one.wanted = {*one.judges, labeller}, one.wanted - 1
+        self._open = [one for one in self._open if one.wanted > 0]
+
+    def closed(self, query: int) -> None:
+        """Nobody is to judge this one any more."""
+        self._open = [one for one in self._open if one.place.query != query]
 
     def counts(self) -> tuple[int, int]:
         """Of the open questions that come next, how many are drawn and how many are not."""
-        here = [(place.file, place.row) for place in self._queue()]
+        here = [(one.place.file, one.place.row) for one in self._queue()]
         ready = sum(clips_ready(self.folder, here))
         return ready, len(here) - ready
 
@@ -128,10 +137,10 @@ class Questions:
             self._wishes = wishes
             self.writes.do(lambda: self.store.board.post("wanted", {"queries": wishes}))
 
-    def _queue(self) -> list[Place]:
+    def _queue(self) -> list[Open]:
         now = time.monotonic()
         if now - self._read_at > FRESH:
-            self._open, self._read_at = records.open_places(self.store, IN_VIEW), now
+            self._open, self._read_at = records.open_questions(self.store, IN_VIEW), now
         return self._open
 
     def _first(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
@@ -143,11 +152,20 @@ class Questions:
         return ready
 
     def _ready(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Open questions with both clips that nobody holds; a few more than wanted, since another may be faster."""
-        promised = set(self._promised)  # before the leases: what is promised no more is leased by then
-        held = self.store.leases.held(session.id, time.time()) | holding | promised
-        free = (place for place in self._queue() if place.query not in held)
-        return self._drawable(free, "new", want + 2, lambda: False)
+        """Open questions with both clips that are not held by enough others; a few more, since another may be faster."""
+        promised = self._promised  # before the leases: what is promised no more is leased by then
+        held = promised + self.store.leases.held(session.id, time.time())
+        free = [
+            one
+            for one in self._queue()
+            if held[one.place.query] < one.wanted
+            and one.place.query not in holding
+            and session.labeller not in one.judges
+        ]
+        turned = iter(
+            [bool(one.judges) and self.rng.random() < 0.5 for one in free]
+        )  # a liking for a side is not shared
+        return self._drawable((one.place for one in free), "new", want + 2, lambda: next(turned))
 
     def _drawable(self, places: Iterable[Place], purpose: str, most: int, mirrored: Callable[[], bool]) -> list[Offer]:
         """The first of these that can be shown."""
@@ -160,13 +178,16 @@ class Questions:
         return offers
 
     def _others(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Repetitions and second opinions that take the place of new questions, by chance."""
-        repeats = sum(self.rng.random() < self.repeats for _ in range(want))
-        overlaps = sum(self.rng.random() < self.overlap for _ in range(want - repeats))
-        offers = self._own(session, GAP, repeats, holding) if repeats else []
-        if overlaps:
-            once = records.answered_by_others(self.store, session.labeller, TRIES, once=True)
-            offers += self._of_others(once, "overlap", overlaps, holding)
+        """Repetitions and questions whose answer is known, which take the place of new questions by chance."""
+        s, draws = self.settings, [self.rng.random() for _ in range(want)]
+        mirrored = sum(draw < s.mirror for draw in draws)
+        repeated = sum(s.mirror <= draw < s.mirror + s.repeat for draw in draws)
+        known = sum(s.mirror + s.repeat <= draw < s.mirror + s.repeat + s.gold for draw in draws)
+        offers = self._own(session, GAP, mirrored, holding, turn=True) if mirrored else []
+        seen = holding | {offer.place.query for offer in offers}
+        offers += self._own(session, GAP, repeated, seen, turn=False) if repeated else []
+        if known:
+            offers += self._of_others(records.known_places(self.store, session.labeller, TRIES), "gold", known, holding)
         return offers
 
     def _second(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
@@ -174,21 +195,22 @@ class Questions:
         theirs = records.answered_by_others(self.store, session.labeller, 10 * TRIES)
         offers = self._of_others(theirs, "again", want, holding)
         if len(offers) < want:
-            offers += self._own(session, 0, want - len(offers), holding)
+            offers += self._own(session, 0, want - len(offers), holding, turn=True)
         if len(offers) < want:
             offered = {offer.place.query for offer in offers} | holding
             self.wish(place.query for place in theirs if place.query not in offered)
         return offers
 
-    def _own(self, session: Session, gap: int, want: int, holding: set[int]) -> list[Offer]:
-        """What she judged once, at least `gap` answers ago, with the sides changed."""
+    def _own(self, session: Session, gap: int, want: int, holding: set[int], turn: bool) -> list[Offer]:
+        """What she judged once, at least `gap` answers ago. turn: with the sides changed"""
         given = records.given_once(self.store, session.labeller)
         old = [one for one in given[: max(0, len(given) - gap)] if one.place.query not in holding]
         some = self.rng.sample(old, min(len(old), TRIES))
-        turned = iter([not one.mirrored for one in some])
+        turned = iter([one.mirrored != turn for one in some])
         return self._drawable((one.place for one in some), "repeat", want, lambda: next(turned))
 
     def _of_others(self, places: list[Place], purpose: str, want: int, holding: set[int]) -> list[Offer]:
+        """Of these, with sides as they fall."""
         free = (place for place in places if place.query not in holding)
         return self._drawable(free, purpose, want, lambda: self.rng.random() < 0.5)
 

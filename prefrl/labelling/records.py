@@ -10,7 +10,17 @@ from sqlalchemy import Select, select
 
 from prefrl.feedback import tables
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import answers, closures, current_answers, displays, questions, reading, unanswered
+from prefrl.feedback.tables import (
+    JUDGEMENTS,
+    answers,
+    closures,
+    current_answers,
+    displays,
+    questions,
+    reading,
+    standing,
+    unanswered,
+)
 
 _later = answers.alias("later")
 
@@ -35,10 +45,58 @@ def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = N
     return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
 
 
+@dataclass
+class Open:
+    """A question that `wanted` more labellers should judge, other than those who have."""
+
+    place: Place
+    wanted: int
+    judges: set[str]
+
+
 def open_places(store: LabelStore, most: int | None = None) -> list[Place]:
     """Open questions in the order in which people should see them: of the newest reward model, the highest score first."""
     c = questions.c
-    return _places(store, unanswered(), c.model_version.desc(), c.score.desc().nulls_last(), c.id, most=most)
+    wanted = unanswered(store.opinions)
+    return _places(store, wanted, c.model_version.desc(), c.score.desc().nulls_last(), c.id, most=most)
+
+
+def open_questions(store: LabelStore, most: int) -> list[Open]:
+    """The same, and who has judged them."""
+    found = open_places(store, most)
+    with reading(store.engine) as connection:
+        wanted = tables.wanted(connection, [place.query for place in found], store.opinions)
+    return [Open(place, *wanted[place.query]) for place in found if place.query in wanted]
+
+
+def due_places(store: LabelStore) -> list[Place]:
+    """What people may be shown next: open questions, and those whose answer is known."""
+    return open_places(store) + _places(store, _known() & questions.c.id.not_in(_closed()), questions.c.id)
+
+
+def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
+    """What was last said to be known about these questions; a preference of None: nothing any more."""
+    wanted = select(answers).where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
+    return {row["query_id"]: row for row in _rows(store, wanted)}
+
+
+def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
+    """Questions whose answer is known and that this labeller never judged, the newest first."""
+    hers = select(answers.c.query_id).where(answers.c.labeller == labeller, answers.c.kind.in_(JUDGEMENTS))
+    wanted = _known() & questions.c.id.not_in(hers) & questions.c.id.not_in(_closed())
+    return _places(store, wanted, questions.c.id.desc(), most=most)
+
+
+def _known() -> Any:
+    truth = select(answers.c.query_id).where(answers.c.kind == "truth", answers.c.preference.is_not(None), standing())
+    return questions.c.id.in_(truth)
+
+
+def _closed() -> Select[Any]:
+    """Questions that cannot be shown."""
+    return select(closures.c.query_id).where(
+        closures.c.reason.startswith("flagged") | (closures.c.reason == "unfaithful")
+    )
 
 
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
@@ -48,17 +106,16 @@ def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
 
 def oldest_open(store: LabelStore) -> float | None:
     """When the oldest open question was asked."""
-    found = _rows(store, select(questions.c.asked_at).where(unanswered()).order_by(questions.c.asked_at).limit(1))
+    wanted = select(questions.c.asked_at).where(unanswered(store.opinions)).order_by(questions.c.asked_at)
+    found = _rows(store, wanted.limit(1))
     return found[0]["asked_at"] if found else None
 
 
-def answered_by_others(store: LabelStore, labeller: str, most: int, once: bool = False) -> list[Place]:
-    """Questions that others have answered and this labeller never has, the newest first. once: by one person only"""
+def answered_by_others(store: LabelStore, labeller: str, most: int) -> list[Place]:
+    """Questions that others have answered and this labeller never has, the newest first."""
     told = current_answers().with_only_columns(answers.c.query_id)
     mine = select(answers.c.query_id).where(answers.c.labeller == labeller)
     wanted = questions.c.id.in_(told) & questions.c.id.not_in(mine) & questions.c.id.not_in(_flagged())
-    if once:
-        wanted &= questions.c.id.not_in(select(answers.c.query_id).where(answers.c.kind == "opinion"))
     return _places(store, wanted, questions.c.id.desc(), most=most)
 
 
@@ -83,7 +140,7 @@ def given_once(store: LabelStore, labeller: str) -> list[Given]:
     wanted = _with_later(*columns).where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
     by_query: dict[int, list[dict[str, Any]]] = {}
     for row in _rows(store, wanted.order_by(answers.c.seq)):
-        if row["kind"] != "withdrawal" and row["superseded_by"] is None:
+        if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
     alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["preference"] is not None]
     return [
@@ -101,7 +158,7 @@ def _with_later(*columns: Any) -> Select[Any]:
 def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[dict[str, Any]]:
     """Answers with a number below `before`, the latest first, each with its question's place and what superseded it."""
     place = (questions.c.segments_file, questions.c.row)
-    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by"))
+    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
     if labeller is not None:
         wanted = wanted.where(answers.c.labeller == labeller)
     if before is not None:
@@ -110,10 +167,18 @@ def page(store: LabelStore, labeller: str | None, before: int | None, most: int)
 
 
 def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
-    """Answers after a number, in order, each with what superseded it so far."""
-    wanted = select(answers, _later.c.seq.label("superseded_by"))
+    """Answers after a number, in order, each with what superseded it so far. What is known is nobody's answer."""
+    wanted = select(answers, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
     wanted = wanted.select_from(answers.outerjoin(_later, _later.c.supersedes == answers.c.seq))
     return _rows(store, wanted.where(answers.c.seq > seq).order_by(answers.c.seq))
+
+
+def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
+    """Whether an opinion was asked for: fewer labellers had judged the question before than should."""
+    earlier = select(answers.c.labeller).where(
+        answers.c.query_id == row["query_id"], answers.c.seq < row["seq"], answers.c.kind.in_(JUDGEMENTS), standing()
+    )
+    return len({one["labeller"] for one in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
 
 
 def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from prefrl.config import load
 from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
+from prefrl.feedback.store import LabelStore, open_store
 from prefrl.labelling import address, drawing
 from prefrl.labelling.access import Access
 from prefrl.labelling.address import Address
@@ -48,8 +48,6 @@ class Options:
     labeller: str | None = None
     browser: bool = True
     url: bool = False
-    repeats: float = 0.05
-    overlap: float = 0.0
     modules: Sequence[str] = ()
     store: str | None = None
     invites: Sequence[str] = ()
@@ -78,11 +76,11 @@ def _serve(options: Options) -> int:
     for name in options.invites:
         access.invite(name)
     here.write(folder)
-    url = options.store or load(folder / "config.yaml").record.labels or None
+    config = load(folder / "config.yaml")
     try:
-        with LabelStore.open(folder, url) as store:
+        with open_store(folder, config, options.store) as store:
             _announce(here, options)
-            return _run(options, store, access, listening, url)
+            return _run(options, store, access, listening, options.store or config.record.labels or None)
     finally:
         (folder / address.FILE).unlink(missing_ok=True)
 
@@ -100,8 +98,6 @@ def _run(options: Options, store: LabelStore, access: Access, listening: socket.
         trouble=worker.trouble,
         present=present,
         labeller=options.labeller,
-        repeats=options.repeats,
-        overlap=options.overlap,
     )
     worker.start()
     try:

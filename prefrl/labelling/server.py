@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -49,15 +50,15 @@ class Parts:
 
     def __init__(
         self, folder: Path, store: LabelStore, access: Access, rate: Rate, trouble: Callable[[], str | None],
-        present: dict[str, float], labeller: str, **shares: Any,
+        present: dict[str, float], labeller: str, rng: Random | None,
     ):  # fmt: skip
         writes = Writes(store.engine)
         self.folder, self.store, self.access, self.rate = folder, store, access, rate
         self.config: Config = load(folder / "config.yaml")
-        self.questions = Questions(store, folder, writes, **shares)
+        self.questions = Questions(store, folder, writes, self.config.teacher, rng)
         self.intake = Intake(store, self.questions, writes)
         self.status = StatusBoard(store, folder, self.config, self.questions, trouble)
-        self.team = team.Reports(store)
+        self.team = team.Reports(store, self.questions, self.config.teacher.combine)
         self.present, self.labeller = present, labeller
 
     def session(self, caller: Caller, text: str) -> Session:
@@ -77,15 +78,15 @@ def make_app(
     rate: Rate | None = None,
     present: dict[str, float] | None = None,
     labeller: str | None = None,
-    **shares: Any,
+    rng: Random | None = None,
 ) -> Gate:
     """The server of one run as an ASGI application, behind its gate.
 
     trouble: says why no clips come, if so; present: is told when each labeller was last heard of; labeller: the name
-    that the page proposes; shares: repeats, overlap and rng of `Questions`.
+    that the page proposes; rng: what chance is drawn from.
     """
     seen = {} if present is None else present
-    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, seen, labeller or user(), **shares)
+    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, seen, labeller or user(), rng)
     app = FastAPI(
         title="prefrl label server", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", responses=ERRORS
     )
@@ -184,7 +185,9 @@ def _reading(app: FastAPI, parts: Parts) -> None:
     ) -> Response:
         """Answers, the latest first; invited people see their own."""
         name = caller.name if caller.role == "labeller" else labeller
-        return JSONResponse(history(parts.store, parts.questions, name, before, limit))
+        return JSONResponse(
+            history(parts.store, parts.questions, name, before, limit, blind=caller.role != "experimenter")
+        )
 
 
 def _experimenting(app: FastAPI, parts: Parts) -> None:
@@ -193,6 +196,13 @@ def _experimenting(app: FastAPI, parts: Parts) -> None:
         """What the answers say about people and model."""
         _experimenter_only(caller)
         return JSONResponse(parts.team.latest())
+
+    @app.post("/api/answers/{seq}/known")
+    def known(caller: Who, seq: m.Id, mark: m.Known) -> dict[str, str]:
+        """Say that an answer is known to be right, to check other labellers by it; or that it is not."""
+        _experimenter_only(caller)
+        parts.intake.known(parts.session(caller, mark.session), seq, mark.known)
+        return {}
 
     @app.post("/api/invites", response_model=m.Invited)
     def invite(caller: Who, request: Request, guest: m.NewSession) -> Response:

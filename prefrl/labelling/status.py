@@ -13,6 +13,7 @@ from typing import Any
 
 from prefrl.config import Config
 from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import JUDGEMENTS
 from prefrl.labelling import records
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
@@ -46,7 +47,7 @@ class StatusBoard:
     def _read(self) -> dict[str, Any]:
         for row in records.since(self.store, self._seq):
             self._seq = row["seq"]
-            if row["kind"] != "withdrawal" and row["supersedes"] is None:
+            if row["kind"] in JUDGEMENTS and row["supersedes"] is None:
                 self._given[row["labeller"]].append((row["answered_at"], row["response_seconds"]))
         counts = self.store.counts()
         ready, rendering = self.questions.counts()

@@ -9,14 +9,18 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
+from prefrl.feedback.crowd import COMBINE, Judgements, by_mean
+from prefrl.feedback.opinions import judgements
 from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
+from prefrl.labelling import checks, records
 from prefrl.labelling.pace import pace
+from prefrl.labelling.questions import Questions
 from prefrl.labelling.views import choice
 
 ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
 ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10
 ENOUGH_TIMES, TOO_FAST = 20, 0.7  # answers, seconds
+LEAST_RIGHT = 0.9  # of clear answers; below it with all of the interval is worth a look
 MOST_MINUTES = 24 * 60
 FRESH = 2.0  # seconds
 
@@ -26,27 +30,48 @@ Row = dict[str, Any]
 class Reports:
     """The latest report, made anew at most every two seconds."""
 
-    def __init__(self, store: LabelStore):
-        self.store, self._lock = store, threading.Lock()
+    def __init__(self, store: LabelStore, questions: Questions, combine: str = "reliability"):
+        """combine: how the run's learner combines opinions"""
+        self.store, self.questions, self.combine, self._lock = store, questions, combine, threading.Lock()
         self._at = -FRESH
         self._latest: dict[str, Any] = {}
 
     def latest(self) -> dict[str, Any]:
         with self._lock:
             if time.monotonic() - self._at > FRESH:
-                self._latest, self._at = report(self.store), time.monotonic()
+                self._latest, self._at = self._report(), time.monotonic()
             return self._latest
 
+    def _report(self) -> dict[str, Any]:
+        said = judgements(self.store.engine)
+        return {**report(self.store, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
 
-def report(store: LabelStore) -> dict[str, Any]:
+    def _disputed(self, said: Judgements) -> list[dict[str, Any]]:
+        combine = COMBINE[self.combine][0] or by_mean
+        return checks.disputed(said, combine(said))
+
+    def _with_clips(self, one: dict[str, Any]) -> dict[str, Any]:
+        """A disputed question as it looks with its first segment on the left."""
+        places = records.places(self.store, [one["query"]])
+        clips = self.questions.clips(places[one["query"]], mirrored=False)
+        said = [
+            {"labeller": name, "choice": choice(told, mirrored=False)} for name, told in sorted(one["said"].items())
+        ]
+        return {**one, "said": said, "clips": clips}
+
+
+def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
     """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
     rows = records.since(store, 0)
     told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
         row["about"] = records.shown(row["details"])
-    oldest = records.oldest_open(store)
+    oldest, relied = records.oldest_open(store), checks.reliability(said)
     return {
-        "labellers": [_labeller(name, rows) for name, rows in sorted(_by(told, "labeller").items())],
+        "labellers": [
+            {**_labeller(name, rows, said.truth), "reliability": relied.get(name)}
+            for name, rows in sorted(_by(told, "labeller").items())
+        ],
         "agreement": agreement(told),
         "model": model_accuracy(told),
         "per_minute": _per_minute(told),
@@ -62,27 +87,32 @@ def _by(rows: Iterable[Row], part: str) -> dict[Any, list[Row]]:
     return found
 
 
-def _labeller(name: str, rows: list[Row]) -> dict[str, Any]:
+def _labeller(name: str, rows: list[Row], truth: dict[int, float]) -> dict[str, Any]:
     speed = pace([(row["answered_at"], row["response_seconds"]) for row in rows])
-    sides = left_share(rows)
-    steady = self_agreement(rows)
+    sides, looks, known = left_share(rows), checks.second_looks(rows), checks.known_answers(rows, truth)
     timed = sum(row["response_seconds"] is not None for row in rows)
     return {
         "name": name, **speed,
         "skips": sum(row["preference"] is None for row in rows),
         "ties": sum(row["preference"] == 0.5 for row in rows),
-        "left_share": sides, "self_agreement": steady,
-        "flags": flags(sides, steady, speed["median_seconds"], timed),
+        "left_share": sides, **looks, "gold": known,
+        "flags": flags(sides, list(looks.values()), known, speed["median_seconds"], timed),
     }  # fmt: skip
 
 
-def flags(sides: dict[str, Any] | None, steady: dict[str, Any] | None, median: float | None, timed: int) -> list[str]:
+def flags(
+    sides: dict[str, Any] | None, looks: list[dict[str, int] | None], known: dict[str, Any] | None,
+    median: float | None, timed: int,
+) -> list[str]:  # fmt: skip
     """What should make the experimenter look closer, in words."""
     found = []
+    agree, n = (sum(one[part] for one in looks if one) for part in ("agree", "n"))
     if sides and sides["n"] >= ENOUGH_SIDES and sides["p"] < SIDE_P:
         found.append("prefers one side")
-    if steady and steady["n"] >= ENOUGH_REPEATS and steady["agree"] <= LEAST_AGREEMENT * steady["n"]:
+    if n >= ENOUGH_REPEATS and agree <= LEAST_AGREEMENT * n:
         found.append("contradicts own answers")
+    if known and known["high"] < LEAST_RIGHT:
+        found.append("misses clear answers")
     if median is not None and timed >= ENOUGH_TIMES and median < TOO_FAST:
         found.append("answers faster than clips can be seen")
     return found
@@ -94,20 +124,9 @@ def left_share(rows: Iterable[Row]) -> dict[str, Any] | None:
     left, n = chosen["left"], chosen["left"] + chosen["right"]
     if not n:
         return None
-    from scipy.special import bdtr, betaincinv  # a third of a second to load, and a server needs it for this page only
+    from scipy.special import bdtr  # a third of a second to load, and a server needs it for this page only
 
-    low = float(betaincinv(left, n - left + 1, 0.025)) if left else 0.0
-    high = float(betaincinv(left + 1, n - left, 0.975)) if left < n else 1.0
-    p = min(1.0, 2 * float(bdtr(min(left, n - left), n, 0.5)))
-    return {"share": left / n, "low": low, "high": high, "n": n, "p": p}
-
-
-def self_agreement(rows: Iterable[Row]) -> dict[str, int] | None:
-    """Of the pairs that this person was shown again with the sides changed, how many got the same answer."""
-    judged = _by((row for row in rows if row["preference"] is not None), "query_id").values()
-    twice = [answers for answers in judged if len(answers) > 1]
-    same = sum(answers[0]["preference"] == answers[-1]["preference"] for answers in twice)
-    return {"agree": same, "n": len(twice)} if twice else None
+    return {**(checks.share(left, n) or {}), "p": min(1.0, 2 * float(bdtr(min(left, n - left), n, 0.5)))}
 
 
 def agreement(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class Worker:
         self._news, self._scanned_at = news, now
         wishes = self.store.board.read("wanted")
         wished = [int(id) for id in wishes[0].get("queries", [])] if wishes else []
-        places = {**records.places(self.store, wished), **{one.query: one for one in records.open_places(self.store)}}
+        places = {**records.places(self.store, wished), **{one.query: one for one in records.due_places(self.store)}}
         ready = clips_ready(self.folder, [(one.file, one.row) for one in places.values()])
         self.waiting = [
             one
@@ -95,7 +95,7 @@ class Worker:
                     self._draw_side(place, side)
             self.done += 1
             if self.done % PRUNE_EVERY == 0:
-                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in records.open_places(self.store)])
+                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in records.due_places(self.store)])
         except (CannotDraw, StorageFull):  # no fault of this question
             raise
         except Exception as fault:  # a broken one must not keep people from the others
@@ -156,10 +156,10 @@ class Parent:
         return os.getppid() != self.pid
 
 
-def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool) -> None:
+def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool, opinions: float = 1) -> None:
     """Draw until the parent is gone; or, once, whatever waits now."""
     parent = Parent()
-    with LabelStore.open(folder, store_url) as store:
+    with LabelStore.open(folder, store_url, opinions) as store:
         worker = Worker(store, folder, make_env)
         try:
             while True:
@@ -185,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _import(options.modules)
         config = load(options.run / "config.yaml")
         url = options.store or config.record.labels or None
-        work(options.run, lambda: env_maker(config.env, "rgb_array")(), url, options.once)  # found when it is needed
+        late, opinions = (lambda: env_maker(config.env, "rgb_array")()), config.wanted_opinions()
+        work(options.run, late, url, options.once, opinions)  # the environment is found when it is needed
     except UserError as fault:
         print("error:", " ".join(str(fault).split()), file=sys.stderr)  # in one line, which the server shows
         return fault.code

@@ -63,9 +63,9 @@ def best(
 def _judged(source: Source) -> list[Judged]:
     """All segments that there is a prediction for."""
     found: list[Judged] = []
-    asked = source.store.asked()
-    for first in tqdm(range(1, asked + 1, BATCH), "judging", leave=False, file=sys.stderr, delay=1):
-        ids = list(range(first, min(first + BATCH, asked + 1)))
+    asked = source.store.asked_queries()
+    for first in tqdm(range(0, len(asked), BATCH), "judging", leave=False, file=sys.stderr, delay=1):
+        ids = asked[first : first + BATCH]
         where, thoughts = places(source.store, ids), source.thoughts(ids)
         known = [id for id in ids if id in where and id in thoughts]
         if not known:

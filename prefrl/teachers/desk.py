@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from prefrl.data import Feedback, Queries, Segments, Tapes
-from prefrl.errors import UserError
+from prefrl.errors import UserError, pick
+from prefrl.feedback.crowd import COMBINE, Judgements
+from prefrl.feedback.opinions import judgements, opinions_given
 from prefrl.feedback.store import LabelStore
 from prefrl.streams import stream
 
@@ -26,9 +28,11 @@ class Desk:
         labeller: str,
         seed: int,
         tapes: Callable[[Segments], Tapes] | None = None,
+        combine: str = "first",
     ):
-        """tapes: how to come to segments (Q, 2) again, for teachers that look at pictures"""
+        """tapes: how to come to segments (Q, 2) again, for teachers that look at pictures; combine: of several opinions"""
         self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
+        self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
 
     def ask(self, queries: Queries) -> None:
@@ -68,7 +72,8 @@ class Desk:
     def answers(self, step: int) -> Feedback | None:
         """What has been answered since the last call, frozen under this step, so that a resumed run reads the same.
 
-        Where an answer heard before was corrected or withdrawn, all that stand are read again.
+        Where an answer heard before was corrected or withdrawn, or people judged the same questions, all that stand
+        are read again: one more opinion says something about everybody who gave one.
         """
         if self.store.last_seq() <= self.seen:  # a look is cheaper than a mark
             return None
@@ -76,7 +81,7 @@ class Desk:
         if until <= self.seen:
             return None
         before, self.seen = self.seen, until
-        if self.store.corrected(before, until):
+        if self.store.corrected(before, until) or self._shared():
             return self.standing()
         return self.store.feedback(after=before, until=until)
 
@@ -85,7 +90,19 @@ class Desk:
         if not self.seen:
             return None
         found = self.store.feedback(until=self.seen)
-        return Feedback.nothing() if found is None else replace(found, whole=True)
+        if found is None:
+            return Feedback.nothing()
+        if self.combine and (said := self._shared()):
+            labels = self.combine(said).labels
+            found = replace(found, preferences=np.array([labels[id] for id in found.query.tolist()]))
+        return replace(found, whole=True)
+
+    def _shared(self) -> Judgements | None:
+        """What people said, where it can be known from it who is right more often; else each answer stands for itself."""
+        if not self.combine or not opinions_given(self.store.engine, self.seen):
+            return None
+        said = judgements(self.store.engine, self.seen)
+        return said if said.comparable else None
 
 
 def _numbers(preferences: object, labeller: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from prefrl.config import TeacherConfig
 from prefrl.data import Feedback, Queries, Segments, Tapes
 from prefrl.feedback.store import LabelStore
 from prefrl.teachers.desk import Desk
+from prefrl.teachers.gold import ask_gold
 
 POLL = 0.25  # seconds between two looks for answers while training waits
 
@@ -43,8 +44,14 @@ class PeoplesDesk(Desk):
         tapes: Callable[[Segments], Tapes] | None = None,
     ):  # fmt: skip
         """tell: hears "waiting for labels" as long as training waits, and "running" when it goes on"""
-        super().__init__(store, Person(), settings.name, seed, tapes)
+        super().__init__(store, Person(), settings.name, seed, tapes, settings.combine)
         self.settings, self.total_steps, self.tell = settings, total_steps, tell
+
+    def ask(self, queries: Queries) -> None:
+        """Store the questions, and beside them some whose answers are known."""
+        super().ask(queries)
+        if self.settings.gold:
+            ask_gold(self.store, queries, self.settings.gold, self.seed, self.tapes)
 
     def room(self) -> float:
         """Free places in the queue: when nobody answers, it stops growing."""

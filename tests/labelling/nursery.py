@@ -19,7 +19,7 @@ if __name__ == "__main__":
         if (pid := os.fork()) == 0:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(2, 1)
-            os._exit(main(["label", line.strip(), "--no-browser", "--repeats", "0"]))
+            os._exit(main(["label", line.strip(), "--no-browser"]))
         print(pid, flush=True)
         os.waitpid(pid, 0)  # until it is killed
         print("gone", flush=True)

@@ -21,9 +21,9 @@ import uvicorn
 import yaml
 from PIL import Image
 
-from prefrl.config import Config, as_dict, update
+from prefrl.config import Config, as_dict, load, update
 from prefrl.data import Queries, Segments
-from prefrl.feedback.store import LabelStore
+from prefrl.feedback.store import LabelStore, open_store
 from prefrl.feedback.tables import questions, reading
 from prefrl.labelling.access import Access, Rate
 from prefrl.labelling.connections import guarded
@@ -31,13 +31,14 @@ from prefrl.labelling.server import make_app
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "the-experimenters-token"
+PEOPLE = {"teacher.name": "human", "teacher.mirror": 0.0}  # no question comes again, unless a test says so
 NEVER_TOO_FAST = {"rate": Rate(1e9, 1e9)}
 
 
 def make_run(folder: Path, asked: int = 6, drawn: bool = True, **settings) -> list[int]:
     """A run's folder as the trainer leaves it for labellers. Returns the ids of its questions."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = update(Config(), {"env": "Pendulum-v1", "questions.budget": 700, **settings})
+    config = update(Config(), {"env": "Pendulum-v1", "questions.budget": 700, **PEOPLE, **settings})
     (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config)))
     return ask(folder, asked, drawn=drawn)
 
@@ -91,9 +92,9 @@ class Serving:
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.port = self.listening.getsockname()[1]
         self.folder, self.base = folder, f"http://127.0.0.1:{self.port}"
-        self.store = LabelStore.open(folder)
+        self.store = open_store(folder, load(folder / "config.yaml"))
         self.access = Access(TOKEN, self.port, **options.pop("access", {}))
-        gate = make_app(folder, self.store, self.access, **{"repeats": 0.0, **NEVER_TOO_FAST, **options})
+        gate = make_app(folder, self.store, self.access, **{**NEVER_TOO_FAST, **options})
         settings = uvicorn.Config(
             gate,
             http=guarded(deadline),

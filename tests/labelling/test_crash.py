@@ -148,7 +148,7 @@ def test_on_a_full_disk_what_was_acknowledged_is_stored_and_the_rest_is_said_not
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
-    command = [sys.executable, "-c", WITHOUT_WORKER, "label", str(run), "--no-browser", "--repeats", "0"]
+    command = [sys.executable, "-c", WITHOUT_WORKER, "label", str(run), "--no-browser"]
     server = subprocess.Popen(
         command, cwd=ROOT, preexec_fn=limit, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -126,7 +126,7 @@ def test_serving_the_network_says_what_it_means(run):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere"], "is not a run folder"), (["RUN", "--port", "70000"], "0 to 65535"), (["RUN", "--repeats", "2"], "share"),
+        (["nowhere"], "is not a run folder"), (["RUN", "--port", "70000"], "0 to 65535"),
         (["RUN", "--invite", ""], "printable"), (["RUN", "--store", "mysql://x/y"], "label store|database"), ([], "RUN"),
     ],
 )  # fmt: skip

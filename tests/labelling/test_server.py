@@ -270,8 +270,8 @@ def test_a_session_belongs_to_the_token_that_opened_it(serve):
 
 
 def test_now_and_then_a_question_comes_again_with_its_sides_changed(serve, tmp_path):
-    make_run(tmp_path / "long", 16)
-    serving = serve(tmp_path / "long", repeats=1.0)
+    make_run(tmp_path / "long", 16, **{"teacher.mirror": 1.0})
+    serving = serve(tmp_path / "long")
     person = serving.person()
     first = person.label(questions.GAP, "left")  # too early to repeat
     assert len({question["query"] for question in first}) == questions.GAP
@@ -282,29 +282,32 @@ def test_now_and_then_a_question_comes_again_with_its_sides_changed(serve, tmp_p
     assert again["clips"] == original["clips"][::-1]
     assert person.answer(again, "right").status_code == 201
     assert serving.store.counts().answered == questions.GAP + 1 == len(serving.store.feedback())
-    assert person.get("/api/team")["labellers"][0]["self_agreement"] == {"agree": 1, "n": 1}
+    assert person.get("/api/team")["labellers"][0]["mirrored_agreement"] == {"agree": 1, "n": 1}
     assert person.get("/api/history", limit=1)["answers"][0]["choice"] == "right"
 
 
 def test_repetitions_come_at_the_share_asked_for(serve, tmp_path):
-    make_run(tmp_path / "long", 70)
-    serving = serve(tmp_path / "long", repeats=0.3, rng=Random(1))
+    make_run(tmp_path / "long", 70, **{"teacher.repeat": 0.2, "teacher.mirror": 0.1})
+    serving = serve(tmp_path / "long", rng=Random(1))
     person = serving.person()
     shown = person.label(60, "left")
     repeated = len(shown) - len({question["query"] for question in shown})
     assert 0.1 < repeated / 60 < 0.4
 
 
-def test_nothing_is_repeated_where_nothing_is_open(serve):
-    serving = serve(repeats=1.0)
+def test_nothing_is_repeated_where_nothing_is_open(serve, tmp_path):
+    make_run(tmp_path / "mirrored", 6, **{"teacher.mirror": 1.0})
+    serving = serve(tmp_path / "mirrored")
     person = serving.person()
     person.label(6)
     assert person.next(6) == []
 
 
-def test_some_questions_go_to_a_second_person(serve):
-    serving = serve(overlap=1.0)
+def test_as_many_people_are_asked_as_the_experimenter_wants(serve, tmp_path):
+    make_run(tmp_path / "two", 3, **{"teacher.opinions": 2})
+    serving = serve(tmp_path / "two")
     hers = serving.person("ann").label(3, "left")
+    assert serving.person("ann").next() == [] and serving.store.counts().open == 3
     ben = serving.person("ben")
     his = ben.label(3, "equal")
     assert {question["query"] for question in his} == {question["query"] for question in hers}
@@ -344,8 +347,8 @@ def predict(serving, ids, probability=0.9):
 
 
 def test_what_the_model_thinks_is_told_after_the_answer_as_it_was_displayed(serve, tmp_path):
-    ids = make_run(tmp_path / "long", questions.GAP + 2)
-    serving = serve(tmp_path / "long", repeats=1.0)
+    ids = make_run(tmp_path / "long", questions.GAP + 2, **{"teacher.mirror": 1.0})
+    serving = serve(tmp_path / "long")
     predict(serving, ids)
     person = serving.person()
     [question] = person.next()

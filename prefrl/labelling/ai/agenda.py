@@ -37,9 +37,12 @@ class Agenda:
 
     def candidates(self) -> list[Task]:
         """What may be taken now, in the order in which it should be. A question is answered once, even if that was withdrawn."""
-        done = self._told() | self.held
-        busy = done | self.store.leases.held(self.session, time.time())
-        fresh = [Task(place, "answer") for place in records.open_places(self.store, IN_VIEW) if place.query not in busy]
+        done, others = self._told() | self.held, self.store.leases.held(self.session, time.time())
+        fresh = [
+            Task(one.place, "answer")
+            for one in records.open_questions(self.store, IN_VIEW)
+            if others[one.place.query] < one.wanted and one.place.query not in done
+        ]
         return fresh + [Task(place, "opinion") for place in self._answered() if place.query not in done]
 
     def take(self, tasks: Iterable[Task]) -> list[Task]:

@@ -23,9 +23,9 @@ unless the endpoint is on it. No page is opened. Each pair is shown in both orde
 reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
 environment variable alone, and is written nowhere.
 """
-DEFAULTS = {one.name: one.default for one in fields(Settings) if one.name not in ("model", "labeller", "overlap")}
+DEFAULTS = {one.name: one.default for one in fields(Settings) if one.name not in ("model", "labeller")}
 OPTIONS = (*DEFAULTS, "dry_run")
-"""Those of an AI alone; --labeller and --overlap are the page's too."""
+"""Those of an AI alone; --labeller is the page's too."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("widest", "pixels; a strip of frames that is larger is made smaller (2048)", type=int, metavar="PIXELS")
     add("disagree", "what a pair is called that is judged otherwise once its sides are changed (equal)",
         choices=["equal", "skip"])  # fmt: skip
+    add("overlap", "share of what others have answered that it answers too, for comparison (0)", type=float,
+        metavar="SHARE")  # fmt: skip
     add("price", "dollars per million tokens", type=float, nargs=2, metavar=("SENT", "RECEIVED"))
     add("max_cost", "stop before this labeller's calls about this run, of all times, cost more; needs --price", type=float,
         metavar="DOLLARS")  # fmt: skip
@@ -64,7 +66,7 @@ def label(options: argparse.Namespace) -> int:
             f"--ai {options.ai} needs --endpoint URL, such as https://api.openai.com/v1 or http://127.0.0.1:11434/v1"
         )
     told = {name: getattr(options, name) for name in DEFAULTS}
-    told |= {"price": tuple(options.price) if options.price else None, "overlap": options.overlap}
+    told["price"] = tuple(options.price) if options.price else None
     settings = Settings(model=options.ai, labeller=options.labeller, **told)
     if options.dry_run:
         print(preview(options.folder, settings, options.modules, options.store))

@@ -7,7 +7,7 @@ import {recordCard} from "./record.js";
 
 /**
  * @typedef {{seq: number, query: number, choice: string, labeller: string, at: number | string, decision_ms: number | null, standing: boolean,
- *   kind: "answer" | "opinion" | "withdrawal", supersedes: number | null, superseded_by: number | null,
+ *   kind: "answer" | "opinion" | "withdrawal", supersedes: number | null, superseded_by: number | null, known: boolean | null,
  *   clips: import("./player.js").Clip[] | null, model: import("./api.js").ModelView | null, reasons: string[]}} Past
  */
 

@@ -21,9 +21,10 @@ export function recordCard(app, given) {
     short: one.short, class: `choice small ${one.choice}`, onclick: () => change("revise", one.choice),
   }));
   const withdraw = button("Withdraw", {class: "quiet", onclick: () => change("withdraw")});
+  const known = past.known !== null && button("Known", {class: "quiet", title: "Check other labellers by this answer", onclick: mark});
   const root = el("li", {class: "record card", tabindex: 0, "data-seq": past.seq, "data-query": past.query},
     clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
-    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw), note));
+    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, known), note));
 
   if (clips) {
     root.addEventListener("pointerenter", clips.start);
@@ -46,6 +47,22 @@ export function recordCard(app, given) {
       one.disabled = !past.standing;
     });
     withdraw.disabled = !past.standing;
+    if (known) {
+      known.setAttribute("aria-pressed", String(past.known));
+      known.disabled = !past.standing || !["left", "right"].includes(past.choice);
+    }
+  }
+
+  /** Say that this answer is right beyond doubt, or take that back. */
+  async function mark() {
+    try {
+      await app.sessions.post(`/api/answers/${past.seq}/known`, app.labeller, {known: !past.known});
+      past = {...past, known: !past.known};
+      put(note, past.known ? "Known: others are checked by it." : "No longer known.");
+    } catch (fault) {
+      put(note, `Not changed: ${/** @type {Error} */ (fault).message}`);
+    }
+    show();
   }
 
   function state() {

@@ -1,16 +1,21 @@
 // @ts-check
-/** The experimenter's page: who answers how much, how well people agree with each other, themselves and the model. */
+/** The experimenter's page: who answers how much, how far each can be relied on, and where people and model differ. */
 
 import {ApiError, get} from "./api.js";
 import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
-import {count, duration, el, percent, put} from "./dom.js";
+import {smallPair} from "./clips.js";
+import {CHOSEN, count, duration, el, percent, put} from "./dom.js";
 
 /**
+ * @typedef {{agree: number, n: number} | null} Looks
+ * @typedef {{share: number, low: number, high: number, n: number}} Share
+ * @typedef {{query: number, said: {labeller: string, choice: string}[], label: number | null, clips: import("./player.js").Clip[] | null}} Disputed
  * @typedef {{name: string, answers: number, skips: number, ties: number, minutes: number, per_minute: number | null, median_seconds: number | null,
- *   left_share: {share: number, low: number, high: number, n: number, p: number} | null, self_agreement: {agree: number, n: number} | null, flags: string[]}} Labeller
+ *   left_share: {share: number, low: number, high: number, n: number, p: number} | null, self_agreement: Looks, mirrored_agreement: Looks,
+ *   gold: Share | null, reliability: number | null, flags: string[]}} Labeller
  * @typedef {{labellers: Labeller[], agreement: {a: string, b: string, agree: number, n: number, kappa: number | null}[],
  *   model: {accuracy: number | null, n: number, by_version: {version: number, accuracy: number, n: number}[]} | null,
- *   per_minute: {minute: number, labeller: string, answers: number}[], open: {waiting: number, oldest_seconds: number | null}, corrections: number}} Team
+ *   per_minute: {minute: number, labeller: string, answers: number}[], open: {waiting: number, oldest_seconds: number | null}, corrections: number, disputed: Disputed[]}} Team
  */
 
 const EVERY = 5_000; // ms
@@ -58,7 +63,9 @@ function parts(team) {
     tiles(team),
     card("Answers over time", answersOverTime(team.per_minute, names), legend(names)),
     card("Labellers", people(team.labellers)),
+    card("How far they can be relied on", ...relied(team.labellers)),
     card("Agreement between labellers", agreement(team.agreement)),
+    card("Most disputed questions", disputed(team.disputed)),
     card("The reward model on people's answers", accuracyLine(team.model?.by_version ?? [])),
   ];
 }
@@ -89,14 +96,45 @@ function tile(name, value, remark) {
 
 /** @param {Labeller[]} labellers */
 function people(labellers) {
-  const head = ["Labeller", "Answers", "Equal", "Cannot tell", "A minute", "Median", "Minutes", "Chose left", "Agrees with self"];
+  const head = ["Labeller", "Answers", "Equal", "Cannot tell", "A minute", "Median", "Minutes", "Chose left"];
   return scrolled(head, labellers.map((one) => [
     el("span", {}, el("span", {class: "name", title: one.name}, one.name), ...one.flags.map((flag) => el("span", {class: "tag bad"}, flag.replaceAll("_", " ")))),
     one.answers.toLocaleString("en"), of(one.ties, one.answers), of(one.skips, one.answers),
     one.per_minute === null ? "–" : one.per_minute.toFixed(1), one.median_seconds === null ? "–" : `${one.median_seconds.toFixed(1)} s`,
     one.minutes.toFixed(one.minutes < 10 ? 1 : 0), bias(one.left_share),
-    one.self_agreement?.n ? `${percent(one.self_agreement.agree / one.self_agreement.n)} of ${one.self_agreement.n}` : "–",
   ]));
+}
+
+/** @param {Labeller[]} labellers */
+function relied(labellers) {
+  const looks = (/** @type {Looks} */ one) => one?.n ? `${percent(one.agree / one.n)} of ${one.n}` : "–";
+  const told = labellers.some((one) => one.reliability !== null);
+  return [scrolled(["Labeller", "Estimated right", "Known answers right", "Same again", "Same again, mirrored"], labellers.map((one) => [
+    el("span", {class: "name", title: one.name}, one.name), one.reliability === null ? "–" : percent(one.reliability),
+    known(one.gold), looks(one.self_agreement), looks(one.mirrored_agreement)])),
+  told ? null : el("p", {class: "note"}, "How often each is right is estimated once two people have judged the same questions, or known ones.")];
+}
+
+/** @param {Share | null} gold */
+function known(gold) {
+  if (!gold) return "–";
+  const text = `${percent(gold.share)} of ${gold.n}`;
+  return el("span", {title: `95 % interval ${percent(gold.low)} to ${percent(gold.high)}`}, `${text} (${percent(gold.low)} to ${percent(gold.high)})`);
+}
+
+/** @param {Disputed[]} questions */
+function disputed(questions) {
+  if (!questions.length) return el("p", {class: "note"}, "Nobody has contradicted anybody yet.");
+  return el("ol", {class: "records"}, ...questions.map(({query, said, label, clips}) => {
+    const pair = clips && smallPair(clips);
+    const root = el("li", {class: "record card", tabindex: 0, "data-query": query},
+      pair ? pair.root : el("p", {class: "gone"}, "The clips are not drawn"),
+      el("div", {class: "about"}, el("p", {}, el("b", {}, `Question ${query}`)),
+        ...said.map((one) => el("p", {class: "quiet-line"}, `${one.labeller}: ${CHOSEN[one.choice]}`)),
+        el("p", {class: "quiet-line"}, label === null ? "Learned as: nothing" : `Learned as: left is better with ${percent(label)}`)));
+    if (pair) for (const [event, act] of [["pointerenter", pair.start], ["pointerleave", pair.stop], ["focusin", pair.start], ["focusout", pair.stop]]) root.addEventListener(event, act);
+    return root;
+  }));
 }
 
 /** @param {Labeller["left_share"]} left */

@@ -18,7 +18,13 @@ def served(tmp_path_factory):
     from prefrl.api import train
 
     folder = tmp_path_factory.mktemp("label") / "run"
-    people = {"teacher": "human", "teacher.page": False, "teacher.queue": QUESTIONS, "teacher.stale": 0.0}
+    people = {
+        "teacher": "human",
+        "teacher.page": False,
+        "teacher.queue": QUESTIONS,
+        "teacher.stale": 0.0,
+        "teacher.mirror": 0.0,
+    }
     asking = {"steps": 8192, "questions.budget": QUESTIONS, "questions.length": LENGTH, "record.checkpoints": 2}
     train("prefrl/PendulumSpin-v0", folder=folder, quiet=True, **{**SHORT, **asking, **people})
     (folder / "instructions.md").write_text(
@@ -26,7 +32,7 @@ def served(tmp_path_factory):
     )
     with LabelStore.open(folder) as store:
         store.board.predict({query: THOUGHT for query in store.open_queries()})
-    with running(folder, "--repeats", "0") as (_, about):
+    with running(folder) as (_, about):
         yield folder, about
 
 

@@ -7,6 +7,8 @@ import time
 from browsing import Browsing, needs_chromium, until
 from serving import make_run, running
 
+from prefrl.feedback.store import LabelStore
+
 pytestmark = needs_chromium
 
 
@@ -64,7 +66,8 @@ def test_the_experimenter_sees_how_labelling_goes(visit):
     for part in (
         "Answers over time",
         "Chose left",
-        "Agrees with self",
+        "Same again, mirrored",
+        "Most disputed questions",
         "Waiting",
         "Corrections",
         "Time spent",
@@ -122,3 +125,24 @@ def test_when_nothing_is_left_the_page_says_why_and_offers_second_opinions(brows
         assert first.complaints + second.complaints + first.elsewhere + second.elsewhere == []
         first.close()
         second.close()
+
+
+def test_the_experimenter_sees_whom_to_rely_on_and_marks_what_is_known(browser, tmp_path):
+    ids = make_run(tmp_path / "run", asked=12, **{"teacher.opinions": 3})
+    with LabelStore.open(tmp_path / "run", opinions=3) as store:
+        for name, told in (("ann", 1.0), ("ben", 1.0), ("eve", 0.0)):
+            store.answer(ids, [told] * len(ids), labeller=name, first_only=True)
+    with running(tmp_path / "run") as (_, about):
+        window = Browsing(browser, f"http://127.0.0.1:{about['port']}", about["token"], "ann")
+        window.go("team")
+        until(lambda: "Learned as" in window.page.locator("main.team").inner_text(), 15)
+        text = window.page.locator("main.team").inner_text()
+        assert "Estimated right" in text and "eve: Right is better" in text
+        assert window.page.locator("main.team .small-pair").count() == 8
+        window.go("history")
+        until(lambda: window.page.locator(".record").count() > 10, 15)
+        mark = window.page.locator(".record").first.get_by_role("button", name="Known")
+        mark.click()
+        until(lambda: mark.get_attribute("aria-pressed") == "true")
+    with LabelStore.open(tmp_path / "run") as store:
+        assert [row["preference"] for row in store.history() if row["kind"] == "truth"] == [0.0]

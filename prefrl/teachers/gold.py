@@ -1,0 +1,45 @@
+"""Gold questions: pairs so far apart by the true reward that their answer is known, to check labellers by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from prefrl.data import Queries, Segments, Tapes
+from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import GOLD
+from prefrl.streams import stream
+
+CLEAR = 2.0  # spreads of segment returns between the two of a pair
+LATELY = 100  # questions over whose segments the spread is taken
+
+
+def ask_gold(
+    store: LabelStore, queries: Queries, share: float, seed: int, tapes: Callable[[Segments], Tapes] | None = None
+) -> None:
+    """Ask about clear pairs among the segments of these questions, until they are a `share` of what people see.
+
+    The clips are of the same age and kind as all others, so nothing but the answer sets such a question apart. It is
+    outside the budget, and nothing is learned from it: what the true reward finds clear must not steer the learner.
+    """
+    segments, step = queries.segments.flat(), queries.step
+    recent = store.queries(store.asked_queries(step)[-LATELY:]).segments.true_returns
+    pairs = clear_pairs(segments.true_returns, CLEAR * recent.std(), stream(seed, "gold", step))
+    missing = round(store.asked(step) * share / (1 - share)) - len(store.asked_queries(step - 1, gold=True))
+    if not len(pairs := pairs[: max(0, missing)]):
+        return
+    asked = Queries(segments[pairs], np.full(len(pairs), np.nan), GOLD, step, queries.model_version)
+    names = [f"{step}-gold-{k}" for k in range(len(pairs))]
+    ids = store.ask(asked, names, tapes(asked.segments) if tapes else None)
+    returns = store.queries(ids).segments.true_returns  # after a kill they may be there already
+    truth = (returns[:, 0] > returns[:, 1]).astype(float)
+    store.answer(ids, truth, labeller="true reward", step=step, kind="truth", keys=[f"{id}:truth" for id in ids])
+
+
+def clear_pairs(returns: np.ndarray, gap: float, rng: np.random.Generator) -> np.ndarray:
+    """(P, 2) pairs of segments at least so far apart, no segment in two of them, in random order and sides."""
+    order, half = np.argsort(returns, kind="stable"), len(returns) // 2
+    pairs = np.stack([order[:half], order[::-1][:half]], 1)  # the worst with the best, and so on inwards
+    gaps = returns[pairs[:, 1]] - returns[pairs[:, 0]]
+    return rng.permuted(rng.permutation(pairs[(gaps >= gap) & (gaps > 0)]), axis=1)
