@@ -16,6 +16,7 @@ RATIO = (1.1, 1.5)  # wanted held-out loss over training loss (Christiano et al.
 L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
 ENOUGH = 1e-3  # nats: a smaller gain on held-out answers is none
 PASS, CHECK = 96, 50  # most answers in a pass, and most held-out ones in a check: a fit's cost does not grow for ever
+SHORT = 5  # passes of a fit that nobody would stop early: one look at held-out answers, at its end, adapts the L2
 
 
 @dataclass
@@ -66,10 +67,12 @@ class Fitter:
             done += 1
             self.ensemble.train()
             losses = self._pass(answers, rng)
+            updates += sum(min(len(rows), PASS) for rows in answers.train)
+            if epochs <= SHORT and done < epochs:
+                continue
             self.ensemble.eval()
             checks = np.array([self._held_out_loss(e, answers, rows) for e, rows in enumerate(checked)])
             self._adapt_l2(losses, checks)
-            updates += sum(min(len(rows), PASS) for rows in answers.train)
             train, held_out = float(losses.mean()), _mean(checks)
             if np.isfinite(held_out):  # else nothing is held out, and nothing says when to stop
                 best, idle = (held_out, 0) if held_out < best - ENOUGH else (best, idle + 1)

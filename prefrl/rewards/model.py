@@ -27,7 +27,7 @@ FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
 MOST = 10_000  # answers times steps of a segment that a member looks at in a warm fit, so that its cost is bounded
 PAUSE = 3  # turns without new answers after which those that are there are learned from, few as they may be
-LATEST = 200  # answers over which rewards are standardised and judged: they are about what the agent does now
+LATEST = 100  # answers over which rewards are standardised and judged: they are about what the agent does now
 
 
 class Steps(Protocol):
@@ -155,7 +155,7 @@ class RewardModel:
     def fit(self, step: int) -> FitReport:
         """Learn from all answers heard so far."""
         started = time.process_time()
-        fresh, self.known, self.fresh = self.fresh, self.known + self.fresh, 0
+        fresh, self.known, self.fresh = self.fresh, len(self._preferences), 0
         decisive = int((self._preferences != 0.5).sum())
         if decisive < FEWEST:
             return self._unchanged(f"only {decisive} decisive answers so far; the reward starts at {FEWEST}")
