@@ -81,7 +81,7 @@ class TeacherConfig:
     """Who answers. None keeps the named teacher's own value."""
 
     name: str = "oracle"
-    """oracle, mistake, noisy, skip, equal, myopic, or human; see `prefrl list`."""
+    """oracle, mistake, noisy, skip, equal, myopic, human, or replay=RUN, a run's recorded answers; see `prefrl list`."""
     beta: float | None = None
     """Rationality: log-odds of the better answer per unit of return."""
     gamma: float | None = None
@@ -106,6 +106,11 @@ class TeacherConfig:
     """People: unanswered questions are taken back after this share of the run; 0: never."""
     page: bool = True
     """People: open the label page with the run."""
+    timing: str = "heard"
+    """Replay: when recorded answers come. heard: at the step at which the recorded run heard them, corrections and
+    all. once: those that stand in the end, as soon as their question is asked."""
+    unknown: str = "skip"
+    """Replay: what becomes of questions that the recording does not know. skip, or oracle: the true reward decides."""
 
 
 @dataclass

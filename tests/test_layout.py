@@ -32,6 +32,7 @@ FLOORS = [
     ["prefrl.build", "prefrl.probe", "prefrl.bulletin"],
     ["prefrl.listing", "prefrl.plan"],
     ["prefrl.folder", "prefrl.page"],
+    ["prefrl.recordings"],
     ["prefrl.run"],
     ["prefrl.api"],
     ["prefrl.cli", "prefrl.labelling", "prefrl.reels"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from prefrl.feedback.rows import (
     refuse_unknown,
     uids_of,
 )
+from prefrl.feedback.rooms import Rooms
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
 from prefrl.feedback.tables import (
     answers,
@@ -67,6 +68,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def __init__(self, engine: Engine, files: SegmentFiles) -> None:
         self.engine, self.files = engine, files
         self.board, self.leases, self.displays = Board(engine), Leases(engine), Displays(engine)
+        self.rooms = Rooms(engine)
 
     @classmethod
     def open(cls, folder: Path | str, url: str | None = None) -> LabelStore:
@@ -142,6 +144,13 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             for query, value, second, key, note in zip(ids, values, seconds, own, notes, strict=True)
         ]
         return self._append(rows, first_only)
+
+    def enact(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Store answers as they were given elsewhere: all columns but `seq`. Returns their numbers here.
+
+        One whose key is there already counts once, as with `answer`.
+        """
+        return self._append([dict(row) for row in rows])
 
     def revise(
         self, seq: int, preference: float, *, labeller: str, key: str | None = None, details: str | None = None
@@ -254,6 +263,12 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             count = count.where(questions.c.asked_step <= int(until_step))
         with reading(self.engine) as connection:
             return connection.scalar(count) or 0
+
+    def asked_steps(self, ids: Sequence[int]) -> dict[int, int]:
+        """The environment steps at which these questions were asked, by their ids."""
+        with reading(self.engine) as connection:
+            found = by_value(connection, (questions.c.id, questions.c.asked_step), [int(id) for id in ids])
+        return {id: row["asked_step"] for id, row in found.items()}
 
     def counts(self) -> Counts:
         """How many questions were asked and what became of them."""

@@ -46,9 +46,10 @@ class PeoplesDesk(Desk):
         super().__init__(store, Person(), settings.name, seed, tapes)
         self.settings, self.total_steps, self.tell = settings, total_steps, tell
 
-    def room(self) -> float:
-        """Free places in the queue: when nobody answers, it stops growing."""
-        return max(0, max(self.settings.queue, self.settings.wait) - len(self.store.open_queries()))
+    def room(self, step: int) -> float:
+        """Free places in the queue, noted by step: when nobody answers, it stops growing."""
+        free = max(self.settings.queue, self.settings.wait) - len(self.store.open_queries())
+        return self.store.rooms.at(step, max(0, free))
 
     def outdated(self, step: int) -> int:
         """Take back open questions about a policy long gone. Returns how many."""
