@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from prefrl.feedback.board import Board, Displays, Leases
 from prefrl.feedback.rows import (
     CONTENT,
     as_stored,
+    json_lines,
     make_opinions,
     question_rows,
     refuse_other_content,
@@ -293,8 +293,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def export_jsonl(self, path: Path | str) -> None:
         """Write the history as one JSON object a line; skips and missing values are null."""
-        lines = (json.dumps(row, allow_nan=False) + "\n" for row in self.history())
-        write_durably(Path(path), "".join(lines).encode())
+        write_durably(Path(path), json_lines(self.history()))
 
     def _supersede(
         self, seq: int, kind: str | None, preference: float, labeller: str, key: str | None, details: str | None = None
