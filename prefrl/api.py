@@ -209,7 +209,10 @@ def _say_replayed(told: dict[str, Any], name: str) -> None:
             " --teacher.timing once gives those as well", told["said_after_the_recorded_run"],
         )  # fmt: skip
     if told["asked"] and not told["known"]:
-        warnings.warn("the recording knew no question of this run; see prefrl train --help for its seed and settings", stacklevel=3)
+        warnings.warn(
+            "the recording knew no question of this run; see prefrl train --help for its seed and settings",
+            stacklevel=3,
+        )
 
 
 def _reward_quality(run: Run) -> dict[str, float]:

@@ -226,10 +226,7 @@ def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge
             make_teacher, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units,
             rng=rng, recent_return=recorder.recent_return,
         )  # fmt: skip
-        if recorded(t.name):
-            judge = Replay(named("oracle") if t.unknown == "oracle" else None)
-        else:
-            judge = named(t.name)
+        judge = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
     if config.reward.source == "shuffled":
         if t.name == "human" or recorded(t.name):
             raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")

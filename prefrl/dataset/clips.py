@@ -12,7 +12,7 @@ from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.evaluation.video import write_frames
 from prefrl.labelling.records import Place
-from prefrl.labelling.replay import Unfaithful
+from prefrl.labelling.replay import CannotDraw, Unfaithful
 from prefrl.reels.source import opened
 
 SIDES = ("first", "second")
@@ -39,6 +39,8 @@ def write_clips(content: Content, out: Path) -> None:
             except Unfaithful as unfaithful:
                 missing, fault = missing + 1, unfaithful
                 continue
+            except CannotDraw as blind:
+                raise CannotDraw(f"{blind}. Without clips it can be exported here: --formats jsonl") from blind
             frames = (footage[number] for number in range(len(footage)))
             write_frames(frames, out / clip_name(place.query, side), footage.fps)
     if fault:

@@ -33,7 +33,7 @@ def export_parser() -> argparse.ArgumentParser:
     made = _parser("export", EXPORT)
     made.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     made.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
-    made.add_argument("--formats", type=_formats, default=DEFAULT, metavar="A,B",
+    made.add_argument("--formats", default=",".join(DEFAULT), metavar="A,B",
                       help=f"of {', '.join(FORMATS)} (default jsonl,mp4)")  # fmt: skip
     made.add_argument("--anonymous", action="store_true", help="pseudonyms for people, and nothing that they wrote")
     made.add_argument("--force", action="store_true", help="put it in the place of an earlier export")
@@ -51,13 +51,12 @@ def import_parser() -> argparse.ArgumentParser:
 
 def export(options: argparse.Namespace) -> int:
     """Write a dataset and say where it is."""
+    formats = _formats(options.formats)
     with suppress(OSError):
         os.nice(NICE)
     from prefrl.dataset.export import export_run  # slow to import
 
-    about = export_run(
-        options.run, options.out, formats=options.formats, anonymous=options.anonymous, force=options.force
-    )
+    about = export_run(options.run, options.out, formats=formats, anonymous=options.anonymous, force=options.force)
     print(f"{options.out}  {_counted(about.counts)}; {options.out / README} says what is what")
     return 0
 

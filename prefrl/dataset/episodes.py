@@ -20,6 +20,7 @@ from prefrl.errors import UserError
 
 try:
     import h5py  # noqa: F401  Minari's own way of storing
+    import minari
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 except ImportError as fault:
@@ -35,7 +36,7 @@ def write_episodes(content: Content, out: Path) -> None:
     observation, action = _spaces(content)
     storage = MinariStorage.new(folder, observation, action, _spec(content.config.env), jpeg_encoding=False)
     storage.update_metadata({
-        "dataset_id": layout.MINARI_ID, "algorithm_name": content.config.agent.algorithm.upper(),
+        "dataset_id": layout.MINARI_ID, "minari_version": minari.__version__, "algorithm_name": content.config.agent.algorithm.upper(),
         "author": {f"prefrl {__version__}"},
         "description": f"Segments that preferences were asked about; rewards are the true ones of {content.config.env}.",
     })  # fmt: skip

@@ -27,6 +27,8 @@ from prefrl.feedback.store import LabelStore
 from prefrl.folder import read_run
 from prefrl.teachers import recorded
 
+FORCE = ", or put an export in the place of an earlier one with --force"
+
 
 def export_run(
     folder: Path | str, out: Path | str, *, formats: Sequence[str] = layout.DEFAULT, anonymous: bool = False,
@@ -36,7 +38,10 @@ def export_run(
 
     Raises UserError if `out` is there already (force: if it is no earlier export), or where a package is missing.
     """
-    writers = {name: pick(_writers(formats), name, "format") for name in formats}
+    for name in formats:
+        pick(layout.FORMATS, name, "format")
+    chosen = [name for name in layout.FORMATS if name in formats]
+    writers = [_writer(name) for name in chosen]
     config, about = read_run(folder)
     _require_labels(Path(folder), config)
     with LabelStore.open(folder, config.record.labels or None) as store:
@@ -47,31 +52,30 @@ def export_run(
             people = Pseudonyms(labels)
             labels, questions = list(map(people.label, labels)), list(map(people.question, questions))
         content = Content(Path(folder), config, store, labels, questions, trainer, own)
-        with whole_folder(Path(out), layout.ABOUT if force else None) as unfinished:
-            for name, write in writers.items():
-                (write or _write_lines)(content, unfinished)
-            return _describe(content, about, unfinished, [name for name in layout.FORMATS if name in formats], anonymous)
+        with whole_folder(Path(out), layout.ABOUT if force else None, FORCE) as unfinished:
+            for write in writers:
+                write(content, unfinished)
+            return _describe(content, about, unfinished, chosen, anonymous)
 
 
 Writer = Callable[[Content, Path], None]
 
 
-def _writers(formats: Sequence[str]) -> dict[str, Writer]:
-    """How each format is written; imports only what the chosen ones need, so that it fails before anything is written."""
-    found: dict[str, Writer] = dict.fromkeys(layout.FORMATS, _write_lines)
-    if "mp4" in formats:
+def _writer(name: str) -> Writer:
+    """How a format is written. Imports what only this one needs, so that what is missing is missed before a file is made."""
+    if name == "mp4":
         from prefrl.dataset.clips import write_clips
 
-        found["mp4"] = write_clips
-    if "parquet" in formats:
+        return write_clips
+    if name == "parquet":
         from prefrl.dataset.columns import write_tables
 
-        found["parquet"] = write_tables
-    if "minari" in formats:
+        return write_tables
+    if name == "minari":
         from prefrl.dataset.episodes import write_episodes
 
-        found["minari"] = write_episodes
-    return found
+        return write_episodes
+    return _write_lines
 
 
 def _require_labels(folder: Path, config: Config) -> None:

@@ -130,7 +130,9 @@ def _require_superseded(where: str, line: Label, found: dict[int, dict[str, Any]
         return
     old = found.get(line.supersedes)
     if old is None or old["query_id"] != line.query_id:
-        raise UserError(f"{where}: it supersedes {line.supersedes}, which is no earlier label of question {line.query_id}")
+        raise UserError(
+            f"{where}: it supersedes {line.supersedes}, which is no earlier label of question {line.query_id}"
+        )
     if line.supersedes in gone:
         raise UserError(f"{where}: it supersedes {line.supersedes}, which another label superseded already")
     gone.add(line.supersedes)
@@ -188,7 +190,9 @@ def _require_pairs(path: Path, batch: Any, highest: int) -> None:
         raise UserError(f"{path}: {layout.QUESTIONS} wants row {highest}, it has {len(batch)}")
     for name in ("env_index", "start_step"):
         if (kind := getattr(batch, name).dtype.kind) not in "iu":
-            raise UserError(f"{path}: {name} has dtype {getattr(batch, name).dtype} (kind {kind}), expected whole numbers")
+            raise UserError(
+                f"{path}: {name} has dtype {getattr(batch, name).dtype} (kind {kind}), expected whole numbers"
+            )
     for name in ("observations", "actions", "true_rewards"):
         values = getattr(batch, name)
         if values.dtype.kind == "f" and not np.isfinite(values).all():

@@ -17,13 +17,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def whole_folder(path: Path, replaces: str | None = None) -> Iterator[Path]:
+def whole_folder(path: Path, replaces: str | None = None, advice: str = "") -> Iterator[Path]:
     """A folder to fill, which takes its place when the block is left without an error.
 
-    replaces: a folder that holds a file of this name gives way; any other has to be empty, or absent.
+    replaces: a folder that holds a file of this name gives way; any other has to be empty, or absent. advice: what
+    else one can do about a folder in the way.
     """
     path = path.absolute()
-    old = _in_the_way(path, replaces)
+    old = _in_the_way(path, replaces, advice)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         unfinished.mkdir(parents=True)
@@ -53,7 +54,7 @@ def _sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _in_the_way(path: Path, replaces: str | None) -> bool:
+def _in_the_way(path: Path, replaces: str | None, advice: str) -> bool:
     """Whether there is a folder that gives way. Raises UserError for anything else that is there."""
     if not os.path.lexists(path):
         return False
@@ -62,10 +63,7 @@ def _in_the_way(path: Path, replaces: str | None) -> bool:
     if not any(path.iterdir()):
         return False
     if replaces is None:
-        raise UserError(f"{path} is not empty; choose another folder" + _FORCE)
+        raise UserError(f"{path} is not empty; choose another folder{advice}")
     if not (path / replaces).is_file():
         raise UserError(f"{path} holds no {replaces}, so it is no earlier export, and stays; choose another folder")
     return True
-
-
-_FORCE = ", or put an export in the place of an earlier one with --force"

@@ -16,6 +16,7 @@ from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import tables
 from prefrl.feedback.board import Board, Displays, Leases
+from prefrl.feedback.rooms import Rooms
 from prefrl.feedback.rows import (
     CONTENT,
     as_stored,
@@ -27,7 +28,6 @@ from prefrl.feedback.rows import (
     refuse_unknown,
     uids_of,
 )
-from prefrl.feedback.rooms import Rooms
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
 from prefrl.feedback.tables import (
     answers,

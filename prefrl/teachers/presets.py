@@ -45,7 +45,9 @@ TEACHERS: dict[str, Preset] = {
     "equal": Preset("calls pairs with similar returns equal", {"equal": 0.1}),
     "myopic": Preset("weighs recent steps most (gamma 0.9)", {"gamma": 0.9}),
     "human": Preset("people, on a page in the browser that opens with the run (see prefrl label --help)", make=Person),
-    "replay": Preset("replay=RUN: the answers that were recorded in RUN, people's or not, to the same segments", make=Replay),
+    "replay": Preset(
+        "replay=RUN: the answers that were recorded in RUN, people's or not, to the same segments", make=Replay
+    ),
 }
 
 

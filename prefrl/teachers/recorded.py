@@ -58,7 +58,7 @@ class RecordedDesk(Desk):
         self, store: LabelStore, judge: Replay, seed: int, settings: TeacherConfig,
         tapes: Callable[[Segments], Tapes] | None = None,
     ):  # fmt: skip
-        super().__init__(store, judge, settings.unknown, seed, tapes)
+        super().__init__(store, judge, "oracle" if settings.unknown == "oracle" else "replay", seed, tapes)
         self.settings = settings
         self.recording = Recording([], {}, {}, [])
         self.asked_at: dict[int, int] = {}  # by question of this run: the step
@@ -67,7 +67,7 @@ class RecordedDesk(Desk):
         self.told: dict[tuple[int, int], int] = {}  # (question of this run, recorded answer) -> the answer's number
         self.diverged = NEVER  # the step of the first question that the recording does not know
         self._repeats: Counter[Pair] = Counter()
-        self._looked = (-1, -1)  # events due and questions known when there was last something to tell
+        self._looked = (-1, -1)  # events due and questions asked when that was last gone through
 
     def take(self, recording: Recording, step: int) -> None:
         """Play this from a step of the run on; what was played before is found in the store."""
@@ -133,9 +133,10 @@ class RecordedDesk(Desk):
     def _tell(self, step: int) -> None:
         """Say again what was said by this step and is not said yet, in the order in which it was said."""
         due = self.recording.said(step) if self.settings.timing == "heard" else self.recording.lasting
-        if self._looked == (len(due), len(self.asked_at)):
+        here = len(due), sum(at <= step for at in self.asked_at.values())
+        if self._looked == here:
             return
-        self._looked = len(due), len(self.asked_at)
+        self._looked = here
         for event in due:
             for id in self.questions.get(event.row["query_id"], ()):
                 if (id, event.seq) not in self.told and self.asked_at[id] <= step:
