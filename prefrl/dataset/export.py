@@ -113,7 +113,7 @@ def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[
 
 def _machine(about: dict[str, Any]) -> Machine:
     known = {name: about.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
-    return Machine(**known, own=sorted(about["own"]))
+    return Machine.model_validate({**known, "own": sorted(about["own"])})
 
 
 def _shareable(config: Config) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,14 +166,14 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Record) -> None:
     for name, highest in tqdm(rows.items(), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
         write_durably(files.folder / name, content_of(path, MAX_FILE))
-        _named(path, lambda name=name: files.read(name))
+        _named(path, partial(files.read, name))
         batch = files.read(name)
         _require_pairs(path, batch, highest)
         here = batch.true_rewards.shape[2:], batch.observations.shape[2:], batch.actions.shape[2:]
         if shapes and here != shapes:
             raise UserError(f"{path}: its segments have shapes {here}, those before it {shapes}")
         shapes = here
-        _named(path, lambda name=name: files.tape(name, 0, 0))
+        _named(path, partial(files.tape, name, 0, 0))
 
 
 def _named(path: Path, read: Callable[[], Any]) -> None:
