@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from envs import EQUIVALENT, goal
-from prefrl import build
+from prefrl import build, recordings
 from prefrl.build import Own
 from prefrl.config import Config, update
 from prefrl.errors import UserError
@@ -30,6 +30,7 @@ from prefrl.plan import Plan, make_plan
 from prefrl.presets import preset as named_preset
 from prefrl.probe import probe, warn_of_leaks
 from prefrl.run import Run
+from prefrl.teachers import recorded
 
 log = logging.getLogger("prefrl")
 
@@ -113,7 +114,10 @@ def _start(
     config: Config, own: Own, name: str, folder: Path | str | None, callbacks: Sequence[BaseCallback], quiet: bool,
     tell: Callable[[Plan], None] | None, modules: Sequence[str] = (),
 ) -> Result:  # fmt: skip
+    config = replace(config, teacher=replace(config.teacher, name=recordings.absolute(config.teacher.name)))
     check(config)
+    if recorded(config.teacher.name) and build.asks(config):
+        recordings.check(config)
     length = config.questions.length if build.asks(config) else 1  # who asks nothing needs no segments
     found = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
     if build.asks(config):
@@ -179,6 +183,8 @@ def _finish(run: Run) -> Result:
         warnings.warn(
             f"no reward was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=2
         )
+    if told := run.desk.report():
+        _say_replayed(told, config.teacher.name)
     make_env = build.maker(config, run.own)
     episodes = config.record.evaluation_episodes
     result = Result(
@@ -189,6 +195,24 @@ def _finish(run: Run) -> Result:
     if config.record.video:
         film(run.model, config, run.own, folder / "video.mp4")
     return result
+
+
+def _say_replayed(told: dict[str, Any], name: str) -> None:
+    """What came of a recording."""
+    log.info(
+        "%s: %d of %d questions were answered from the recording, which has answers to %d; %d it did not know (%s)",
+        name, told["answered"], told["asked"], told["recorded"], told["unknown"], told["unknown_get"],
+    )  # fmt: skip
+    if told["said_after_the_recorded_run"]:
+        log.info(
+            "%d of them have answers that came when the recorded trainer no longer listened;"
+            " --teacher.timing once gives those as well", told["said_after_the_recorded_run"],
+        )  # fmt: skip
+    if told["asked"] and not told["known"]:
+        warnings.warn(
+            "the recording knew no question of this run; see prefrl train --help for its seed and settings",
+            stacklevel=3,
+        )
 
 
 def _reward_quality(run: Run) -> dict[str, float]:
@@ -211,6 +235,7 @@ def summary(result: Result, reward_quality: dict[str, float]) -> dict[str, Any]:
         "true_returns": result.true_return.episodes,
         "random_return": result.random_return.mean,
         "reward_model": reward_quality,
+        **({"replay": told} if (told := run.desk.report()) else {}),
         "fit_cpu_seconds": run.reward_model.cpu_seconds,
     }
 

@@ -27,8 +27,9 @@ from prefrl.rewards.encoding import Features
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import NETWORKS
 from prefrl.streams import number, stream
-from prefrl.teachers import make_teacher
+from prefrl.teachers import make_teacher, recorded
 from prefrl.teachers.desk import Judge, Shuffled
+from prefrl.teachers.recorded import Replay
 
 Model = OnPolicyAlgorithm
 
@@ -221,12 +222,13 @@ def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge
         name, judge = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
     else:
         name = t.name
-        judge = make_teacher(
-            t.name, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units, rng=rng,
-            recent_return=recorder.recent_return,
+        named = partial(
+            make_teacher, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units,
+            rng=rng, recent_return=recorder.recent_return,
         )  # fmt: skip
+        judge = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
     if config.reward.source == "shuffled":
-        if t.name == "human":
+        if t.name == "human" or recorded(t.name):
             raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")
         return f"shuffled {name}", Shuffled(judge, config.seed)
     return name, judge

@@ -1,4 +1,4 @@
-"""The command line: train, resume, label, render, evaluate, plot, list. Heavy imports wait until a command needs them."""
+"""The command line: train, resume, label, render, export, import, evaluate, plot, list. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
   prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
   prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
+  prefrl export runs/Pendulum-v1-christiano-s0 OUT    its labels, segments and clips in open formats
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -136,6 +137,22 @@ def render(arguments: list[str]) -> int:
     return command.render(options)
 
 
+def export(arguments: list[str]) -> int:
+    """Write a run's labels, segments and clips in open formats."""
+    from prefrl.dataset import command
+
+    options = command.export_parser().parse_args(arguments)
+    _import(options.modules)
+    return command.export(options)
+
+
+def import_dataset(arguments: list[str]) -> int:
+    """Make a run folder of what `prefrl export` wrote."""
+    from prefrl.dataset import command
+
+    return command.import_(command.import_parser().parse_args(arguments))
+
+
 def evaluate(arguments: list[str]) -> int:
     """Play episodes with a run's newest checkpoint and report true returns."""
     parser = _run_parser("evaluate", evaluate)
@@ -222,6 +239,8 @@ COMMANDS = {
     "resume": resume,
     "label": label,
     "render": render,
+    "export": export,
+    "import": import_dataset,
     "evaluate": evaluate,
     "plot": plot,
     "list": show,

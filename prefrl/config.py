@@ -84,7 +84,7 @@ class TeacherConfig:
     """Who answers. None keeps the named teacher's own value."""
 
     name: str = "oracle"
-    """oracle, mistake, noisy, skip, equal, myopic, or human; see `prefrl list`."""
+    """oracle, mistake, noisy, skip, equal, myopic, human, or replay=RUN, a run's recorded answers; see `prefrl list`."""
     beta: float | None = None
     """Rationality: log-odds of the better answer per unit of return."""
     gamma: float | None = None
@@ -119,6 +119,11 @@ class TeacherConfig:
     """People: share of what they see that each has judged before, to see how steady they are."""
     mirror: float = 0.05
     """People: the same with the sides changed."""
+    timing: str = "heard"
+    """Replay: when recorded answers come. heard: at the step at which the recorded run heard them, corrections and
+    all. once: those that stand in the end, as soon as their question is asked."""
+    unknown: str = "skip"
+    """Replay: what becomes of questions that the recording does not know. skip, or oracle: the true reward decides."""
 
 
 @dataclass

@@ -15,7 +15,8 @@ from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.networks import NETWORKS
-from prefrl.teachers import TEACHERS
+from prefrl.teachers import TEACHERS, recorded
+from prefrl.teachers.recorded import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
 
 TABLES: dict[str, Callable[[], dict[str, str]]] = {
@@ -23,6 +24,8 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "teacher.name": lambda: {name: teacher.about for name, teacher in TEACHERS.items()},
     "teacher.units": lambda: dict.fromkeys(UNITS, ""),
     "teacher.combine": lambda: {name: about for name, (_, about) in COMBINE.items()},
+    "teacher.timing": lambda: TIMINGS,
+    "teacher.unknown": lambda: UNKNOWN,
     "questions.strategy": lambda: {name: strategy.about for name, strategy in STRATEGIES.items()},
     "questions.schedule": lambda: {name: rise.about for name, rise in SCHEDULES.items()},
     "reward.network": lambda: {name: about for name, (_, about) in NETWORKS.items()},
@@ -35,6 +38,10 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
 def check_name(config: Config, setting: str) -> None:
     """Raise UserError, with the near match and the list, if the setting names nothing that exists."""
     name, known = get(config, setting), TABLES[setting]()
+    if setting == "teacher.name" and recorded(name):
+        return
+    if setting == "teacher.name" and name.partition("=")[0] == "replay":
+        raise UserError("teacher.name='replay' needs the run whose answers are to be replayed: --teacher replay=RUN")
     if name not in known:
         raise UserError(f"{setting}={name!r} does not exist{near(name, known)}")
 

@@ -26,7 +26,7 @@ class PreferenceLoop:
         """Between acting and improving. Returns the learned rewards of the rollout: (n_steps, n_envs)"""
         step, recorder = self.agent.step, self.agent.recorder
         self.asker.take_back(self.teacher.outdated(step))
-        due = min(self.asker.due(step), self.teacher.room())
+        due = min(self.asker.due(step), self.teacher.room(step))
         if due and (queries := self.asker.choose(due, recorder, self.reward_model, step)):
             self.teacher.ask(queries)
         if self.reward_model.hear(self.teacher.answers(step)):

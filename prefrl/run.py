@@ -17,7 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
-from prefrl import build, checkpoint
+from prefrl import build, checkpoint, recordings
 from prefrl.agents.agent import Agent, Watcher
 from prefrl.agents.progress import Progress, watching
 from prefrl.build import Own
@@ -26,13 +26,14 @@ from prefrl.config import Config
 from prefrl.errors import Stopped, UserError
 from prefrl.feedback.store import open_store
 from prefrl.labelling.rehearsal import film, prepare
-from prefrl.labelling.replay import Unfaithful
+from prefrl.labelling.replay import CannotDraw, Unfaithful
 from prefrl.loop import PreferenceLoop
 from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
 from prefrl.rewards.model import FitReport
 from prefrl.teachers.desk import Desk
 from prefrl.teachers.people import PeoplesDesk, Person
+from prefrl.teachers.recorded import RecordedDesk, Replay
 
 MOMENTS = ("mean", "var", "count")  # of observations, where the user's agent normalises them
 
@@ -59,6 +60,8 @@ class Run(Watcher):
         self.progress = Progress(self, quiet)
         self.bulletin = Bulletin(self) if isinstance(judge, Person) and build.asks(config) else None
         self.desk = Desk(self.store, judge, labeller, config.seed)
+        if isinstance(judge, Replay):
+            self.desk = RecordedDesk(self.store, judge, config.seed, config.teacher)
         if self.bulletin:
             self.desk = PeoplesDesk(
                 self.store, config.seed, config.teacher, self.total_steps, self.bulletin.waiting, self.recorder.tapes
@@ -108,8 +111,27 @@ class Run(Watcher):
 
     def prepare(self) -> None:
         """Where people are asked: make sure that they can be shown what happened, exactly. Before `learn`."""
-        if not self.bulletin:
-            return
+        if isinstance(self.desk, RecordedDesk) and build.asks(self.config):
+            self._take_recording(self.desk)
+        if self.bulletin:
+            self._prepare_drawing()
+
+    def _take_recording(self, desk: RecordedDesk) -> None:
+        """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
+        found, notes = recordings.read(self.config, desk.judge.until)
+        shapes = (self.recorder.observation_space.shape or (), self.recorder.action_space.shape or ())
+        recordings.require_shapes(found, *shapes)
+        desk.judge.until = found.last_seq
+        if found.from_people:
+            self.asker.at_once = self.config.teacher.wait
+        if notes == "film":
+            self._film()
+        elif notes == "seed" and found.from_people:
+            with suppress(CannotDraw):  # whoever cannot draw here has to believe that the generator's state was noted
+                self._prepare_drawing()
+        desk.take(found, self.agent.step)
+
+    def _prepare_drawing(self) -> None:
         maker = partial(build.maker, self.config, self.own)
         if self.own.env is None:
             try:
@@ -118,6 +140,10 @@ class Run(Watcher):
                 warnings.warn(
                     f"{fault}. One environment is filmed at every step instead, which is slower", stacklevel=2
                 )
+        self._film()
+
+    def _film(self) -> None:
+        maker = partial(build.maker, self.config, self.own)
         self.desk.tapes = film(self.recorder, maker, self.config.record.frames_mb, self.folder, self.store.files)
 
     def learn(self) -> None:

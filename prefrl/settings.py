@@ -23,7 +23,7 @@ The run's own options, before the settings:
   --config FILE     settings in YAML, such as: {{env: Pendulum-v1, questions: {{budget: 100}}}}
   --import MODULE   import it first, for the environments that it registers
   --folder DIR      where to write (default: the next free one under runs/)
-  --teacher NAME    who answers: oracle, human, ... (short for --teacher.name)
+  --teacher NAME    who answers: oracle, human, replay=RUN, ... (short for --teacher.name)
   --wait-for-labels N   with --teacher human: pause until the first N questions are answered (--teacher.wait)
   --dry-run         say what would be done, and stop
   --quiet           no progress bar

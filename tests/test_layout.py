@@ -32,9 +32,10 @@ FLOORS = [
     ["prefrl.build", "prefrl.probe", "prefrl.bulletin"],
     ["prefrl.listing", "prefrl.plan"],
     ["prefrl.folder", "prefrl.page"],
+    ["prefrl.recordings"],
     ["prefrl.run"],
     ["prefrl.api"],
-    ["prefrl.cli", "prefrl.labelling", "prefrl.reels"],
+    ["prefrl.cli", "prefrl.dataset", "prefrl.labelling", "prefrl.reels"],
     ["experiments", "benchmarks", "notebooks"],
 ]
 """From the ground up. A module belongs to its longest prefix here; it imports from lower floors, or its own folder."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,8 @@ def make_opinions(connection: Connection, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row["query_id"] in taken:
             row["kind"] = "opinion"
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """One JSON object a line; what is missing is null."""
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()

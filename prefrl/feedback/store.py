@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,11 @@ from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import tables
 from prefrl.feedback.board import Board, Displays, Leases
+from prefrl.feedback.rooms import Rooms
 from prefrl.feedback.rows import (
     CONTENT,
     as_stored,
+    json_lines,
     make_opinions,
     question_rows,
     refuse_other_content,
@@ -76,6 +77,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def __init__(self, engine: Engine, files: SegmentFiles, opinions: float = 1) -> None:
         self.engine, self.files, self.opinions = engine, files, opinions
         self.board, self.leases, self.displays = Board(engine), Leases(engine, opinions), Displays(engine)
+        self.rooms = Rooms(engine)
 
     @classmethod
     def open(cls, folder: Path | str, url: str | None = None, opinions: float = 1) -> LabelStore:
@@ -155,6 +157,13 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             for query, value, second, key, note in zip(ids, values, seconds, own, notes, strict=True)
         ]
         return self._append(rows, first_only)
+
+    def enact(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Store answers as they were given elsewhere: all columns but `seq`. Returns their numbers here.
+
+        One whose key is there already counts once, as with `answer`.
+        """
+        return self._append([dict(row) for row in rows])
 
     def revise(
         self, seq: int, preference: float, *, labeller: str, key: str | None = None, details: str | None = None
@@ -274,6 +283,12 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         """How many questions were asked, up to and including an environment step. Those to check labellers by do not count."""
         return len(self.asked_queries(until_step))
 
+    def asked_steps(self, ids: Sequence[int]) -> dict[int, int]:
+        """The environment steps at which these questions were asked, by their ids."""
+        with reading(self.engine) as connection:
+            found = by_value(connection, (questions.c.id, questions.c.asked_step), [int(id) for id in ids])
+        return {id: row["asked_step"] for id, row in found.items()}
+
     def counts(self) -> Counts:
         """How many questions were asked and what became of them."""
         each = select(answers.c.query_id, func.count(answers.c.preference).label("told")).join_from(answers, questions)
@@ -300,8 +315,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
 
     def export_jsonl(self, path: Path | str) -> None:
         """Write the history as one JSON object a line; skips and missing values are null."""
-        lines = (json.dumps(row, allow_nan=False) + "\n" for row in self.history())
-        write_durably(Path(path), "".join(lines).encode())
+        write_durably(Path(path), json_lines(self.history()))
 
     def _supersede(
         self, seq: int, kind: str | None, preference: float, labeller: str, key: str | None, details: str | None = None

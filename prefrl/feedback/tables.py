@@ -98,6 +98,13 @@ closures = Table(
     Column("closed_at", Float, nullable=False),
 )
 
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),  # of the run, from which on
+    Column("room", Integer, nullable=False),  # people took so many more questions
+)
+
 passing = MetaData()  # rows that may change: what is lost with them is asked or told again
 
 leases = Table(
@@ -338,8 +345,9 @@ def create_or_check(engine: Engine) -> None:
                 add(connection, store_format, [{"format": FORMAT}])
     elif store_format.name not in tables:
         raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
-    elif not set(passing.tables) <= set(tables):  # made by an earlier prefrl, or restored without them
+    elif not {*metadata.tables, *passing.tables} <= set(tables):  # made by an earlier prefrl, or restored without them
         with writing(engine) as connection:
+            metadata.create_all(connection)
             passing.create_all(connection)
     _check(engine)
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,23 @@ class Source:
     def __init__(self, folder: Path, own: Mapping[str, Any]):
         self.folder, self.own = folder, Own(**own)
         self.config, self.about = read_run(folder)
-        self.run = self._newest(own)
         self.store = LabelStore.open(folder, self.config.record.labels or None)
         self.projector: Projector | None = None
 
+    @cached_property
+    def run(self) -> Run | None:
+        """The run at its newest checkpoint, if there is one and its parts are at hand; loaded when first asked for."""
+        if set(self.about["own"]) - set(self.own.names()) or not checkpoint.found(self.folder / "checkpoints"):
+            return None
+        try:
+            return load_run(self.folder, **vars(self.own))
+        except UserError as fault:
+            warnings.warn(f"no predictions by the newest checkpoint: {fault}", stacklevel=2)
+            return None
+
     def close(self) -> None:
-        if self.run:
-            self.run.close()
+        if loaded := vars(self).get("run"):
+            loaded.close()
         if self.projector:
             self.projector.close()
         self.store.close()
@@ -93,16 +104,6 @@ class Source:
                 f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
                 " prefrl.reels"
             )
-
-    def _newest(self, own: Mapping[str, Any]) -> Run | None:
-        """The run at its newest checkpoint, if there is one and its parts are at hand."""
-        if set(self.about["own"]) - set(self.own.names()) or not checkpoint.found(self.folder / "checkpoints"):
-            return None
-        try:
-            return load_run(self.folder, **own)
-        except UserError as fault:
-            warnings.warn(f"no predictions by the newest checkpoint: {fault}", stacklevel=2)
-            return None
 
 
 @contextmanager

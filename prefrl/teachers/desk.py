@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,19 @@ class Desk:
 
     def ask(self, queries: Queries) -> None:
         """Store the questions; let the teacher answer, if it does so at once."""
+        ids, shown = self._lay(queries)
+        self._have_answered(ids, shown, queries.step, queries.model_version)
+
+    def _lay(self, queries: Queries) -> tuple[list[int], Queries]:
+        """Store the questions. Returns their ids, and what is in the store: after a kill they may be there already."""
         uids = [f"{queries.step}-{k}" for k in range(len(queries))]
         ids = self.store.ask(queries, uids, self.tapes(queries.segments) if self.tapes else None)
-        shown = self.store.queries(ids)  # after a kill these questions may be there already, with their own segments
+        return ids, self.store.queries(ids)
+
+    def _have_answered(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
+        """Let the teacher answer these questions, and store what it says at once."""
         if hasattr(self.judge, "reseed"):
-            self.judge.reseed(stream(self.seed, "teacher", queries.step))
+            self.judge.reseed(stream(self.seed, "teacher", step))
         preferences = self.judge(shown)
         if preferences is None:
             return
@@ -54,15 +63,11 @@ class Desk:
         waiting = set(self.store.open_queries())
         new = [k for k, id in enumerate(ids) if id in waiting]
         self.store.answer(
-            [ids[k] for k in new],
-            preferences[new],
-            labeller=self.labeller,
-            step=queries.step,
-            model_version=queries.model_version,
+            [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version
         )
 
-    def room(self) -> float:
-        """How many more questions the teacher takes now."""
+    def room(self, step: int) -> float:
+        """How many more questions the teacher takes at this step."""
         return float("inf")
 
     def outdated(self, step: int) -> int:
@@ -84,6 +89,10 @@ class Desk:
         if self.store.corrected(before, until) or self._shared():
             return self.standing()
         return self.store.feedback(after=before, until=until)
+
+    def report(self) -> dict[str, Any]:
+        """What is worth telling about the teacher when the run has ended."""
+        return {}
 
     def standing(self) -> Feedback | None:
         """All answers that stood when they were last looked for."""

@@ -53,9 +53,10 @@ class PeoplesDesk(Desk):
         if self.settings.gold:
             ask_gold(self.store, queries, self.settings.gold, self.seed, self.tapes)
 
-    def room(self) -> float:
-        """Free places in the queue: when nobody answers, it stops growing."""
-        return max(0, max(self.settings.queue, self.settings.wait) - len(self.store.open_queries()))
+    def room(self, step: int) -> float:
+        """Free places in the queue, noted by step: when nobody answers, it stops growing."""
+        free = max(self.settings.queue, self.settings.wait) - len(self.store.open_queries())
+        return self.store.rooms.at(step, max(0, free))
 
     def outdated(self, step: int) -> int:
         """Take back open questions about a policy long gone. Returns how many."""

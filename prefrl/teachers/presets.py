@@ -12,6 +12,7 @@ from prefrl.data import Queries
 from prefrl.errors import UserError, pick
 from prefrl.teachers.oracle import Oracle
 from prefrl.teachers.people import Person
+from prefrl.teachers.recorded import Replay
 from prefrl.teachers.units import UNITS, RecentReturn
 
 
@@ -44,7 +45,16 @@ TEACHERS: dict[str, Preset] = {
     "equal": Preset("calls pairs with similar returns equal", {"equal": 0.1}),
     "myopic": Preset("weighs recent steps most (gamma 0.9)", {"gamma": 0.9}),
     "human": Preset("people, on a page in the browser that opens with the run (see prefrl label --help)", make=Person),
+    "replay": Preset(
+        "replay=RUN: the answers that were recorded in RUN, people's or not, to the same segments", make=Replay
+    ),
 }
+
+
+def recorded(name: str) -> str | None:
+    """The folder of the run whose answers a teacher called replay=RUN repeats; None for any other teacher."""
+    kind, _, run = name.partition("=")
+    return run if kind == "replay" and run else None
 
 
 def make_teacher(

@@ -13,7 +13,7 @@ from prefrl.data import Queries
 from prefrl.errors import NonFiniteError, UserError
 from prefrl.teachers import TEACHERS, make_teacher
 
-SYNTHETIC = sorted(set(TEACHERS) - {"human"})
+SYNTHETIC = sorted(set(TEACHERS) - {"human", "replay"})
 
 REWARDS = arrays(np.float64, st.tuples(st.integers(1, 6), st.just(2), st.integers(1, 5)), elements=st.floats(-100, 100))
 

@@ -36,11 +36,21 @@ def test_training_does_not_wait_for_people_unless_told_to(ask, store):
 
 def test_the_queue_stops_growing_when_nobody_answers(ask, store):
     at = desk(store, queue=8)
-    assert at.room() == 8
+    assert at.room(100) == 8
     at.ask(questions(ask, 5, 100))
-    assert at.room() == 3
+    assert at.room(200) == 3
     store.answer([2], [1.0], labeller="ann")
-    assert at.room() == 4
+    assert at.room(300) == 4
+
+
+def test_a_run_that_comes_to_a_step_again_finds_the_room_that_there_was(ask, store):
+    at = desk(store, queue=8)
+    assert [at.room(step) for step in (100, 200)] == [8, 8]
+    at.ask(questions(ask, 5, 200))
+    assert at.room(300) == 3
+    store.answer([1, 2], [1.0, 1.0], labeller="ann")
+    assert at.room(400) == 5
+    assert [desk(store, queue=8).room(step) for step in (100, 200, 300, 400, 500)] == [8, 8, 3, 5, 5]
 
 
 def test_questions_about_a_policy_long_gone_are_taken_back(ask, store):

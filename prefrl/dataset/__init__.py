@@ -1,0 +1,1 @@
+"""A run's questions, answers and segments in open formats, for other tools and other machines; and back again."""

@@ -1,0 +1,47 @@
+"""Every segment that somebody answered about, as a video in which each of its frames is present exactly once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+
+from prefrl.dataset import layout
+from prefrl.dataset.content import Content
+from prefrl.evaluation.video import write_frames
+from prefrl.labelling.records import Place
+from prefrl.labelling.replay import CannotDraw, Unfaithful
+from prefrl.reels.source import opened
+
+SIDES = ("first", "second")
+
+
+def clip_name(query: int, side: int) -> str:
+    """The file of one side of a question, below the dataset's folder."""
+    return f"{layout.CLIPS}/{query:06d}-{SIDES[side]}.mp4"
+
+
+def write_clips(content: Content, out: Path) -> None:
+    """Draw what is not drawn yet. Segments that cannot be drawn exactly are left out, with one warning that says why."""
+    answered = {row["query_id"] for row in content.labels}
+    wanted = [
+        (Place(row["id"], row["segments_file"], row["row"]), side)
+        for row in content.questions if row["id"] in answered for side in (0, 1)
+    ]  # fmt: skip
+    (out / layout.CLIPS).mkdir()
+    missing, fault = 0, None
+    with opened(content.run, content.own) as source:
+        for place, side in tqdm(wanted, "clips", unit="clip", leave=False, file=sys.stderr, delay=1):
+            try:
+                footage = source.footage(place, side)
+            except Unfaithful as unfaithful:
+                missing, fault = missing + 1, unfaithful
+                continue
+            except CannotDraw as blind:
+                raise CannotDraw(f"{blind}. Without clips it can be exported here: --formats jsonl") from blind
+            frames = (footage[number] for number in range(len(footage)))
+            write_frames(frames, out / clip_name(place.query, side), footage.fps)
+    if fault:
+        warnings.warn(f"{missing} of {len(wanted)} clips are left out, as they cannot be drawn: {fault}", stacklevel=2)

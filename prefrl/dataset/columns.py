@@ -1,0 +1,75 @@
+"""Labels, questions and segments as Parquet tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from prefrl.dataset import layout
+from prefrl.dataset.content import Content
+from prefrl.errors import UserError
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as fault:
+    raise UserError(f"Parquet needs pyarrow ({fault}): pip install 'prefrl[export]'") from fault
+
+BATCH = 64  # questions in a row group of segments
+
+_WHEN, _TEXT, _INT = pa.float64(), pa.string(), pa.int64()
+_ASKED = {
+    "uid": _TEXT, "segments_file": _TEXT, "row": _INT, "asked_step": _INT, "strategy": _TEXT, "score": pa.float64(),
+    "asked_at": _WHEN,
+}  # fmt: skip
+LABELS = pa.schema({
+    "seq": _INT, "query_id": _INT, "key": _TEXT, "kind": _TEXT, "preference": pa.float64(), "labeller": _TEXT,
+    "response_seconds": pa.float64(), "step": _INT, "model_version": _INT, "supersedes": _INT, "answered_at": _WHEN,
+    "details": _TEXT, "id": _INT, **_ASKED, "asked_model_version": _INT, "stands": pa.bool_(),
+})  # fmt: skip
+CLOSED = pa.struct({"reason": _TEXT, "step": _INT, "closed_at": _WHEN})
+QUESTIONS = pa.schema({"id": _INT, "kind": _TEXT, **_ASKED, "model_version": _INT, "closed": CLOSED})
+
+
+def write_tables(content: Content, out: Path) -> None:
+    """labels.parquet, questions.parquet and segments.parquet."""
+    folder = out / layout.TABLES
+    folder.mkdir()
+    gone = {row["supersedes"] for row in content.labels}
+    labels = [{**row, "stands": row["kind"] != "withdrawal" and row["seq"] not in gone} for row in content.labels]
+    pq.write_table(pa.Table.from_pylist(labels, LABELS), folder / "labels.parquet", compression="zstd")
+    pq.write_table(pa.Table.from_pylist(content.questions, QUESTIONS), folder / "questions.parquet", compression="zstd")
+    writer = None
+    try:
+        for table in _segments(content):
+            writer = writer or pq.ParquetWriter(folder / "segments.parquet", table.schema, compression="zstd")
+            writer.write_table(table)
+    finally:
+        if writer:
+            writer.close()
+
+
+def _segments(content: Content) -> Iterator[Any]:
+    """Tables of two rows for each of some questions."""
+    starts = range(0, len(content.questions), BATCH)
+    for start in tqdm(starts, "segments.parquet", leave=False, file=sys.stderr, delay=1):
+        asked = content.questions[start : start + BATCH]
+        found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked])
+        flat = found.flat()
+        yield pa.table({
+            "query_id": np.repeat([row["id"] for row in asked], 2), "side": np.tile([0, 1], len(asked)),
+            "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
+            "observations": _tensor(flat.observations), "actions": _tensor(flat.actions),
+            "true_rewards": _tensor(flat.true_rewards),
+        })  # fmt: skip
+
+
+def _tensor(values: np.ndarray) -> Any:
+    """(N, ...) as N tensors; Arrow has none of booleans."""
+    numbers = values.astype(np.uint8) if values.dtype == bool else values
+    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(numbers))

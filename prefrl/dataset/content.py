@@ -1,0 +1,45 @@
+"""What a run's label store holds, as the lines of a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefrl.config import Config
+from prefrl.feedback.record import Record, Row, read_record
+from prefrl.feedback.store import LabelStore
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is to be written, as rows of the files that README.md describes."""
+
+    run: Path
+    config: Config
+    store: LabelStore
+    labels: list[Row]
+    questions: list[Row]
+    trainer: list[Row]
+    own: dict[str, Any]  # the experimenter's parts
+
+    @property
+    def files(self) -> list[str]:
+        """Segment files, in the order in which questions name them."""
+        return list(dict.fromkeys(row["segments_file"] for row in self.questions))
+
+
+def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
+    """Lines of labels.jsonl, questions.jsonl and trainer.jsonl, as they are at one moment."""
+    record = read_record(store)
+    last = record.answers[-1]["seq"] if record.answers else 0
+    labels = [row for row in store.history() if row["seq"] <= last]  # rows are only ever added
+    closed = {row["query_id"]: {name: row[name] for name in ("reason", "step", "closed_at")} for row in record.closures}
+    questions = [{**row, "closed": closed.get(row["id"])} for row in record.questions]
+    return labels, questions, _moments(record)
+
+
+def _moments(record: Record) -> list[Row]:
+    heard = {row["round"]: row["seq"] for row in record.watermarks}
+    room = {row["step"]: row["room"] for row in record.rooms}
+    return [{"step": step, "heard": heard.get(step), "room": room.get(step)} for step in sorted({*heard, *room})]

@@ -1,0 +1,92 @@
+"""Segments as the episodes of a Minari dataset."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from tqdm import tqdm
+
+from prefrl import __version__, build
+from prefrl.build import Own
+from prefrl.dataset import layout
+from prefrl.dataset.content import Content
+from prefrl.errors import UserError
+
+try:
+    import h5py  # noqa: F401  Minari's own way of storing
+    import minari
+    from minari.data_collector import EpisodeBuffer
+    from minari.dataset.minari_storage import MinariStorage
+except ImportError as fault:
+    raise UserError(f"Minari datasets need minari with h5py ({fault}): pip install 'prefrl[export]'") from fault
+
+BATCH = 64  # questions whose segments are held at once
+
+
+def write_episodes(content: Content, out: Path) -> None:
+    """Episode 2 k + side is that side of the k-th question, truncated at its end; rewards are the true ones."""
+    folder = out / layout.EPISODES / layout.MINARI_ID / "data"
+    folder.parent.mkdir(parents=True)
+    observation, action = _spaces(content)
+    storage = MinariStorage.new(folder, observation, action, _spec(content.config.env), jpeg_encoding=False)
+    storage.update_metadata({
+        "dataset_id": layout.MINARI_ID, "minari_version": minari.__version__, "algorithm_name": content.config.agent.algorithm.upper(),
+        "author": {f"prefrl {__version__}"},
+        "description": f"Segments that preferences were asked about; rewards are the true ones of {content.config.env}.",
+    })  # fmt: skip
+    starts = range(0, len(content.questions), BATCH)
+    for start in tqdm(starts, "minari", leave=False, file=sys.stderr, delay=1):
+        episodes, about = zip(*_episodes(content, start), strict=True)
+        storage.update_episodes(episodes)
+        storage.update_episode_metadata(about, range(2 * start, 2 * start + len(about)))
+
+
+def _episodes(content: Content, start: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Episodes of some questions, and what is to be said of each."""
+    asked = content.questions[start : start + BATCH]
+    found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked]).flat()
+    for place in range(len(found)):
+        one, steps = found[place], found.length
+        about = {
+            "query_id": asked[place // 2]["id"], "side": place % 2, "env_index": int(one.env_index),
+            "start_step": int(one.start_step),
+        }  # fmt: skip
+        yield EpisodeBuffer(
+            id=2 * start + place, observations=one.observations, actions=one.actions, rewards=one.true_rewards,
+            terminations=np.zeros(steps, bool), truncations=np.arange(steps) == steps - 1, infos={},
+        ), about  # fmt: skip
+
+
+def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
+    """Those of the environment; where it cannot be made here, the widest that the segments fit into."""
+    try:
+        env = build.maker(content.config, Own(**content.own))()
+    except UserError:
+        first = content.store.files.read(content.files[0])
+        return _widest(first.observations, 3), _widest(first.actions, 3)
+    try:
+        return env.observation_space, env.action_space
+    finally:
+        env.close()
+
+
+def _widest(values: np.ndarray, lead: int) -> gym.Space:
+    low, high = (-np.inf, np.inf)
+    if values.dtype.kind != "f":
+        kind = np.iinfo(np.uint8 if values.dtype == bool else values.dtype)
+        low, high = kind.min, kind.max
+    return spaces.Box(low, high, values.shape[lead:], values.dtype if values.dtype != bool else np.uint8)
+
+
+def _spec(env: str) -> Any:
+    """For Minari to make the environment again; None where the name tells nobody anything."""
+    try:
+        return gym.spec(env)
+    except gym.error.Error:
+        return None

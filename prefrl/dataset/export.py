@@ -1,0 +1,140 @@
+"""Writes a run's questions, answers and segments into a folder, in the formats asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from prefrl import __version__
+from prefrl.config import Config, as_dict
+from prefrl.dataset import layout
+from prefrl.dataset.content import Content, rows_of
+from prefrl.dataset.names import Pseudonyms
+from prefrl.dataset.readme import readme
+from prefrl.dataset.schema import About, Entry, Machine
+from prefrl.dataset.whole import whole_folder
+from prefrl.errors import UserError, pick
+from prefrl.feedback.rows import json_lines
+from prefrl.feedback.segment_files import write_durably
+from prefrl.feedback.store import LabelStore
+from prefrl.folder import read_run
+from prefrl.teachers import recorded
+
+FORCE = ", or put an export in the place of an earlier one with --force"
+
+
+def export_run(
+    folder: Path | str, out: Path | str, *, formats: Sequence[str] = layout.DEFAULT, anonymous: bool = False,
+    force: bool = False, **own: Any,
+) -> About:  # fmt: skip
+    """Write a dataset, whole or not at all. formats: of layout.FORMATS. own: env=..., where the run acted in your own.
+
+    Raises UserError if `out` is there already (force: if it is no earlier export), or where a package is missing.
+    """
+    for name in formats:
+        pick(layout.FORMATS, name, "format")
+    chosen = [name for name in layout.FORMATS if name in formats]
+    writers = [_writer(name) for name in chosen]
+    config, about = read_run(folder)
+    _require_labels(Path(folder), config)
+    with LabelStore.open(folder, config.record.labels or None) as store:
+        labels, questions, trainer = rows_of(store)
+        if not questions:
+            raise UserError(f"nothing was ever asked in {folder}; there is nothing to export")
+        if anonymous:
+            people = Pseudonyms(labels)
+            labels, questions = list(map(people.label, labels)), list(map(people.question, questions))
+        content = Content(Path(folder), config, store, labels, questions, trainer, own)
+        with whole_folder(Path(out), layout.ABOUT if force else None, FORCE) as unfinished:
+            for write in writers:
+                write(content, unfinished)
+            return _describe(content, about, unfinished, chosen, anonymous)
+
+
+Writer = Callable[[Content, Path], None]
+
+
+def _writer(name: str) -> Writer:
+    """How a format is written. Imports what only this one needs, so that what is missing is missed before a file is made."""
+    if name == "mp4":
+        from prefrl.dataset.clips import write_clips
+
+        return write_clips
+    if name == "parquet":
+        from prefrl.dataset.columns import write_tables
+
+        return write_tables
+    if name == "minari":
+        from prefrl.dataset.episodes import write_episodes
+
+        return write_episodes
+    return _write_lines
+
+
+def _require_labels(folder: Path, config: Config) -> None:
+    if not config.record.labels and not (folder / "labels.db").is_file():
+        raise UserError(f"{folder} has no labels.db; choose a run that asked somebody")
+
+
+def _write_lines(content: Content, out: Path) -> None:
+    for name, rows in (
+        (layout.LABELS, content.labels), (layout.QUESTIONS, content.questions), (layout.TRAINER, content.trainer),
+    ):  # fmt: skip
+        write_durably(out / name, json_lines(rows))
+    (out / layout.SEGMENTS).mkdir()
+    for name in tqdm(content.files, "segments", unit="file", leave=False, file=sys.stderr, delay=1):
+        content.store.files.read(name)  # what is damaged is not handed on
+        shutil.copyfile(content.store.files.folder / name, out / layout.SEGMENTS / name)
+
+
+def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
+    """Write README.md and dataset.json, which has checksums of all other files."""
+    steps = {content.store.files.read(name).length for name in content.files}
+    gone = {row["supersedes"] for row in content.labels}
+    standing = [row for row in content.labels if row["kind"] == "answer" and row["seq"] not in gone]
+    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": len(standing)}
+    write_durably(out / layout.README, readme(content.config, formats, counts).encode())
+    made = About(
+        kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
+        steps=steps.pop() if len(steps) == 1 else None, counts=counts,
+        anonymous=anonymous or about.get("anonymous") is True, formats=formats, run=_machine(about),
+        config=_shareable(content.config), files=_entries(out),
+    )  # fmt: skip
+    write_durably(out / layout.ABOUT, (json.dumps(made.model_dump(), indent=1) + "\n").encode())
+    return made
+
+
+def _machine(about: dict[str, Any]) -> Machine:
+    known = {name: about.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
+    return Machine.model_validate({**known, "own": sorted(about["own"])})
+
+
+def _shareable(config: Config) -> dict[str, Any]:
+    """The settings without the address of a database, and without the folders of this machine."""
+    settings = as_dict(config)
+    settings["record"]["labels"] = ""
+    if replayed := recorded(config.teacher.name):
+        settings["teacher"]["name"] = f"replay={Path(replayed).name}"
+    return settings
+
+
+def _entries(out: Path) -> dict[str, Entry]:
+    """Sizes and digests of all files but the segments, whose names are their digests."""
+    paths = sorted(path for path in out.rglob("*") if path.is_file() and path.parent.name != layout.SEGMENTS)
+    return {str(path.relative_to(out).as_posix()): _entry(path) for path in paths}
+
+
+def _entry(path: Path) -> Entry:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+            size += len(block)
+    return Entry(bytes=size, sha256=digest.hexdigest())
