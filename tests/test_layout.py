@@ -34,7 +34,7 @@ FLOORS = [
     ["prefrl.folder", "prefrl.page"],
     ["prefrl.run"],
     ["prefrl.api"],
-    ["prefrl.cli", "prefrl.labelling", "prefrl.reels"],
+    ["prefrl.cli", "prefrl.labelling", "prefrl.reels", "prefrl.notebook"],
     ["experiments", "benchmarks", "notebooks"],
 ]
 """From the ground up. A module belongs to its longest prefix here; it imports from lower floors, or its own folder."""

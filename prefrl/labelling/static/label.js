@@ -16,7 +16,11 @@ import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
 import {Turns} from "./turns.js";
 
-/** @typedef {import("./main.js").App} App */
+/**
+ * Where the view is: the page, or a notebook's cell.
+ * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
+ *   status: import("./api.js").Status | null, recheck?: () => void}} App
+ */
 
 /** The kinds of question that this page can show, one file each. @type {Record<string, import("./pair.js").Mode>} */
 export const MODES = {pair};
@@ -37,7 +41,6 @@ export class LabelView {
   /** Instructions on the page. @type {string | null} */
   #said = null;
   progress = progressLine();
-  empty = emptyCard({again: () => this.secondOpinions(), recheck: () => (location.hash = "#/history?mine")});
   question = el("h1", {class: "question"});
   instructions = el("details", {class: "instructions", hidden: true}, el("summary", {onclick: blurred}, "Instructions"), el("div", {class: "prose"}));
   message = el("p", {class: "message", role: "status", "aria-live": "polite"});
@@ -47,6 +50,7 @@ export class LabelView {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    this.empty = emptyCard({again: () => this.secondOpinions(), recheck: app.recheck});
     const {root, canvases} = this.mode.figures();
     this.post = (/** @type {string} */ path, /** @type {any} */ body) => app.sessions.post(path, app.labeller, body);
     this.ahead = new Ahead(this.post, Object.keys(MODES), () => [...this.turns.shown, ...app.outbox.queries]);
@@ -117,7 +121,7 @@ export class LabelView {
     const shown = this.turns.now;
     if (!shown || !this.#shownAt) return;
     this.player.pause();
-    const note = await ask({title: "Report a broken pair", text: "Nobody will be asked this pair again. What is wrong with it?", most: 500, ok: "Report"});
+    const note = await ask({title: "Report a broken pair", text: "Nobody will be asked this pair again. What is wrong with it?", most: 500, ok: "Report", within: this.root});
     if (note === null || this.turns.now !== shown) return;
     try {
       await this.post("/api/flag", {query: shown.question.query, note});
