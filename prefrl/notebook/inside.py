@@ -29,7 +29,7 @@ class Inside:
     def __init__(self, app: Any, caller: Caller):
         self.app, self.caller = app, caller
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="label-application", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="label-application", daemon=True)
 
     def __enter__(self) -> Inside:
         self.thread.start()
@@ -38,8 +38,13 @@ class Inside:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-        self.loop.close()
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
 
     def ask(self, method: str, target: str, body: str | None) -> Reply:
         """One request, from any thread but the application's own. target: path and query"""
