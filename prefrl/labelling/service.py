@@ -18,6 +18,7 @@ from prefrl.labelling.access import Access
 from prefrl.labelling.backups import Backups
 from prefrl.labelling.security import Gate
 from prefrl.labelling.server import make_app
+from prefrl.labelling.videos import Videos
 
 LOOK = 5.0  # seconds between two looks after backups and notices
 PRESENT = 60.0  # seconds for which a labeller who says nothing counts as there
@@ -47,12 +48,14 @@ def opened(
     with LabelStore.open(folder, url) as labels:
         worker = drawing.Drawing(drawing.command(folder, modules, url), folder / "render-worker.log")
         present: dict[str, float] = {}
-        app = make_app(folder, labels, access, trouble=worker.trouble, present=present, **options)
+        videos = Videos(folder)
+        app = make_app(folder, labels, access, trouble=worker.trouble, present=present, videos=videos, **options)
         worker.start()
         try:
             with _looking_after(labels, folder, present, worker):
                 yield app
         finally:
+            videos.stop()
             worker.stop()
 
 

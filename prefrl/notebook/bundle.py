@@ -21,7 +21,9 @@ def bundle() -> str:
     """An ES module whose default export is a widget of anywidget. Every view gets modules of its own, like a page."""
     written: dict[str, str] = {}
     _write("cell", written)
-    styles = json.dumps("\n".join((OURS if (OURS / name).exists() else PAGE).joinpath(name).read_text() for name in STYLES))
+    styles = json.dumps(
+        "\n".join((OURS if (OURS / name).exists() else PAGE).joinpath(name).read_text() for name in STYLES)
+    )
     modules = "\n".join(written.values())
     return f"""\
 function loaded() {{

@@ -17,7 +17,9 @@ from prefrl.notebook.visits import Visits
 if TYPE_CHECKING:
     from prefrl.notebook.widget import LabelWidget
 
-_SHOWN: dict[Path, LabelWidget] = {}  # by the run's folder: a cell that is run again takes the place of its earlier self
+_SHOWN: dict[
+    Path, LabelWidget
+] = {}  # by the run's folder: a cell that is run again takes the place of its earlier self
 
 
 def label(
@@ -36,7 +38,9 @@ def label(
     try:
         from prefrl.notebook.widget import LabelWidget
     except ImportError as missing:
-        raise UserError(f"labelling in a notebook needs anywidget ({missing}): pip install 'prefrl[notebook]'") from missing
+        raise UserError(
+            f"labelling in a notebook needs anywidget ({missing}): pip install 'prefrl[notebook]'"
+        ) from missing
     folder = _folder(run)
     require_run(folder)
     name = _name(labeller or user())

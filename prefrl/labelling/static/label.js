@@ -19,7 +19,8 @@ import {Turns} from "./turns.js";
 /**
  * Where the view is: the page, or a notebook's cell.
  * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
- *   status: import("./api.js").Status | null, recheck?: () => void}} App
+ *   status: import("./api.js").Status | null, recheck?: () => void,
+ *   saveVideo?: (which: {ticket: string} | {seq: number}) => Promise<void>}} App
  */
 
 /** The kinds of question that this page can show, one file each. @type {Record<string, import("./pair.js").Mode>} */
@@ -83,7 +84,8 @@ export class LabelView {
       el("div", {class: "screen"}, this.progress.root, el("div", {class: "ask-line"}, this.question, this.instructions), this.stage, this.empty.root,
         el("div", {class: "deck"}, this.message, this.transport.root, this.choices)),
       el("div", {class: "aside"}, tool("reveal", "eye", () => this.reveal()),
-        el("label", {class: "check"}, this.always, el("span", {}, "Show the model's view after each answer")), tool("flag", "flag", () => this.flag())),
+        el("label", {class: "check"}, this.always, el("span", {}, "Show the model's view after each answer")),
+        this.app.saveVideo && tool("video", "video", () => this.video()), tool("flag", "flag", () => this.flag())),
       this.card);
   }
 
@@ -133,6 +135,20 @@ export class LabelView {
     }
   }
 
+  /** The pair on the screen as a video. It tells nothing that the screen does not. */
+  async video() {
+    const pair = this.turns.now;
+    if (!pair || !this.#shownAt || !this.app.saveVideo) return;
+    if (pair.pending) return this.#say("The answer is still being taken back; try again in a moment");
+    this.#say("Making the video of this pair; it takes a few seconds and you can go on");
+    try {
+      await this.app.saveVideo({ticket: pair.question.ticket});
+      this.#say("The video is in your downloads");
+    } catch (fault) {
+      this.#say(`No video: ${/** @type {Error} */ (fault).message}`);
+    }
+  }
+
   secondOpinions() {
     this.ahead.again = true;
     this.#say("Looking for answered questions");
@@ -144,7 +160,7 @@ export class LabelView {
     const choice = this.mode.choices.find((one) => one.key === event.key);
     const named = CONTROLS.find((one) => one.keys.includes(event.key))?.name;
     if (choice) this.choose(choice.choice);
-    else if (named === "undo" || named === "reveal" || named === "flag") this[named]();
+    else if (named === "undo" || named === "reveal" || named === "video" || named === "flag") this[named]();
     else if (named && this.turns.now) MOVES[named](this.player);
     return Boolean(choice || named);
   }
