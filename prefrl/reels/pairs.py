@@ -79,7 +79,8 @@ def _filmed(
 def _told(row: dict[str, Any], thought: Thought | None) -> Told:
     mirrored = shown(row["details"])["mirrored"]
     said = choice(row["preference"], mirrored)
-    found = thought and {
-        "model_version": thought.version, "probability": thought.probability, "rewards": thought.rewards,
-    }  # fmt: skip
-    return Told(row["labeller"], said, row["response_seconds"], model_view(found, said, mirrored))
+    model = None
+    if thought is not None:
+        found = {"probability": thought.probability, "rewards": thought.rewards, "model_version": thought.version}
+        model = model_view(found, said, mirrored)
+    return Told(row["labeller"], said, row["response_seconds"], model)

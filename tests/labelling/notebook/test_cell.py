@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -53,8 +54,14 @@ def stored(run: Path) -> list[tuple[str, float, str]]:
         return [(row["labeller"], row["preference"], row["kind"]) for row in store.history()]
 
 
-def children() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+def works_for(run: Path) -> list[psutil.Process]:
+    """The processes that this one has started for a run: workers have its folder or, where replaced, its log."""
+    found = []
+    for one in psutil.Process().children():
+        with suppress(psutil.Error):
+            log = Path(f"/proc/{one.pid}/fd/1").resolve()
+            found += [one] if one.status() != psutil.STATUS_ZOMBIE and log == run / "render-worker.log" else []
+    return found
 
 
 # what a cell shows and stores
@@ -148,9 +155,8 @@ def test_questions_asked_meanwhile_are_shown(run, undrawn):
 
 
 def test_nothing_runs_until_a_front_end_shows_the_cell(run):
-    before = children()
     widget = shown(run)
-    assert children() == before and not widget.visits.open
+    assert works_for(run) == [] and not widget.visits.open
 
 
 def test_a_real_worker_draws_for_the_cell_and_goes_when_it_is_left(tmp_path):
@@ -162,7 +168,7 @@ def test_a_real_worker_draws_for_the_cell_and_goes_when_it_is_left(tmp_path):
     clip = found[0]["clips"][0]
     assert frames_of(ann.http.get(clip["url"]).content, clip["frames"], clip["columns"]).shape == (9, 400, 600, 3)
     assert ann.say("/api/leave").status_code == 200
-    assert not widget.visits.open and children() == []
+    assert not widget.visits.open and works_for(tmp_path / "run") == []
     ann.answer(found[0])  # the cell is scrolled into view again
     assert widget.visits.open and stored(tmp_path / "run") == [("ann", 1.0, "answer")]
 
@@ -173,7 +179,7 @@ def test_a_cell_that_is_run_again_takes_the_place_of_its_earlier_self(run, undra
     second = shown(run)
     assert first.comm is None and not first.visits.open
     assert {one["query"] for one in sit_at(second).next(want=6)} == held
-    assert len(children()) == 1
+    until(lambda: len(works_for(run)) == 1)
 
 
 def test_a_second_service_waits_until_the_first_has_gone(tmp_path):
