@@ -87,9 +87,11 @@ class Videos:
             self._process.communicate()
             raise Refusal("video", f"the video was not ready after {LONGEST:.0f} s; is this machine busy?") from None
         if self._process.returncode or not path.is_file():
-            log.error("no video of question %d: %s", video.query, said.decode(errors="replace"))
-            words = said.decode(errors="replace").strip().split("\n")[-1].removeprefix("error: ")
-            raise Refusal("video", f"the video could not be made: {words[:300]}")
+            words = said.decode(errors="replace")
+            log.error("no video of question %d: %s", video.query, words)
+            lines = words.strip().splitlines()  # a progress bar ends in a carriage return
+            last = lines[-1] if lines else f"its process ended with status {self._process.returncode}"
+            raise Refusal("video", f"the video could not be made: {last.removeprefix('error: ')[:300]}")
 
     def _prune(self, newest: Path) -> None:
         """Delete what was wanted longest ago, and what a process that was killed left unfinished."""

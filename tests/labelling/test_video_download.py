@@ -20,7 +20,8 @@ from prefrl.labelling.videos import PairVideo, Videos
 from prefrl.reels import panels
 
 SLOW = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
-BROKEN = [sys.executable, "-S", "-c", "import sys; sys.exit('error: no such codec')"]
+BROKEN = [sys.executable, "-S", "-c", "import sys; sys.exit('writing: 12%\\rerror: no such codec')"]
+KILLED = [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
 WRITER = """
 import json, sys
 from pathlib import Path
@@ -166,12 +167,13 @@ def test_the_server_goes_on_while_a_video_is_made(serve, monkeypatch):
     assert made._process.poll() is not None and replies[0].json()["code"] == "video"
 
 
-def test_what_goes_wrong_is_told(serve, monkeypatch):
-    monkeypatch.setattr(videos, "COMMAND", BROKEN)
+@pytest.mark.parametrize("command, why", [(BROKEN, "no such codec"), (KILLED, "its process ended with status -9")])
+def test_what_goes_wrong_is_told(serve, monkeypatch, command, why):
+    monkeypatch.setattr(videos, "COMMAND", command)
     ann = serve().person()
     [question] = ann.next()
     reply = get(ann, ticket=question["ticket"])
-    assert (reply.status_code, reply.json()["message"]) == (503, "the video could not be made: no such codec")
+    assert (reply.status_code, reply.json()["message"]) == (503, f"the video could not be made: {why}")
 
 
 def test_too_many_at_a_time_are_put_off(serve, monkeypatch, quick):
