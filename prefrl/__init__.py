@@ -18,6 +18,7 @@ _WHERE = {
     "load_run": "prefrl.api",
     "label_with_ai": "prefrl.labelling.ai.labeller",
     "Result": "prefrl.api",
+    "label": "prefrl.notebook.cell",
     "Config": "prefrl.config",
     "preset": "prefrl.presets",
     "Segments": "prefrl.data",

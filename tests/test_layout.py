@@ -35,7 +35,7 @@ FLOORS = [
     ["prefrl.recordings"],
     ["prefrl.run"],
     ["prefrl.api"],
-    ["prefrl.cli", "prefrl.dataset", "prefrl.labelling", "prefrl.reels"],
+    ["prefrl.cli", "prefrl.dataset", "prefrl.labelling", "prefrl.reels", "prefrl.notebook"],
     ["experiments", "benchmarks", "notebooks"],
 ]
 """From the ground up. A module belongs to its longest prefix here; it imports from lower floors, or its own folder."""

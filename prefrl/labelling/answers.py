@@ -124,21 +124,13 @@ class Intake:
         self.questions.closed(flag.query)
 
     def _display(self, caller: Caller, session: Session, given: Answer) -> dict[str, Any]:
-        display = self.store.displays.find(given.ticket)
-        if display is None:
-            raise Refusal("unknown_ticket", "no question was shown with this ticket")
+        display = display_of(self.store, caller, session, given.ticket)
         if display["query_id"] != given.query:
             raise Refusal("ticket_used", f"this ticket belongs to question {display['query_id']}, not {given.query}")
-        if display["labeller"] != session.labeller and caller.role != "experimenter":
-            raise Refusal("not_yours", f"this question was shown to {display['labeller']}, not to {session.labeller}")
         return display
 
     def _own_answer(self, caller: Caller, session: Session, seq: int) -> dict[str, Any]:
-        old = records.by_seq(self.store, seq)
-        if old is None:
-            raise Refusal("unknown_answer", f"there is no answer {seq}")
-        if old["labeller"] != session.labeller and caller.role != "experimenter":
-            raise Refusal("not_yours", f"answer {seq} is somebody else's; only the experimenter may correct it")
+        old = own_answer(self.store, caller, session, seq)
         if old["kind"] not in JUDGEMENTS:
             raise Refusal("superseded", f"{seq} is a {old['kind']}; answer the question anew")
         return old
@@ -153,6 +145,26 @@ class Intake:
         if stored and not (stored["kind"] == kind and same(stored["preference"], told)):
             raise Refusal("ticket_used", f"this ticket made another correction, {stored['seq']}")
         return key, stored["seq"] if stored else None
+
+
+def display_of(store: LabelStore, caller: Caller, session: Session, ticket: str) -> dict[str, Any]:
+    """What was shown with a ticket, to this person; the experimenter may name anybody's."""
+    display = store.displays.find(ticket)
+    if display is None:
+        raise Refusal("unknown_ticket", "no question was shown with this ticket")
+    if display["labeller"] != session.labeller and caller.role != "experimenter":
+        raise Refusal("not_yours", f"this question was shown to {display['labeller']}, not to {session.labeller}")
+    return display
+
+
+def own_answer(store: LabelStore, caller: Caller, session: Session, seq: int) -> dict[str, Any]:
+    """An answer of this person; of anybody, for the experimenter."""
+    found = records.by_seq(store, seq)
+    if found is None:
+        raise Refusal("unknown_answer", f"there is no answer {seq}")
+    if found["labeller"] != session.labeller and caller.role != "experimenter":
+        raise Refusal("not_yours", f"answer {seq} is somebody else's; only the experimenter may see or correct it")
+    return found
 
 
 def _details(session: Session, given: Answer, display: dict[str, Any], predicted: dict[str, Any] | None) -> str:

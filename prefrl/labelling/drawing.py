@@ -1,4 +1,4 @@
-"""The render worker beside the server: started, started again when it dies, gone when the server goes."""
+"""The render worker of a run: one at a time, started again when it dies, gone when whoever started it goes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that failed is started again
 STEADY = 10.0  # seconds after which a worker counts as working
+STANDBY = 2.0  # seconds between two looks whether another process, which draws for all, has gone
 
 
 def command(folder: Path, modules: Sequence[str] = (), store_url: str | None = None) -> list[str]:
@@ -21,12 +24,16 @@ def command(folder: Path, modules: Sequence[str] = (), store_url: str | None = N
 
 
 class Drawing(threading.Thread):
-    """Keeps one worker alive. Its standard input is a pipe that ends with this process, however it dies."""
+    """Keeps one worker alive, unless another process does so for this run; then it waits to take over.
+
+    The worker's standard input is a pipe that ends with this process, however it dies.
+    """
 
     def __init__(self, worker: Sequence[str], log: Path):
         super().__init__(name="drawing", daemon=True)
         self.worker, self.log = list(worker), log
         self.process: subprocess.Popen[bytes] | None = None
+        self.on_duty = False  # whether ours is the one that draws
         self._fault: str | None = None
         self._started_at = time.monotonic()
         self._end = threading.Event()
@@ -37,6 +44,16 @@ class Drawing(threading.Thread):
         return None if steady or not self._fault else f"clips cannot be drawn: {self._fault}"
 
     def run(self) -> None:
+        lock = FileLock(self.log.with_suffix(".lock"))
+        while not self._end.is_set():
+            try:
+                with lock.acquire(timeout=0):
+                    self.on_duty = True
+                    self._keep()
+            except Timeout:
+                self._end.wait(STANDBY)
+
+    def _keep(self) -> None:
         pause = FIRST_PAUSE
         while not self._end.is_set():
             self._started_at = time.monotonic()

@@ -99,11 +99,14 @@ class Questions:
         return ticket
 
     def clips(self, place: Place, mirrored: bool) -> list[dict[str, Any]] | None:
-        """Both clips as displayed; None unless both are there and undamaged."""
+        """Both clips as the page plays them, in the order displayed; None unless both are there and undamaged."""
+        pair = self.drawn(place, mirrored)
+        return None if pair is None else [_playable(clip) for clip in pair]
+
+    def drawn(self, place: Place, mirrored: bool) -> list[dict[str, Any]] | None:
+        """Both clips as their folder's index describes them, in the order displayed."""
         pair = [clip_of(self.folder, place.file, place.row, side) for side in (0, 1)]
-        if None in pair:
-            return None
-        return sides([_playable(clip) for clip in pair if clip], mirrored)
+        return None if None in pair else sides(pair, mirrored)
 
     def taken(self, query: int, labeller: str) -> None:
         """This labeller has judged this one now."""

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import secrets
 import signal
 import socket
 import sys
 import threading
-import time
 import urllib.request
 import webbrowser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from filelock import FileLock, Timeout
 
-from prefrl.config import load
 from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore, open_store
-from prefrl.labelling import address, drawing
+from prefrl.labelling import address, service
 from prefrl.labelling.access import Access
 from prefrl.labelling.address import Address
-from prefrl.labelling.backups import Backups
 from prefrl.labelling.connections import guarded
-from prefrl.labelling.server import make_app
-
-LOOK = 5.0  # seconds between two looks after backups and notices
-PRESENT = 60.0  # seconds for which a labeller who says nothing counts as there
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,35 +64,14 @@ def _serve(options: Options) -> int:
     for name in options.invites:
         access.invite(name)
     here.write(folder)
-    config = load(folder / "config.yaml")
     try:
-        with open_store(folder, config, options.store) as store:
+        with service.opened(
+            folder, access, modules=options.modules, store=options.store, labeller=options.labeller
+        ) as app:
             _announce(here, options)
-            return _run(options, store, access, listening, options.store or config.record.labels or None)
-    finally:
-        (folder / address.FILE).unlink(missing_ok=True)
-
-
-def _run(options: Options, store: LabelStore, access: Access, listening: socket.socket, store_url: str | None) -> int:
-    """The server and what works beside it, until a signal."""
-    worker = drawing.Drawing(
-        drawing.command(options.folder, options.modules, store_url), options.folder / "render-worker.log"
-    )
-    present: dict[str, float] = {}
-    app = make_app(
-        options.folder,
-        store,
-        access,
-        trouble=worker.trouble,
-        present=present,
-        labeller=options.labeller,
-    )
-    worker.start()
-    try:
-        with _looking_after(store, options.folder, present):
             return run_uvicorn(app, listening)
     finally:
-        worker.stop()
+        (folder / address.FILE).unlink(missing_ok=True)
 
 
 def run_uvicorn(app: object, listening: socket.socket) -> int:
@@ -138,37 +105,8 @@ def _access(options: Options, port: int, died: Address | None) -> Access:
     return Access(token, port, names, addresses=remote, invites=died.invites if died else None)
 
 
-@contextmanager
-def _looking_after(store: LabelStore, folder: Path, present: dict[str, float]) -> Iterator[None]:
-    """Backups, and a notice to the trainer about who labels, in a thread of their own."""
-    backups, end = Backups(store, folder), threading.Event()
-
-    def look() -> None:
-        while not end.wait(LOOK):
-            try:
-                backups.keep_up()
-                there = sorted(name for name, at in list(present.items()) if time.time() - at < PRESENT)
-                store.board.post("labelling", {"state": "open", "labellers": there})
-            except UserError as fault:
-                log.warning("%s", fault)
-
-    looking = threading.Thread(target=look, name="looking-after", daemon=True)
-    looking.start()
-    try:
-        yield
-    finally:
-        end.set()
-        looking.join(30)
-        backups.copy()
-        store.board.post("labelling", {"state": "closed", "labellers": []})
-
-
 def _check(options: Options) -> None:
-    if not (options.folder / "config.yaml").is_file():
-        there = [str(path.parent) for path in sorted(Path("runs").glob("*/config.yaml"))]
-        hint = f"there are: {', '.join(there[-10:])}" if there else "make one with: prefrl train --teacher human"
-        raise UserError(f"{options.folder} is not a run folder (it has no config.yaml); {hint}")
-    load(options.folder / "config.yaml")
+    service.require_run(options.folder)
     if not address.is_loopback(options.host) and not options.allow_remote:
         raise UserError(
             f"--host {options.host} lets other machines reach the page, unencrypted, whoever has the token;"

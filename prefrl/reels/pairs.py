@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from moviepy import VideoClip
 from tqdm import tqdm
 
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.labelling.records import Place, shown
 from prefrl.labelling.replay import Unfaithful
-from prefrl.reels import panels
+from prefrl.labelling.views import choice, model_view
 from prefrl.reels.footage import Footage
+from prefrl.reels.scenes import Told, scene
 from prefrl.reels.source import Source, Thought, opened
-from prefrl.reels.writing import Form, form, target, write_reel
-
-SAID = {"left": "left is better", "right": "right is better", "equal": "both are equally good", "skip": "cannot tell"}
+from prefrl.reels.writing import form, target, write_reel
 
 
 def pairs(
@@ -35,7 +33,10 @@ def pairs(
         thoughts = source.thoughts([row["query_id"] for row, _ in filmed])
         wanted = form(path, max((clips[0] for _, clips in filmed), key=len), fps, width)
         question = source.config.teacher.question or "Which clip is better?"
-        parts = [scene(question, row, clips, thoughts.get(row["query_id"]), wanted) for row, clips in filmed]
+        parts = [
+            scene(row["query_id"], question, clips, _told(row, thoughts.get(row["query_id"])), wanted)
+            for row, clips in filmed
+        ]
         return write_reel(parts, wanted)
 
 
@@ -75,48 +76,11 @@ def _filmed(
     return found
 
 
-def scene(
-    question: str, row: dict[str, Any], clips: Sequence[Footage], thought: Thought | None, wanted: Form
-) -> VideoClip:
-    """One answered pair."""
+def _told(row: dict[str, Any], thought: Thought | None) -> Told:
     mirrored = shown(row["details"])["mirrored"]
-    choice = _choice(row["preference"], mirrored)
-    edges = [panels.ACCENT if choice in (side, "equal") else panels.LINE for side in ("left", "right")]
-    sides = [panels.picture(clip, wanted.fps, wanted.width, edge) for clip, edge in zip(clips, edges, strict=True)]
+    said = choice(row["preference"], mirrored)
+    model = None
     if thought is not None:
-        rewards = thought.rewards[::-1] if mirrored else thought.rewards
-        scale = panels.scale_of(rewards)
-        strips = [
-            panels.strip(one, scale, side.width, len(clip), wanted.fps)
-            for one, side, clip in zip(rewards, sides, clips, strict=True)
-        ]
-        sides = [panels.column(both) for both in zip(sides, strips, strict=True)]
-    both = panels.row(sides)
-    about = [f"question {row['query_id']}", _thinks(thought, choice, mirrored), wanted.slowed]
-    whole = panels.column([
-        panels.text(question, both.width, 17, rows=2),
-        both,
-        panels.text(_told(row, choice), both.width, 17),
-        panels.text(" · ".join(filter(None, about)), both.width, 13, rows=2, colour=panels.SOFT),
-    ])  # fmt: skip
-    return panels.scene(whole, max(map(len, clips)) / wanted.fps)
-
-
-def _choice(preference: float | None, mirrored: bool) -> str:
-    if preference is None:
-        return "skip"
-    return "equal" if preference == 0.5 else "left" if (preference > 0.5) != mirrored else "right"
-
-
-def _told(row: dict[str, Any], choice: str) -> str:
-    after = "" if row["response_seconds"] is None else f", after {row['response_seconds']:.1f} s"
-    return f"{row['labeller']}: {SAID[choice]}{after}"
-
-
-def _thinks(thought: Thought | None, choice: str, mirrored: bool) -> str:
-    if thought is None:
-        return "no reward was learned yet"
-    left = 1 - thought.probability if mirrored else thought.probability
-    better = "left" if left >= 0.5 else "right"
-    agrees = "" if choice not in ("left", "right") else ", agrees" if better == choice else ", disagrees"
-    return f"reward model: {better} {max(left, 1 - left):.0%}{agrees} · bars: learned reward of each step"
+        found = {"probability": thought.probability, "rewards": thought.rewards, "model_version": thought.version}
+        model = model_view(found, said, mirrored)
+    return Told(row["labeller"], said, row["response_seconds"], model)

@@ -1,7 +1,7 @@
 // @ts-check
 /** Questions that are leased, loaded and decoded before they are needed. */
 
-import {ApiError} from "./api.js";
+import {ApiError, picture} from "./api.js";
 import {BadClip, decode, decodedBytes} from "./player.js";
 
 /**
@@ -135,7 +135,7 @@ function warm(sheet) {
 /** Decode a pair's clips, unless they are. @param {Staged} pair */
 export async function load(pair) {
   if (pair.sheets.length) return;
-  const loaded = await Promise.allSettled(pair.question.clips.map((clip) => decode(clip)));
+  const loaded = await Promise.allSettled(pair.question.clips.map(async (clip) => decode(clip, await picture(clip.url))));
   const sheets = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const failed = loaded.find((one) => one.status === "rejected");
   if (failed || pair.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or somebody else was faster

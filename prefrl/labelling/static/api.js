@@ -1,5 +1,7 @@
 // @ts-check
-/** The server's interface: JSON over fetch, and what can go wrong with it. */
+/** The server's interface: JSON and pictures, and what can go wrong with them. */
+
+import {exchange} from "./wire.js";
 
 /**
  * @typedef {import("./player.js").Clip} Clip
@@ -50,10 +52,17 @@ async function sent(method, path, body, keepalive) {
   const content = body === undefined ? undefined : JSON.stringify(body);
   try {
     const signal = AbortSignal.timeout(PATIENCE);
-    return await fetch(path, {method, headers, body: content, keepalive, signal, cache: "no-store"});
+    return await exchange(path, {method, headers, body: content, keepalive, signal, cache: "no-store"});
   } catch (fault) {
     throw new ApiError(0, "offline", `no reply from the server (${/** @type {Error} */ (fault).message})`);
   }
+}
+
+/** A clip's frame sheet. @param {string} url @returns {Promise<Blob>} */
+export async function picture(url) {
+  const reply = await exchange(url);
+  if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
+  return reply.blob();
 }
 
 /** @param {string} path @param {Record<string, string | number | null | undefined>} [query] */

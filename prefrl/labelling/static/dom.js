@@ -79,7 +79,7 @@ export function blurred(event) {
 
 /**
  * A dialog that asks for one line of text; null when it was dismissed.
- * @param {{title: string, text: string, value?: string, most: number, ok: string, must?: boolean}} about
+ * @param {{title: string, text: string, value?: string, most: number, ok: string, must?: boolean, within?: HTMLElement}} about
  * @returns {Promise<string | null>}
  */
 export function ask(about) {
@@ -91,7 +91,7 @@ export function ask(about) {
   const form = el("form", {method: "dialog"}, el("h2", {}, about.title), el("p", {}, about.text), field,
     el("div", {class: "row end"}, !about.must && cancel, el("button", {class: "strong", type: "submit"}, about.ok)));
   const dialog = /** @type {HTMLDialogElement} */ (el("dialog", {class: "ask"}, form));
-  document.body.append(dialog);
+  (about.within ?? document.body).append(dialog);
   dialog.showModal();
   field.select();
   return new Promise((resolve) => {

@@ -4,13 +4,13 @@
 import {button, duration, el, put} from "./dom.js";
 import {whyEmpty} from "./progress.js";
 
-/** @param {{again: () => void, recheck: () => void}} act */
+/** @param {{again: () => void, recheck?: () => void}} act recheck: where there is a history to go to */
 export function emptyCard(act) {
   const title = el("h2", {});
   const text = el("p", {});
   const clock = el("p", {class: "countdown"});
   const again = button("Second opinions on answered questions", {class: "strong", onclick: act.again});
-  const recheck = button("Re-check my answers", {class: "quiet", onclick: act.recheck});
+  const recheck = button("Re-check my answers", {class: "quiet", onclick: () => act.recheck?.()});
   const root = el("section", {class: "empty card", hidden: true, "aria-live": "polite"}, title, text, clock, el("div", {class: "row"}, again, recheck));
   /** When more questions come, in performance.now() terms. @type {number | null} */
   let due = null;
@@ -30,7 +30,7 @@ export function emptyCard(act) {
     if (text.textContent !== why.text + note + broken) put(text, why.text + note + broken);
     due = why.waiting && status.next !== null ? performance.now() + status.next * 1000 : null;
     again.hidden = !status.answered || (ahead.again && ahead.dry);
-    recheck.hidden = !status.mine.answers;
+    recheck.hidden = !act.recheck || !status.mine.answers;
     tick();
   }
 

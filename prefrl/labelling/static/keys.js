@@ -16,6 +16,7 @@ export const CONTROLS = [
   {name: "faster", label: "Faster", keys: ["]"], glyph: "]", help: "faster, up to 4 times"},
   {name: "restart", label: "Restart", keys: ["r"], glyph: "r", help: "both clips from the start"},
   {name: "reveal", label: "Model's view", keys: ["v"], glyph: "v", help: "what the reward model thinks of your last answer"},
+  {name: "video", label: "Save video", keys: ["s"], glyph: "s", help: "save this pair as a video (MP4)"},
   {name: "flag", label: "Broken clip", keys: ["f"], glyph: "f", help: "report a broken pair; nobody will be asked it again"},
 ];
 

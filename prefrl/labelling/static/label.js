@@ -16,7 +16,12 @@ import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
 import {Turns} from "./turns.js";
 
-/** @typedef {import("./main.js").App} App */
+/**
+ * Where the view is: the page, or a notebook's cell.
+ * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
+ *   status: import("./api.js").Status | null, recheck?: () => void,
+ *   saveVideo?: (which: {ticket: string} | {seq: number}) => Promise<void>}} App
+ */
 
 /** The kinds of question that this page can show, one file each. @type {Record<string, import("./pair.js").Mode>} */
 export const MODES = {pair};
@@ -37,7 +42,6 @@ export class LabelView {
   /** Instructions on the page. @type {string | null} */
   #said = null;
   progress = progressLine();
-  empty = emptyCard({again: () => this.secondOpinions(), recheck: () => (location.hash = "#/history?mine")});
   question = el("h1", {class: "question"});
   instructions = el("details", {class: "instructions", hidden: true}, el("summary", {onclick: blurred}, "Instructions"), el("div", {class: "prose"}));
   message = el("p", {class: "message", role: "status", "aria-live": "polite"});
@@ -47,6 +51,7 @@ export class LabelView {
   /** @param {App} app */
   constructor(app) {
     this.app = app;
+    this.empty = emptyCard({again: () => this.secondOpinions(), recheck: app.recheck});
     const {root, canvases} = this.mode.figures();
     this.post = (/** @type {string} */ path, /** @type {any} */ body) => app.sessions.post(path, app.labeller, body);
     this.ahead = new Ahead(this.post, Object.keys(MODES), () => [...this.turns.shown, ...app.outbox.queries]);
@@ -79,7 +84,8 @@ export class LabelView {
       el("div", {class: "screen"}, this.progress.root, el("div", {class: "ask-line"}, this.question, this.instructions), this.stage, this.empty.root,
         el("div", {class: "deck"}, this.message, this.transport.root, this.choices)),
       el("div", {class: "aside"}, tool("reveal", "eye", () => this.reveal()),
-        el("label", {class: "check"}, this.always, el("span", {}, "Show the model's view after each answer")), tool("flag", "flag", () => this.flag())),
+        el("label", {class: "check"}, this.always, el("span", {}, "Show the model's view after each answer")),
+        this.app.saveVideo && tool("video", "video", () => this.video()), tool("flag", "flag", () => this.flag())),
       this.card);
   }
 
@@ -117,7 +123,7 @@ export class LabelView {
     const shown = this.turns.now;
     if (!shown || !this.#shownAt) return;
     this.player.pause();
-    const note = await ask({title: "Report a broken pair", text: "Nobody will be asked this pair again. What is wrong with it?", most: 500, ok: "Report"});
+    const note = await ask({title: "Report a broken pair", text: "Nobody will be asked this pair again. What is wrong with it?", most: 500, ok: "Report", within: this.root});
     if (note === null || this.turns.now !== shown) return;
     try {
       await this.post("/api/flag", {query: shown.question.query, note});
@@ -126,6 +132,20 @@ export class LabelView {
       this.#refill();
     } catch (fault) {
       this.#say(`Not reported: ${/** @type {Error} */ (fault).message}`);
+    }
+  }
+
+  /** The pair on the screen as a video. It tells nothing that the screen does not. */
+  async video() {
+    const pair = this.turns.now;
+    if (!pair || !this.#shownAt || !this.app.saveVideo) return;
+    if (pair.pending) return this.#say("The answer is still being taken back; try again in a moment");
+    this.#say("Making the video of this pair; it takes a few seconds and you can go on");
+    try {
+      await this.app.saveVideo({ticket: pair.question.ticket});
+      this.#say("The video is in your downloads");
+    } catch (fault) {
+      this.#say(`No video: ${/** @type {Error} */ (fault).message}`);
     }
   }
 
@@ -140,7 +160,7 @@ export class LabelView {
     const choice = this.mode.choices.find((one) => one.key === event.key);
     const named = CONTROLS.find((one) => one.keys.includes(event.key))?.name;
     if (choice) this.choose(choice.choice);
-    else if (named === "undo" || named === "reveal" || named === "flag") this[named]();
+    else if (named === "undo" || named === "reveal" || named === "video" || named === "flag") this[named]();
     else if (named && this.turns.now) MOVES[named](this.player);
     return Boolean(choice || named);
   }

@@ -9,8 +9,10 @@ import {icon} from "./icons.js";
 import {PAGES, meant} from "./keys.js";
 import {LabelView} from "./label.js";
 import {Outbox} from "./outbox.js";
+import {seen} from "./seen.js";
 import {applyTheme, nextTheme, remember, setting} from "./settings.js";
 import {TeamView} from "./team.js";
+import {saveVideo} from "./video.js";
 
 /**
  * @typedef {{name: string, title: string, root: HTMLElement, enter?: () => void, leave?: () => void,
@@ -45,6 +47,13 @@ export class App {
     await this.#introduce(setting("labeller", ""));
     setInterval(() => this.look(), EVERY);
   }
+
+  recheck = () => void (location.hash = "#/history?mine");
+
+  saveVideo = async (/** @type {{ticket: string} | {seq: number}} */ which) => {
+    const {session} = await this.sessions.of(this.labeller);
+    return saveVideo({session, ...which});
+  };
 
   /** Ask the server how things are, and tell all who show it. */
   async look() {
@@ -198,19 +207,5 @@ export class App {
 const app = new App();
 app.start();
 
-/**
- * What the page shows now, for tests and the curious; reading it changes nothing. `left` and `right` are the frames on
- * the canvases, -1 for none.
- */
-const shown = () => /** @type {LabelView | null} */ (app.view instanceof LabelView ? app.view : null);
-Object.defineProperty(window, "prefrl", {value: Object.freeze({
-  get left() { return shown()?.player.drawn[0] ?? -1; },
-  get right() { return shown()?.player.drawn[1] ?? -1; },
-  get query() { return shown()?.turns.now?.question.query ?? null; },
-  get playing() { return shown()?.player.playing ?? false; },
-  get speed() { return shown()?.player.speed ?? 0; },
-  get loops() { return shown()?.player.loops ?? 0; },
-  get ahead() { return shown()?.ahead.staged.length ?? 0; },
-  get outbox() { return app.outbox.waiting; },
-  get past() { return shown()?.turns.past.length ?? 0; },
-})});
+const labelling = () => /** @type {LabelView | null} */ (app.view instanceof LabelView ? app.view : null);
+Object.defineProperty(window, "prefrl", {value: seen(app.outbox, labelling)});

@@ -45,7 +45,16 @@ export class Outbox extends EventTarget {
   constructor(sessions) {
     super();
     this.sessions = sessions;
-    addEventListener("online", () => this.send());
+    addEventListener("online", this.#online);
+  }
+
+  #online = () => this.send();
+
+  /** Send no more. What waits lies in this browser, for whoever starts next. */
+  stop() {
+    removeEventListener("online", this.#online);
+    clearTimeout(this.#timer);
+    this.#run = "";
   }
 
   /** Begin to send for this run, first what earlier pages left. @param {string} run */
@@ -112,7 +121,7 @@ export class Outbox extends EventTarget {
     this.#sending = true;
     clearTimeout(this.#timer);
     try {
-      while (this.entries.length) await this.#deliver(this.entries[0]);
+      while (this.entries.length && this.#run) await this.#deliver(this.entries[0]);
       this.#settle("");
     } catch (fault) {
       this.#postpone(/** @type {ApiError} */ (fault));
@@ -167,6 +176,7 @@ export class Outbox extends EventTarget {
       this.entries = [...others.filter((one) => !tied.includes(one)), first, ...tied];
     }
     this.#settle(fault.status === 401 ? "locked" : "offline");
+    if (!this.#run) return;
     this.#timer = setTimeout(() => this.send(), Math.min(LONGEST, 250 * 2 ** this.#tries));
   }
 

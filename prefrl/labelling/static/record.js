@@ -21,10 +21,11 @@ export function recordCard(app, given) {
     short: one.short, class: `choice small ${one.choice}`, onclick: () => change("revise", one.choice),
   }));
   const withdraw = button("Withdraw", {class: "quiet", onclick: () => change("withdraw")});
+  const keep = button("Save video", {class: "quiet", onclick: () => save()});
   const known = past.known !== null && button("Known", {class: "quiet", title: "Check other labellers by this answer", onclick: mark});
   const root = el("li", {class: "record card", tabindex: 0, "data-seq": past.seq, "data-query": past.query},
     clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
-    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, known), note));
+    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, clips && keep, known), note));
 
   if (clips) {
     root.addEventListener("pointerenter", clips.start);
@@ -84,6 +85,18 @@ export function recordCard(app, given) {
       put(note, `Not changed: ${/** @type {Error} */ (fault).message}`);
     }
     show();
+  }
+
+  async function save() {
+    keep.disabled = true;
+    put(note, "Making the video …");
+    try {
+      await app.saveVideo({seq: past.seq});
+      put(note, "The video is in your downloads.");
+    } catch (fault) {
+      put(note, `No video: ${/** @type {Error} */ (fault).message}`);
+    }
+    keep.disabled = false;
   }
 
   show();

@@ -56,6 +56,23 @@ def test_history_is_filtered_and_played_by_keyboard(visit):
     until(lambda: canvas.evaluate("(canvas) => canvas.toDataURL()") != still)
 
 
+def test_pairs_are_saved_as_videos_from_the_screen_and_from_the_history(visit):
+    window = visit()
+    query = window.ready()
+    with window.page.expect_download(timeout=60_000) as download:
+        window.page.keyboard.press("s")
+    assert download.value.suggested_filename == f"pair-{query}.mp4"
+    assert b"ftyp" in download.value.path().read_bytes()[:16]
+    window.press("ArrowLeft")
+    window.settle()
+    window.go("history")
+    card = window.page.locator(f".record[data-query='{query}']")
+    with window.page.expect_download(timeout=60_000) as download:
+        card.get_by_role("button", name="Save video").click()
+    assert download.value.suggested_filename == f"pair-{query}-answered.mp4"
+    until(lambda: "in your downloads" in card.inner_text())
+
+
 def test_the_experimenter_sees_how_labelling_goes(visit):
     window = visit()
     window.press("ArrowLeft", "ArrowRight")

@@ -1,0 +1,22 @@
+// @ts-check
+/** What a labelling view shows now, for tests and the curious; reading it changes nothing. */
+
+/** @typedef {import("./label.js").LabelView} LabelView */
+
+/**
+ * left, right: frames on the canvases, -1 for none.
+ * @param {import("./outbox.js").Outbox} outbox @param {() => LabelView | null} view
+ */
+export function seen(outbox, view) {
+  return Object.freeze({
+    get left() { return view()?.player.drawn[0] ?? -1; },
+    get right() { return view()?.player.drawn[1] ?? -1; },
+    get query() { return view()?.turns.now?.question.query ?? null; },
+    get playing() { return view()?.player.playing ?? false; },
+    get speed() { return view()?.player.speed ?? 0; },
+    get loops() { return view()?.player.loops ?? 0; },
+    get ahead() { return view()?.ahead.staged.length ?? 0; },
+    get outbox() { return outbox.waiting; },
+    get past() { return view()?.turns.past.length ?? 0; },
+  });
+}
