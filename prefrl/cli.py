@@ -1,4 +1,4 @@
-"""The command line: train, resume, label, render, evaluate, plot, list. Heavy imports wait until a command needs them."""
+"""The command line, one function a command. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
   prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
   prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
+  prefrl bench GRID.yaml                              a grid of runs with seeds and controls, and its report
+  prefrl compare REPORT_A REPORT_B                    what changed between two of them, beyond chance
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -169,6 +171,20 @@ def plot(arguments: list[str]) -> int:
     return 0
 
 
+def bench(arguments: list[str]) -> int:
+    """Run a grid of methods with seeds and controls, and write a report with honest statistics."""
+    from prefrl.bench import command
+
+    return command.bench(arguments)
+
+
+def compare(arguments: list[str]) -> int:
+    """Compare two reports of prefrl bench."""
+    from prefrl.bench import command
+
+    return command.compare(arguments)
+
+
 def show(arguments: list[str]) -> int:
     """List environments, presets, teachers, query strategies, schedules."""
     parser = _parser("list", show)
@@ -224,6 +240,8 @@ COMMANDS = {
     "render": render,
     "evaluate": evaluate,
     "plot": plot,
+    "bench": bench,
+    "compare": compare,
     "list": show,
 }
 

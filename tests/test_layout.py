@@ -34,6 +34,7 @@ FLOORS = [
     ["prefrl.folder", "prefrl.page"],
     ["prefrl.run"],
     ["prefrl.api"],
+    ["prefrl.bench"],
     ["prefrl.cli", "prefrl.labelling", "prefrl.reels"],
     ["experiments", "benchmarks", "notebooks"],
 ]
