@@ -18,7 +18,7 @@ from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine
 
-STEPS = 20_000  # of evaluation: the same whole episodes for every run of an environment
+EVALUATION = 20_000  # steps of whole episodes, the same ones for every run of an environment
 ASIDE = ("bench", "labelling", "reels", "cli.py")  # of prefrl: what no figure of a run depends on
 
 
@@ -29,12 +29,13 @@ class Job:
     config: Config
     task: str = "run"  # a key of work.TASKS
     modules: tuple[str, ...] = ()  # to import first, for the environments that they register
+    evaluation: int = EVALUATION
 
     @cached_property
     def key(self) -> str:
         """A hash of all that is said above; of the environment alone where nothing else matters."""
         config = self.config if self.task == "run" else update(Config(), {"env": self.config.env})
-        return _digest([self.task, as_dict(config), list(map(_source, self.modules))])
+        return _digest([self.task, as_dict(config), self.evaluation, list(map(_source, self.modules))])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.key == other.key
@@ -43,7 +44,9 @@ class Job:
         return hash(self.key)
 
     def __str__(self) -> str:
-        return f"{self.config.env}, seed {self.config.seed}" if self.task == "run" else f"{self.config.env}, {self.task}"
+        return (
+            f"{self.config.env}, seed {self.config.seed}" if self.task == "run" else f"{self.config.env}, {self.task}"
+        )
 
 
 @cache
@@ -68,7 +71,9 @@ def versions() -> dict[str, Any]:
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """In which versions two results differ, one line each; empty if in none."""
-    a, b = ({k: v for k, v in made.items() if k in ("code", "python")} | made.get("packages", {}) for made in (one, other))
+    a, b = (
+        {k: v for k, v in made.items() if k in ("code", "python")} | made.get("packages", {}) for made in (one, other)
+    )
     return [f"{name} {a.get(name)} / {b.get(name)}" for name in sorted(a | b) if a.get(name) != b.get(name)]
 
 
@@ -83,7 +88,7 @@ class Cache:
             raise UserError(f"cannot keep results in {folder}: {fault}; choose another folder with --cache") from fault
 
     def file(self, job: Job) -> Path:
-        return self.folder / f"{job.key}-{_digest([versions(), STEPS])}.json"
+        return self.folder / f"{job.key}-{_digest(versions())}.json"
 
     def find(self, job: Job) -> dict[str, Any] | None:
         """The result of this job by these versions, or None. A file that cannot be read counts as none."""

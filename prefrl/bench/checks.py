@@ -57,7 +57,8 @@ def check_grid(grid: Grid, cache: Cache) -> Checked:
     if faults:
         raise UserError(f"{len(faults)} arms of the grid cannot run:\n  " + "\n  ".join(dict.fromkeys(faults)))
     checked.cautions += [
-        f"{count} results of other versions are not used, the runs are done again ({found})" for found, count in others.items()
+        f"{count} results of other versions are not used, the runs are done again ({found})"
+        for found, count in others.items()
     ]
     checked.cautions = list(dict.fromkeys(checked.cautions))
     _take_measured(grid, cache, checked)

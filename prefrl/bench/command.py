@@ -44,6 +44,7 @@ The grid is YAML; all but environments has a default:
   controls: [true, zero]               default: all of them; false: none
   seeds: 10                            0 to 9, or a list
   settings: {steps: 100_000}           of every run
+  evaluation: 20_000                   steps of whole episodes that score the last policy
   import: [my_module]                  registers environments
 """
 
@@ -62,7 +63,7 @@ def bench(arguments: list[str]) -> int:
     study = run_grid(grid, options, shlex.join(["prefrl", "bench", *arguments]))
     if study is None:
         return 0
-    made = write_report(study, options.out or Path("runs") / "bench" / grid.name, grid.cautions)
+    made = write_report(study, options.out or Path("runs") / "bench" / grid.name)
     print(markdown(tables(study)))
     print("\n".join(map(str, made)))
     return 1 if any(study.failures(env, arm) for env, by_arm in study.table.items() for arm in by_arm) else 0
@@ -142,7 +143,11 @@ def _arms(grid: Grid) -> list[str]:
     for cell in grid.cells:
         first.setdefault(cell.arm.name, cell)
     settings = ", ".join(f"{name}={value}" for name, value in grid.settings.items()) or "the defaults"
-    lines = [f"environments: {', '.join(grid.environments)}", f"every run: {settings}", f"seeds: {', '.join(map(str, grid.seeds))}"]
+    lines = [
+        f"environments: {', '.join(grid.environments)}",
+        f"every run: {settings}",
+        f"seeds: {', '.join(map(str, grid.seeds))}",
+    ]
     for name, cell in first.items():
         differing = ", ".join(f"{key}={value}" for key, value in cell.arm.settings.items()) or "the defaults"
         lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {differing}")

@@ -62,7 +62,9 @@ def unlike(first: Study, second: Study) -> list[str]:
         if env not in first.table:
             continue
         a, b = first.about[env], second.about[env]
-        found += [f"{env}: {key} {a.get(key)} / {b.get(key)}" for key in ("steps", "machine") if a.get(key) != b.get(key)]
+        found += [
+            f"{env}: {key} {a.get(key)} / {b.get(key)}" for key in ("steps", "machine") if a.get(key) != b.get(key)
+        ]
         found += [f"{env}: {line}" for line in differences(a, b)]
         seeds = [{one["seed"] for runs in study.table[env].values() for one in runs} for study in (first, second)]
         if seeds[0] != seeds[1]:

@@ -115,7 +115,10 @@ def _rest(study: Study, rest: dict[str, object], axis: str) -> str:
     """What tells this line from the others: the axes other than `axis` along which arms differ."""
     every = [study.labels(arm) for arm in study.arm_names(controls=False)]
     differing = [key for key in rest if len({str(labels.get(key)) for labels in every}) > 1]
-    return ", ".join(f"{key.split('.')[-1]} {rest[key]}" if "." in key else str(rest[key]) for key in differing) or "preferences"
+    return (
+        ", ".join(f"{key.split('.')[-1]} {rest[key]}" if "." in key else str(rest[key]) for key in differing)
+        or "preferences"
+    )
 
 
 def profiles(study: Study, path: Path) -> Path:
@@ -172,12 +175,15 @@ def _along(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.
     steps = np.linspace(first, last, 20)
     heights = np.stack([np.interp(steps, *np.array(one).T) for one in curves])  # (S, 20)
     found = [interval(interquartile_mean, column) for column in heights.T]
-    return steps, *(np.array([getattr(one, part) for one in found]) for part in ("low", "estimate", "high"))
+    low, middle, high = (np.array([getattr(one, part) for one in found]) for part in ("low", "estimate", "high"))
+    return steps, low, middle, high
 
 
 def figures(study: Study, folder: Path) -> list[tuple[Path, str]]:
     """All pictures that the study has data for, with their captions."""
-    found = [(returns(study, folder / "returns.png"), "True return at the end: every seed, interquartile mean and interval")]
+    found = [
+        (returns(study, folder / "returns.png"), "True return at the end: every seed, interquartile mean and interval")
+    ]
     if study.curves():
         found.append((efficiency(study, folder / "efficiency.png"), "True return against questions asked"))
     if study.comparable:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from prefrl.bench.cache import Job
+from prefrl.bench.cache import EVALUATION, Job
 from prefrl.config import Config, as_dict, get, names, update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
@@ -62,6 +62,7 @@ class Grid:
     settings: Settings
     arms: tuple[Arm, ...]
     modules: tuple[str, ...] = ()
+    evaluation: int = EVALUATION  # steps
 
     def config(self, env: str, arm: Arm, seed: int) -> Config:
         base = update(Config(env=env), TUNED.get(env, {}))
@@ -71,7 +72,7 @@ class Grid:
     def cells(self) -> list[Cell]:
         """Seed by seed, so that a sweep that is stopped early has something to say about every arm."""
         return [
-            Cell(env, arm, Job(self.config(env, arm, seed), modules=self.modules))
+            Cell(env, arm, Job(self.config(env, arm, seed), "run", self.modules, self.evaluation))
             for seed in self.seeds
             for env in self.environments
             for arm in self.arms
@@ -79,7 +80,7 @@ class Grid:
 
     @property
     def floors(self) -> dict[str, Job]:
-        return {env: Job(Config(env=env), "floor", self.modules) for env in self.environments}
+        return {env: Job(Config(env=env), "floor", self.modules, self.evaluation) for env in self.environments}
 
     @property
     def cautions(self) -> list[str]:
@@ -104,12 +105,15 @@ def read_grid(path: Path | str) -> Grid:
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise UserError(f"{path} is not YAML: {fault}") from fault
     if not isinstance(told, dict) or not told:
-        raise UserError(f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]")
+        raise UserError(
+            f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
+        )
     return make_grid(told, Path(path).stem)
 
 
 KEYS = (
     "name", "environments", "methods", *AXES, "vary", "variants", "controls", "seeds", "few_seeds", "settings", "import",
+    "evaluation",
 )  # fmt: skip
 
 
@@ -127,9 +131,17 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     grid = Grid(
         str(told.get("name", name)), told, tuple(_list(told, "environments")), _seeds(told), settings,
         (*arms, *_control_arms(controls, arms, settings)), tuple(_list(told, "import", ())),
+        _evaluation(told),
     )  # fmt: skip
     _refuse_twins(grid)
     return grid
+
+
+def _evaluation(told: Settings) -> int:
+    steps = told.get("evaluation", EVALUATION)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"evaluation: {brief(steps)} must be a number of steps, of which whole episodes are played")
+    return steps
 
 
 def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
@@ -229,7 +241,9 @@ def _vary(told: Settings) -> dict[str, list[Any]]:
 
 def _variants(told: Any) -> dict[str, Settings]:
     if not isinstance(told, dict) or not told:
-        raise UserError(f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}")
+        raise UserError(
+            f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
+        )
     found = {str(name): _settings(one or {}, f"variants: {name}") for name, one in told.items()}
     every = list(dict.fromkeys(setting for one in found.values() for setting in one))
     for setting in every:
@@ -256,7 +270,9 @@ def _names(told: Settings, key: str, known: Iterable[str], default: Iterable[str
     for name in found:
         if name not in known:
             if key == "methods" and name in CONTROLS:
-                raise UserError(f"methods: {name} is a control, and belongs under controls:, where all of them are anyway")
+                raise UserError(
+                    f"methods: {name} is a control, and belongs under controls:, where all of them are anyway"
+                )
             raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
     return found
 
@@ -269,7 +285,9 @@ def _list(told: Settings, key: str, default: Iterable[Any] | None = None, where:
     if isinstance(values, str | int | float):
         values = [values]
     if not isinstance(values, list) or not values:
-        raise UserError(f"{where}{key}: {'nothing' if not values else brief(values)} is there to run; give a list of values")
+        raise UserError(
+            f"{where}{key}: {'nothing' if not values else brief(values)} is there to run; give a list of values"
+        )
     if twice := [value for at, value in enumerate(values) if value in values[:at]]:
         raise UserError(f"{where}{key}: {brief(twice[0])} is there twice")
     return values

@@ -3,65 +3,37 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from prefrl.bench.blocks import Block, Code, Heading, Lines, Picture, Text, html, markdown
 from prefrl.bench.figures import figures
-from prefrl.bench.study import Study
+from prefrl.bench.study import Study, notes
 from prefrl.bench.tables import LEGEND, tables
-from prefrl.evaluation.statistics import ENOUGH_SEEDS
 from prefrl.feedback.segment_files import write_durably
 from prefrl.presets import PRESETS
 
 
-def write_report(study: Study, folder: Path, cautions: Sequence[str] = ()) -> list[Path]:
+def write_report(study: Study, folder: Path) -> list[Path]:
     """study.json, report.md, report.html and the pictures. Returns the two reports."""
     folder.mkdir(parents=True, exist_ok=True)
     study.save(folder / "study.json")
-    blocks = report(study, folder, cautions)
+    blocks = report(study, folder)
     pages = {"report.md": markdown(blocks), "report.html": html(blocks, study.name)}
     for name, text in pages.items():
         write_durably(folder / name, text.encode())
     return [folder / name for name in pages]
 
 
-def report(study: Study, folder: Path, cautions: Sequence[str] = ()) -> list[Block]:
+def report(study: Study, folder: Path) -> list[Block]:
     blocks: list[Block] = [Heading(study.name, 1), Text(LEGEND)]
-    if notes := [*cautions, *_notes(study)]:
-        blocks += [Heading("Before you lean on it"), Lines(notes)]
+    if told := notes(study):
+        blocks += [Heading("Before you lean on it"), Lines(told)]
     blocks += tables(study)
     blocks.append(Heading("Figures"))
     blocks += [Picture(path, caption) for path, caption in figures(study, folder)]
     return blocks + _how(study)
-
-
-def _notes(study: Study) -> list[str]:
-    """What a reader must know: few seeds, mixed versions, crashed runs, and what the runs warned of."""
-    notes = []
-    seeds = {env: min(map(len, by_arm.values())) for env, by_arm in study.table.items()}
-    if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
-        notes.append(
-            f"Fewer than {ENOUGH_SEEDS} seeds in {', '.join(few)}: a 95 % interval covers less than that (86 % with 3 seeds,"
-            " 90 % with 5, 92 % with 10 in simulated studies), and differences of a tenth of the scale will be missed."
-        )
-    if study.mixed:
-        notes.append(f"The environments' results are of different versions: {'; '.join(study.mixed)}.")
-    crashed = [(env, arm, n) for env, by_arm in study.table.items() for arm in by_arm if (n := study.failures(env, arm))]
-    notes += [f"{env}, {arm}: {n} runs crashed and count as a random policy." for env, arm, n in crashed]
-    missing = [env for env, by_arm in study.table.items() if not any(study.is_control(arm) for arm in by_arm)]
-    if missing:
-        notes.append(f"No controls were run in {', '.join(missing)}: nothing shows that the answers did it.")
-    told = {
-        warning
-        for by_arm in study.table.values()
-        for runs in by_arm.values()
-        for one in runs
-        for warning in one.get("warnings", ())
-    }
-    return [*notes, *sorted(told)]
 
 
 def _how(study: Study) -> list[Block]:
@@ -92,7 +64,7 @@ def command(study: Study, env: str, arm: str) -> str:
     known = PRESETS[about["method"]].settings if about["method"] in PRESETS else {}
     words = ["prefrl", "train", "--env", env, "--preset", about["method"]]
     for name, value in about["settings"].items():
-        if name in known and list(_items(known[name])) == list(_items(value)):
+        if name in known and _items(known[name]) == _items(value):
             continue
         words += _option(name, value)
     imports = [word for name in _items(study.grid.get("import", ())) for word in ("--import", name)]
@@ -104,8 +76,8 @@ def _option(name: str, value: object) -> list[str]:
     if isinstance(value, bool):
         head, _, tail = option.rpartition(".")
         return [f"--{option}" if value else f"--{head}{'.' if head else ''}no-{tail}"]
-    return [f"--{option}", *map(str, _items(value))]
+    return [f"--{option}", *_items(value)]
 
 
-def _items(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _items(value: object) -> list[str]:
+    return list(map(str, value if isinstance(value, list | tuple) else [value]))

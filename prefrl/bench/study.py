@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from prefrl.bench.cache import code, differences
-from prefrl.bench.grid import CONTROLS, Grid
+from prefrl.bench.grid import CONTROLS, TUNING, Grid
 from prefrl.bench.sweep import Failure, Sweep
 from prefrl.errors import UserError, brief
 from prefrl.evaluation.statistics import (
+    ENOUGH_SEEDS,
     Interval,
     area_under_curve,
     bootstrap_interval,
@@ -36,7 +37,9 @@ class Study:
     """Results, one entry a seed, and what they are measured against."""
 
     name: str
-    table: dict[str, dict[str, Results]]  # environment -> arm -> results; a run that failed has "failed" instead of returns
+    table: dict[
+        str, dict[str, Results]
+    ]  # environment -> arm -> results; a run that failed has "failed" instead of returns
     floors: dict[str, float]  # true return of a random policy
     about: dict[str, dict[str, Any]]  # environment -> command, steps, versions, machine
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> labels, settings, control
@@ -96,7 +99,9 @@ class Study:
     def above_controls(self, env: str, arm: str) -> bool | None:
         """Whether the arm's interval lies above those of all controls that ought to fail; None without any interval."""
         found = self.interval(env, arm)
-        rivals = [self.interval(env, name) for name in self.table[env] if self.is_control(name) and name not in CEILINGS]
+        rivals = [
+            self.interval(env, name) for name in self.table[env] if self.is_control(name) and name not in CEILINGS
+        ]
         if not rivals or not np.isfinite([found.low, *(one.high for one in rivals)]).all():
             return None
         return found.low > max(one.high for one in rivals)
@@ -127,6 +132,29 @@ class Study:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_durably(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode())
+
+
+def notes(study: Study) -> list[str]:
+    """What a reader must know: few seeds, mixed versions, crashed runs, missing controls, and what the runs warned of."""
+    found = []
+    seeds = {env: min(map(len, by_arm.values())) for env, by_arm in study.table.items()}
+    if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
+        found.append(
+            f"Fewer than {ENOUGH_SEEDS} seeds in {', '.join(few)}: a 95 % interval covers less than that (86 % with 3 seeds,"
+            " 90 % with 5, 92 % with 10 in simulated studies), and differences of a tenth of the scale will be missed."
+        )
+    every = {one["seed"] for by_arm in study.table.values() for runs in by_arm.values() for one in runs}
+    if any(seed >= TUNING for seed in every):
+        found.append(f"Seeds from {TUNING} on are for tuning: these results must not be reported as a benchmark's.")
+    if study.mixed:
+        found.append(f"The environments' results are of different versions: {'; '.join(study.mixed)}.")
+    for env, by_arm in study.table.items():
+        crashed = {arm: count for arm in by_arm if (count := study.failures(env, arm))}
+        found += [f"{env}, {arm}: {count} runs crashed and count as a random policy." for arm, count in crashed.items()]
+        if not any(map(study.is_control, by_arm)):
+            found.append(f"No controls were run in {env}: nothing shows that the answers did it.")
+    runs = (one for by_arm in study.table.values() for results in by_arm.values() for one in results)
+    return [*found, *sorted({warning for one in runs for warning in one.get("warnings", ())})]
 
 
 def interval(statistic: Callable[..., np.ndarray], *scores: np.ndarray) -> Interval:
@@ -181,7 +209,7 @@ def merged(old: Study, new: Study) -> Study:
     )
 
 
-def slimmed(study: Study, without: Iterable[str] = ("curve", "made", "wall_seconds")) -> Study:
+def slimmed(study: Study, without: Iterable[str] = ("curve", "made", "wall_seconds", "folder")) -> Study:
     """The same with less in each result: what is committed behind a figure is small."""
     drop = set(without)
     table = {

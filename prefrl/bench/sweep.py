@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from prefrl.bench.cache import Cache, Job
+from prefrl.bench.cache import Cache, Job, differences, versions
 from prefrl.bench.workers import Outcome, Processes, Workers
 
 TRIES = 2  # of a job that failed in a way that may pass: a worker that died, an environment that raised
@@ -83,10 +83,15 @@ def sweep(
         count = min(len(todo), os.cpu_count() or 1)
         team = workers(len(todo)) if workers else Processes(count)
         try:
-            _Dispatcher(todo, cache, team, dict.fromkeys(todo, 60.0) | dict(estimates or {}), done, keep_runs, say).run()
+            _Dispatcher(
+                todo, cache, team, dict.fromkeys(todo, 60.0) | dict(estimates or {}), done, keep_runs, say
+            ).run()
         finally:
             team.close()
     return done
+
+
+tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
 
 
 class _Dispatcher:
@@ -109,6 +114,7 @@ class _Dispatcher:
         )  # fmt: skip
 
     def run(self) -> None:
+        """Until nothing is left to do."""
         began = time.monotonic()
         with self.bar:
             while self.queue or self.running:
@@ -127,10 +133,13 @@ class _Dispatcher:
     def _take(self, outcome: Outcome) -> None:
         job, began = self.running.pop(outcome.slot)
         self.free.append(outcome.slot)
+        if outcome.result and (mixed := differences(versions(), outcome.result["made"])):
+            outcome = Outcome(outcome.slot, fault=f"done by other versions (here / there): {'; '.join(mixed)}")
         if outcome.result is not None:
-            self.cache.keep(job, outcome.result)
-            self.done.results[job] = outcome.result
-            if not self.keep_runs:
+            kept = {"folder": str(self.cache.workplace(job))} if self.keep_runs else {}
+            self.done.results[job] = outcome.result | kept
+            self.cache.keep(job, self.done.results[job])
+            if not kept:
                 self.cache.clear(job)
             self.clock.ended(job, time.monotonic() - began)
             self.bar.update()

@@ -106,7 +106,11 @@ def overall_table(study: Study) -> Table:
         scores = study.matrix(arm)
         if scores is None:
             continue
-        chance = "" if arm == CEILING or ceiling is None else shown(interval(probability_of_improvement, scores, ceiling), ".2f")
+        chance = (
+            ""
+            if arm == CEILING or ceiling is None
+            else shown(interval(probability_of_improvement, scores, ceiling), ".2f")
+        )
         rows.append([
             arm, shown(interval(interquartile_mean, scores), ".2f"), shown(interval(optimality_gap, scores), ".2f"),
             chance, f"{failed_share(scores):.0%}", f"{len(scores)} x {scores.shape[1]}",
@@ -122,7 +126,9 @@ def area_table(study: Study) -> Table | None:
     for name, arms in study.curves().items():
         if (area := study.area(arms)) is not None:
             rows.append([name, ", ".join(map(str, arms)), shown(area, ".2f")])
-    return Table(["method", "questions", "area under the curve: mean score over log2(questions)"], rows) if rows else None
+    return (
+        Table(["method", "questions", "area under the curve: mean score over log2(questions)"], rows) if rows else None
+    )
 
 
 def tables(study: Study) -> list[Block]:
@@ -136,7 +142,7 @@ def tables(study: Study) -> list[Block]:
         found += [Heading(f"{env}, {len(next(iter(study.table[env].values())))} seeds"), environment_table(study, env)]
         if CEILING in study.table[env] and env not in study.comparable:
             found.append(Text(
-                f"The true-reward agent earns {study.ceiling(env):.3g} here and a random policy {study.floors[env]:.3g}:"
+                f"The true-reward agent earns {number(study.ceiling(env))} here and a random policy {number(study.floors[env])}:"
                 " in these steps the task is not learned, so there are no scores."
             ))  # fmt: skip
         found.append(cost_table(study, env))

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from prefrl.agents.environments import env_maker
-from prefrl.bench.cache import STEPS, Job, versions
+from prefrl.bench.cache import Job, versions
 from prefrl.build import Own
 from prefrl.errors import UserError
 from prefrl.evaluation.report import series
@@ -24,7 +24,6 @@ from prefrl.metrics import read_metrics
 from prefrl.run import Run
 
 POINTS = 20  # of a learning curve that are kept
-FLOOR_EPISODES = 100
 
 
 def do(job: Job, folder: Path) -> dict[str, Any]:
@@ -33,7 +32,10 @@ def do(job: Job, folder: Path) -> dict[str, Any]:
         warnings.simplefilter("always", UserWarning)
         result = TASKS[job.task](job, folder)
     made = versions() | {"machine": machine()["machine"]}
-    return result | {"warnings": sorted({str(one.message) for one in told if one.category is UserWarning}), "made": made}
+    return result | {
+        "warnings": sorted({str(one.message) for one in told if one.category is UserWarning}),
+        "made": made,
+    }
 
 
 def run(job: Job, folder: Path) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
         fit = one.log.last_fit
         return {
             "env": config.env, "seed": config.seed, "source": config.reward.source, "budget": config.questions.budget,
-            "asked": one.asker.asked, "true_return": _returns(one.model, config.env),
+            "asked": one.asker.asked, "true_return": _returns(one.model, job),
             "cpu_seconds": round(seconds, 2) if not step else None,  # what a killed worker spent is not known
             "wall_seconds": round(time.perf_counter() - began, 2),
             "fit_cpu_seconds": round(one.reward_model.cpu_seconds, 2),
@@ -75,11 +77,14 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
         return Run(folder, job.config, Own(), quiet=True), 0
 
 
-def _returns(model: Any, env: str) -> dict[str, float]:
-    make_env = env_maker(env)
-    episodes = max(1, STEPS // (gymnasium.spec(env).max_episode_steps or 1000))
+def _returns(model: Any, job: Job) -> dict[str, float]:
     ways = {"deterministic": True, "stochastic": False}
+    make_env, episodes = env_maker(job.config.env), _episodes(job)
     return {name: true_returns(Seeing(model), make_env, episodes, way).mean for name, way in ways.items()}
+
+
+def _episodes(job: Job) -> int:
+    return max(1, job.evaluation // (gymnasium.spec(job.config.env).max_episode_steps or 1000))
 
 
 def _rounded(value: float) -> float | None:
@@ -97,7 +102,7 @@ def _curve(folder: Path) -> list[list[float]]:
 
 def floor(job: Job, folder: Path) -> dict[str, Any]:
     """What a policy earns that acts at random."""
-    found = random_returns(env_maker(job.config.env), FLOOR_EPISODES)
+    found = random_returns(env_maker(job.config.env), max(_episodes(job), job.evaluation // 200))
     return {"env": job.config.env, "mean": found.mean, "std": found.std, "episodes": len(found.episodes)}
 
 

@@ -21,9 +21,11 @@ from typing import Any, Protocol
 
 import torch._dynamo  # noqa: F401  two seconds that the first optimiser of each process would take
 
-from prefrl.bench.cache import Job
+from prefrl.bench.cache import Job, versions
 from prefrl.bench.work import do
 from prefrl.errors import EnvironmentFailed, Stopped, StorageFull, UserError
+
+versions()  # known from now on: the source may be edited while a sweep runs
 
 
 @dataclass(frozen=True)
