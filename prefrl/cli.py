@@ -24,6 +24,7 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
   prefrl bench GRID.yaml                              a grid of runs with seeds and controls, and its report
   prefrl compare REPORT_A REPORT_B                    what changed between two of them, beyond chance
+  prefrl tune SEARCH.yaml                             search over settings
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -185,6 +186,13 @@ def compare(arguments: list[str]) -> int:
     return command.compare(arguments)
 
 
+def tune(arguments: list[str]) -> int:
+    """Search over settings, on seeds that no benchmark reports."""
+    from prefrl.bench import command
+
+    return command.search(arguments)
+
+
 def show(arguments: list[str]) -> int:
     """List environments, presets, teachers, query strategies, schedules."""
     parser = _parser("list", show)
@@ -242,6 +250,7 @@ COMMANDS = {
     "plot": plot,
     "bench": bench,
     "compare": compare,
+    "tune": tune,
     "list": show,
 }
 

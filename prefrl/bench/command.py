@@ -8,20 +8,21 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from prefrl.bench.blocks import html, markdown
+from prefrl.bench.blocks import Block, Code, Heading, Table, Text, html, markdown
 from prefrl.bench.cache import Cache, Job
 from prefrl.bench.checks import check_grid
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.compare import comparison
-from prefrl.bench.grid import Cell, Grid, make_grid, read_grid
+from prefrl.bench.grid import Cell, Grid, read_grid
+from prefrl.bench.reading import read_yaml
 from prefrl.bench.report import write_report
 from prefrl.bench.study import Study, load, make_study
 from prefrl.bench.sweep import Failure, duration, sweep
 from prefrl.bench.tables import tables
+from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
@@ -59,7 +60,7 @@ def bench(arguments: list[str]) -> int:
     add_sweep_options(parser)
     options = parser.parse_args(arguments)
     sys.path.append(str(Path.cwd()))
-    grid = _grid(options.grid, options.few_seeds)
+    grid = read_grid(options.grid, **({"few_seeds": True} if options.few_seeds else {}))
     study = run_grid(grid, options, shlex.join(["prefrl", "bench", *arguments]))
     if study is None:
         return 0
@@ -67,15 +68,6 @@ def bench(arguments: list[str]) -> int:
     print(markdown(tables(study)))
     print("\n".join(map(str, made)))
     return 1 if any(study.failures(env, arm) for env, by_arm in study.table.items() for arm in by_arm) else 0
-
-
-def _grid(path: Path, few_seeds: bool) -> Grid:
-    if not few_seeds:
-        return read_grid(path)
-    try:
-        return make_grid(yaml.safe_load(path.read_text()) | {"few_seeds": True}, path.stem)
-    except (OSError, TypeError, yaml.YAMLError):
-        return read_grid(path)  # which says what is wrong with it
 
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
@@ -182,4 +174,68 @@ def compare(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Any] = {"bench": bench, "compare": compare}
+TUNE = """\
+Search over settings with Optuna, on seeds from 1000 on, which no benchmark reports.
+
+  prefrl tune search.yaml              the same command goes on after Ctrl-C or kill -9
+
+  environments: [Pendulum-v1]
+  method: christiano
+  settings: {steps: 50_000}            of every run
+  seeds: 3                             1000 to 1002, or a list
+  trials: 30
+  search:
+    reward.learning_rate: {low: 1e-4, high: 1e-2, log: true}
+    questions.length: {low: 10, high: 50, step: 5}
+    questions.schedule: [constant, hyperbolic]
+"""
+
+
+def search(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="prefrl tune", description=TUNE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("search", type=Path, metavar="SEARCH.yaml")
+    parser.add_argument("--trials", type=_positive, help="how many (default: as in the file, or 30)")
+    parser.add_argument("--out", type=Path, help="folder of best.yaml and trials.md (default: runs/tune/NAME)")
+    add_sweep_options(parser)
+    options = parser.parse_args(arguments)
+    sys.path.append(str(Path.cwd()))
+    more = {"trials": options.trials} if options.trials else {}
+    asked = make_search(read_yaml(options.search) | more, options.search.stem)
+    cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
+    check_grid(asked.grid, cache)
+    runs = len(asked.jobs({}))
+    print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}", flush=True)
+    if options.dry_run:
+        return 0
+    defaults, trials = tune(asked, cache, team(options), _tell, max(1, workers // runs))
+    folder = options.out or Path("runs") / "tune" / asked.grid.name
+    print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
+    return 0
+
+
+def _tell(number: int, trial: Trial, best: Trial) -> None:
+    name = f"trial {number}" if number else "defaults"
+    print(f"{name}: score {trial.score:.3f} (best so far {best.score:.3f})", flush=True)
+
+
+def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, command: str) -> str:
+    """Write best.yaml and trials.md, and say what came out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    best = max(trials, key=lambda one: one.score)
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in best.settings.items()}
+    write_durably(folder / "best.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
+    told: list[Block] = [
+        Heading(f"Search {asked.grid.name}", 1),
+        Text(f"{', '.join(asked.grid.environments)}; seeds {', '.join(map(str, asked.grid.seeds))}. Score: 0 for a policy"
+             " that acts at random, 1 for the true-reward agent. The best of many trials looks better than it is: measure"
+             " it again, on seeds below 1000."),
+        Table(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
+        Code(command),
+    ]  # fmt: skip
+    write_durably(folder / "trials.md", markdown(told).encode())
+    return (
+        f"best: score {best.score:.3f}, defaults {defaults.score:.3f}; the best of {len(trials)} looks better than it is,"
+        f" so measure it with prefrl bench\n{folder / 'best.yaml'}\n{folder / 'trials.md'}"
+    )

@@ -8,10 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prefrl.bench.cache import EVALUATION, Job
-from prefrl.config import Config, as_dict, get, names, update
+from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
+from prefrl.config import Config, as_dict, names, update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
 from prefrl.presets import PRESETS, TUNED
@@ -28,7 +27,6 @@ AXES = {
 ELSEWHERE = {"env": "environments", "seed": "seeds"}
 LEAN = {"record.tensorboard": False, "record.video": False}
 TUNING = 1000  # seeds from here on are for tuning; those below report
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,19 +94,9 @@ class Grid:
         return found
 
 
-def read_grid(path: Path | str) -> Grid:
-    """The grid in a YAML file. Raises UserError for what is empty, unknown or contradictory."""
-    try:
-        told = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"cannot read the grid {path}: {fault}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise UserError(f"{path} is not YAML: {fault}") from fault
-    if not isinstance(told, dict) or not told:
-        raise UserError(
-            f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
-        )
-    return make_grid(told, Path(path).stem)
+def read_grid(path: Path | str, **more: Any) -> Grid:
+    """The grid in a YAML file, with more keys set. Raises UserError for what is empty, unknown or contradictory."""
+    return make_grid(read_yaml(path) | more, Path(path).stem)
 
 
 KEYS = (
@@ -122,15 +110,15 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     for key in told:
         if key not in KEYS:
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
-    settings = _settings(told.get("settings", {}), "settings")
+    settings = settings_in(told.get("settings", {}), "settings")
     for setting, key in ELSEWHERE.items():
         if setting in settings:
             raise UserError(f"settings: {setting} is said by {key}:, not by settings:")
     controls = _names(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
     arms = _arms(told, settings)
     grid = Grid(
-        str(told.get("name", name)), told, tuple(_list(told, "environments")), _seeds(told), settings,
-        (*arms, *_control_arms(controls, arms, settings)), tuple(_list(told, "import", ())),
+        str(told.get("name", name)), told, tuple(listed(told, "environments")), _seeds(told), settings,
+        (*arms, *_control_arms(controls, arms, settings)), tuple(listed(told, "import", ())),
         _evaluation(told),
     )  # fmt: skip
     _refuse_twins(grid)
@@ -150,7 +138,7 @@ def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
     axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
     for key, setting in AXES.items():
         if key in told:
-            axes[key] = {value: {setting: value} for value in _list(told, key)}
+            axes[key] = {value: {setting: value} for value in listed(told, key)}
     for setting, values in _vary(told).items():
         axes[setting] = {_label(value): {setting: value} for value in values}
     if "variants" in told:
@@ -211,7 +199,7 @@ def _seeds(told: Settings) -> tuple[int, ...]:
     given = told.get("seeds", ENOUGH_SEEDS)
     if isinstance(given, bool) or not isinstance(given, int | list):
         raise UserError(f"seeds: {brief(given)} must be a number of seeds, or a list of them")
-    seeds = tuple(range(given)) if isinstance(given, int) else tuple(_list(told, "seeds"))
+    seeds = tuple(range(given)) if isinstance(given, int) else tuple(listed(told, "seeds"))
     if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds):
         raise UserError(f"seeds: {brief(given)} must be whole numbers from 0 on")
     if not seeds:
@@ -236,7 +224,7 @@ def _vary(told: Settings) -> dict[str, list[Any]]:
             raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
         if setting not in known:
             raise UserError(f"vary: unknown setting {setting!r}{near(str(setting), known)}")
-    return {setting: _list(axes, setting, where="vary: ") for setting in axes}
+    return {setting: listed(axes, setting, where="vary: ") for setting in axes}
 
 
 def _variants(told: Any) -> dict[str, Settings]:
@@ -244,7 +232,7 @@ def _variants(told: Any) -> dict[str, Settings]:
         raise UserError(
             f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
         )
-    found = {str(name): _settings(one or {}, f"variants: {name}") for name, one in told.items()}
+    found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in told.items()}
     every = list(dict.fromkeys(setting for one in found.values() for setting in one))
     for setting in every:
         if setting in ELSEWHERE or setting == "steps":
@@ -252,20 +240,9 @@ def _variants(told: Any) -> dict[str, Settings]:
     return found
 
 
-def _settings(told: Any, where: str) -> Settings:
-    """Settings by dotted name, of the types that they have. Raises UserError for others."""
-    if not isinstance(told, dict):
-        raise UserError(f"{where}: {brief(told)} must be settings by name, like {{steps: 100000}}")
-    flat: Settings = {}
-    for name, value in told.items():
-        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {str(name): value}
-    made = update(Config(), flat, where)
-    return {name: get(made, name) for name in flat}
-
-
 def _names(told: Settings, key: str, known: Iterable[str], default: Iterable[str]) -> list[str]:
     """Names out of a table. YAML reads the name `true` as yes."""
-    given = _list(told, key, tuple(default)) if told.get(key, True) is not True else list(default)
+    given = listed(told, key, tuple(default)) if told.get(key, True) is not True else list(default)
     found = ["true" if name is True else name for name in given]
     for name in found:
         if name not in known:
@@ -275,22 +252,6 @@ def _names(told: Settings, key: str, known: Iterable[str], default: Iterable[str
                 )
             raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
     return found
-
-
-def _list(told: Settings, key: str, default: Iterable[Any] | None = None, where: str = "") -> list[Any]:
-    """The values under a key, none twice."""
-    if key not in told and default is not None:
-        return list(default)
-    values = told.get(key)
-    if isinstance(values, str | int | float):
-        values = [values]
-    if not isinstance(values, list) or not values:
-        raise UserError(
-            f"{where}{key}: {'nothing' if not values else brief(values)} is there to run; give a list of values"
-        )
-    if twice := [value for at, value in enumerate(values) if value in values[:at]]:
-        raise UserError(f"{where}{key}: {brief(twice[0])} is there twice")
-    return values
 
 
 def _label(value: Any) -> Any:
