@@ -57,7 +57,7 @@ def main() -> None:
     test = make_vec_env("Pendulum-v1", rng=np.random.default_rng(1_000_003), n_envs=10)
     earned, _ = evaluate_policy(agent, test, options.episodes, deterministic=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"true_return": float(earned), "cpu_seconds": seconds, "megabytes": memory}))
+    print(json.dumps({"true_return": float(np.mean(earned)), "cpu_seconds": seconds, "megabytes": memory}))
 
 
 if __name__ == "__main__":
