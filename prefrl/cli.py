@@ -158,16 +158,26 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def plot(arguments: list[str]) -> int:
-    """Draw a run's plots again, or the learning curves of several runs in one picture."""
+    """Draw a run's plots again, the learning curves of several runs in one picture, or the figure of a study.json."""
     parser = _parser("plot", plot)
-    parser.add_argument("run", nargs="+", type=Path, help="run folders")
-    parser.add_argument(
-        "--out", type=Path, default=Path("curves.png"), help="picture of several runs (default curves.png)"
-    )
+    parser.add_argument("run", nargs="+", type=Path, help="run folders, or one study of prefrl bench")
+    parser.add_argument("--out", type=Path, help="the picture (default: curves.png; of a study: beside it)")
     options = parser.parse_args(arguments)
+    first = options.run[0]
+    if len(options.run) == 1 and (first.suffix == ".json" or (first / "study.json").exists()):
+        from prefrl.bench.figures import main_figure
+        from prefrl.bench.study import load
+
+        beside = first / "study.png" if first.is_dir() else first.with_suffix(".png")
+        print(main_figure(load(first), options.out or beside))
+        return 0
     from prefrl.evaluation import report
 
-    made = report.write_plots(options.run[0]) if len(options.run) == 1 else [report.compare(options.run, options.out)]
+    made = (
+        report.write_plots(options.run[0])
+        if len(options.run) == 1
+        else [report.compare(options.run, options.out or Path("curves.png"))]
+    )
     print("\n".join(map(str, made)))
     return 0
 

@@ -23,7 +23,7 @@ from prefrl.bench.study import Study, load, make_study
 from prefrl.bench.sweep import Failure, duration, sweep
 from prefrl.bench.tables import tables
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
-from prefrl.bench.workers import Processes, Workers
+from prefrl.bench.workers import Processes, Workers, lasting
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 
@@ -91,7 +91,7 @@ def team(options: argparse.Namespace) -> Callable[[int], Workers]:
     """How many jobs there are -> who does them."""
     if options.ray_address:
         return lambda jobs: Cluster(options.ray_address, options.workers)
-    return lambda jobs: Processes(min(jobs, options.workers or os.cpu_count() or 1))
+    return lambda jobs: Processes(options.workers or os.cpu_count() or 1)  # each is started with its first job
 
 
 def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | None:
@@ -209,7 +209,8 @@ def search(arguments: list[str]) -> int:
     print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}", flush=True)
     if options.dry_run:
         return 0
-    defaults, trials = tune(asked, cache, team(options), _tell, max(1, workers // runs))
+    with lasting(team(options)) as same:
+        defaults, trials = tune(asked, cache, same, _tell, max(1, workers // runs))
     folder = options.out or Path("runs") / "tune" / asked.grid.name
     print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
     return 0

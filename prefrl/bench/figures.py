@@ -179,6 +179,11 @@ def _along(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.
     return steps, low, middle, high
 
 
+def main_figure(study: Study, path: Path) -> Path:
+    """Return against questions where budgets were varied, else every arm beside the others."""
+    return efficiency(study, path) if study.curves() else returns(study, path)
+
+
 def figures(study: Study, folder: Path) -> list[tuple[Path, str]]:
     """All pictures that the study has data for, with their captions."""
     found = [

@@ -164,12 +164,13 @@ def _named(key: str, value: Any) -> str:
 
 
 def _control_arms(controls: Iterable[str], arms: tuple[Arm, ...], settings: Settings) -> list[Arm]:
-    """The first method with another source of reward, and the largest budget: whatever leaks, leaks most there."""
+    """The first method with another source of reward. Shuffled answers get the largest budget: whatever leaks, leaks
+    most there. The others ask nothing, and stay the same runs in every grid."""
     base = dict(PRESETS[arms[0].method].settings)
     asked = [arm.settings.get("questions.budget", settings.get("questions.budget")) for arm in arms]
-    if (budget := max((n for n in asked if n is not None), default=None)) is not None:
-        base["questions.budget"] = budget
-    return [Arm(name, base | PRESETS[name].settings, name, {}, True) for name in controls]
+    most = max((n for n in asked if n is not None), default=None)
+    budgets = {"shuffled": {"questions.budget": most}} if most is not None else {}
+    return [Arm(name, base | budgets.get(name, {}) | PRESETS[name].settings, name, {}, True) for name in controls]
 
 
 def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) -> None:

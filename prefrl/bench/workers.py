@@ -14,6 +14,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -110,6 +112,32 @@ class Processes:
             worker.kill()
         for worker, _ in self.workers.values():
             worker.join(10)
+
+
+class _Kept:
+    """Workers that outlive a sweep."""
+
+    def __init__(self, team: Workers):
+        self.count, self.submit, self.wait = team.count, team.submit, team.wait
+
+    def close(self) -> None:
+        """Not yet."""
+
+
+@contextmanager
+def lasting(make: Callable[[int], Workers]) -> Iterator[Callable[[int], Workers]]:
+    """The same workers for sweep after sweep: a cluster takes longer to start than a short run."""
+    made: list[Workers] = []
+
+    def same(jobs: int) -> Workers:
+        made.extend([] if made else [make(jobs)])
+        return _Kept(made[0])
+
+    try:
+        yield same
+    finally:
+        for team in made:
+            team.close()
 
 
 def _died(code: int | None) -> str:

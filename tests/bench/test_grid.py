@@ -31,6 +31,11 @@ def test_shuffled_answers_get_the_largest_budget_and_the_first_method():
     assert (config.reward.source, config.questions.budget, config.reward.network) == ("shuffled", 30, "tanh_mlp")
 
 
+def test_controls_that_ask_nothing_are_the_same_runs_whatever_the_budgets():
+    one, other = (make_grid({**ONE, "budgets": budgets, "controls": ["zero"]}) for budgets in ([10], [20, 30]))
+    assert one.cells[-1].job == other.cells[-1].job and one.cells[-1].arm.name == "zero"
+
+
 def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
     (tmp_path / "mine.yaml").write_text("environments: [Pendulum-v1]\ncontrols: [true, zero]\n")
     grid = read_grid(tmp_path / "mine.yaml")

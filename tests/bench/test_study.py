@@ -11,6 +11,7 @@ from prefrl.bench.figures import against, efficiency, figures
 from prefrl.bench.report import write_report
 from prefrl.bench.study import load, merged, notes, slimmed
 from prefrl.bench.tables import environment_table, number, tables
+from prefrl.cli import main
 from prefrl.errors import UserError
 
 TEN = [float(n) for n in range(1, 11)]
@@ -76,6 +77,12 @@ def test_the_committed_figure_of_the_readme_can_be_drawn_again(tmp_path):
     study = load("experiments/results/label_efficiency.json")
     assert study.arm_names(controls=False) == ["100 questions", "300 questions", "700 questions"]
     assert efficiency(study, tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_plot_draws_a_study_without_running_anything(make_study, tmp_path, capsys):
+    make_study(true=TEN, learned=TEN).save(tmp_path / "study.json")
+    assert main(["plot", str(tmp_path)]) == 0 and main(["plot", str(tmp_path / "study.json")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'study.png'}\n" * 2 and (tmp_path / "study.png").exists()
 
 
 def test_mixed_versions_are_named(make_study):
