@@ -1,4 +1,4 @@
-"""The command line: train, resume, label, render, export, import, evaluate, plot, list. Heavy imports wait until a command needs them."""
+"""The command line, one function a command. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
   prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
   prefrl export runs/Pendulum-v1-christiano-s0 OUT    its labels, segments and clips in open formats
+  prefrl bench GRID.yaml                              a grid of runs with seeds and controls, and its report
+  prefrl compare REPORT_A REPORT_B                    what changed between two of them, beyond chance
+  prefrl tune SEARCH.yaml                             search over settings
   prefrl list                                         environments, presets, teachers, strategies
   prefrl train --help                                 every setting
 """
@@ -172,18 +175,49 @@ def evaluate(arguments: list[str]) -> int:
 
 
 def plot(arguments: list[str]) -> int:
-    """Draw a run's plots again, or the learning curves of several runs in one picture."""
+    """Draw a run's plots again, the learning curves of several runs in one picture, or the figure of a study.json."""
     parser = _parser("plot", plot)
-    parser.add_argument("run", nargs="+", type=Path, help="run folders")
-    parser.add_argument(
-        "--out", type=Path, default=Path("curves.png"), help="picture of several runs (default curves.png)"
-    )
+    parser.add_argument("run", nargs="+", type=Path, help="run folders, or one study of prefrl bench")
+    parser.add_argument("--out", type=Path, help="the picture (default: curves.png; of a study: beside it)")
     options = parser.parse_args(arguments)
+    first = options.run[0]
+    if len(options.run) == 1 and (first.suffix == ".json" or (first / "study.json").exists()):
+        from prefrl.bench.figures import main_figure
+        from prefrl.bench.study import load
+
+        beside = first / "study.png" if first.is_dir() else first.with_suffix(".png")
+        print(main_figure(load(first), options.out or beside))
+        return 0
     from prefrl.evaluation import report
 
-    made = report.write_plots(options.run[0]) if len(options.run) == 1 else [report.compare(options.run, options.out)]
+    made = (
+        report.write_plots(options.run[0])
+        if len(options.run) == 1
+        else [report.compare(options.run, options.out or Path("curves.png"))]
+    )
     print("\n".join(map(str, made)))
     return 0
+
+
+def bench(arguments: list[str]) -> int:
+    """Run a grid of methods with seeds and controls, and write a report with honest statistics."""
+    from prefrl.bench import command
+
+    return command.bench(arguments)
+
+
+def compare(arguments: list[str]) -> int:
+    """Compare two reports of prefrl bench."""
+    from prefrl.bench import command
+
+    return command.compare(arguments)
+
+
+def tune(arguments: list[str]) -> int:
+    """Search over settings, on seeds that no benchmark reports."""
+    from prefrl.bench import command
+
+    return command.search(arguments)
 
 
 def show(arguments: list[str]) -> int:
@@ -243,6 +277,9 @@ COMMANDS = {
     "import": import_dataset,
     "evaluate": evaluate,
     "plot": plot,
+    "bench": bench,
+    "compare": compare,
+    "tune": tune,
     "list": show,
 }
 

@@ -35,6 +35,7 @@ FLOORS = [
     ["prefrl.recordings"],
     ["prefrl.run"],
     ["prefrl.api"],
+    ["prefrl.bench"],
     ["prefrl.cli", "prefrl.dataset", "prefrl.labelling", "prefrl.reels", "prefrl.notebook"],
     ["experiments", "benchmarks", "notebooks"],
 ]

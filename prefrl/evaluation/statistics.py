@@ -6,7 +6,7 @@ axes in front. A crashed run is no NaN but the score of the random policy (0 whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,50 @@ def difference_in_iqm(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return interquartile_mean(first) - interquartile_mean(second)
 
 
+def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of all runs that score above each threshold: (..., S, E), (K,) -> (..., K)  (Agarwal et al. 2021, sec. 4)"""
+    runs = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)  # (..., S * E)
+    return (runs[..., None, :] > thresholds[:, None]).mean(-1)
+
+
+def optimality_gap(scores: np.ndarray) -> np.ndarray:
+    """How far runs stay below 1 on average, whatever lies above counting as 1: (..., S, E) -> (...)  (ibid.)"""
+    return 1.0 - np.minimum(scores, 1.0).mean((-2, -1))
+
+
+def area_under_curve(budgets: Sequence[float]) -> Callable[..., np.ndarray]:
+    """A statistic of one score table per budget: the mean height of the interquartile mean over log2(budget).
+
+    Trapezoids between budgets, over the width: what a method earns if every doubling of labels counts alike.
+    """
+    at = np.log2(np.asarray(budgets, float))
+    if len(at) < 2 or not (np.diff(at) > 0).all():
+        raise ValueError(f"an area needs two budgets or more that rise, got {list(budgets)}")
+    weights = np.zeros(len(at))
+    weights[1:] += np.diff(at) / 2
+    weights[:-1] += np.diff(at) / 2
+    weights /= at[-1] - at[0]
+
+    def area(*tables: np.ndarray) -> np.ndarray:
+        return np.stack([interquartile_mean(table) for table in tables], -1) @ weights
+
+    return area
+
+
+def bootstrap_band(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    scores: np.ndarray,
+    rng: np.random.Generator,
+    replicates: int = 2000,
+    level: float = 0.95,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate, low and high of a statistic that gives several numbers at once: (B, S, E) -> (B, K). Pointwise."""
+    table = _checked(scores)
+    drawn = _replicates(statistic, [table], rng, replicates)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return statistic(table[None])[0], low, high
+
+
 def bootstrap_interval(
     statistic: Callable[..., np.ndarray],
     *scores: np.ndarray,
@@ -71,10 +115,17 @@ def bootstrap_interval(
     if seeds < FEWEST_SEEDS:
         warning = f"no interval: {seeds} seeds, {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough for a claim"
         return Interval(estimate, np.nan, np.nan, seeds, warning)
-    sizes = [min(BATCH, replicates - start) for start in range(0, replicates, BATCH)]
-    drawn = np.concatenate([statistic(*(_resample(table, size, rng) for table in tables)) for size in sizes])
+    drawn = _replicates(statistic, tables, rng, replicates)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high), seeds, _caution(seeds, level))
+
+
+def _replicates(
+    statistic: Callable[..., np.ndarray], tables: Sequence[np.ndarray], rng: np.random.Generator, replicates: int
+) -> np.ndarray:
+    """The statistic of that many resamples, computed in batches: (replicates, ...)"""
+    sizes = [min(BATCH, replicates - start) for start in range(0, replicates, BATCH)]
+    return np.concatenate([statistic(*(_resample(table, size, rng) for table in tables)) for size in sizes])
 
 
 def normalised_scores(returns: np.ndarray, floor: float, ceiling: float) -> np.ndarray:

@@ -7,11 +7,15 @@ from scipy import stats
 
 from prefrl.errors import NonFiniteError, UserError
 from prefrl.evaluation.statistics import (
+    area_under_curve,
+    bootstrap_band,
     bootstrap_interval,
     difference_in_iqm,
     failed_share,
     interquartile_mean,
     normalised_scores,
+    optimality_gap,
+    performance_profile,
     probability_of_improvement,
 )
 
@@ -135,3 +139,36 @@ def test_bad_scores_are_named(rng):
         bootstrap_interval(mean, np.array([1, np.nan, 2]), rng=rng)
     with pytest.raises(ValueError, match=r"\(seeds, environments\), got \(0,\)"):
         bootstrap_interval(mean, np.zeros(0), rng=rng)
+
+
+def test_performance_profile_by_hand():
+    scores = np.array([[0.0, 1.0], [0.5, 1.5]])
+    np.testing.assert_allclose(performance_profile(scores, np.array([-1, 0, 0.7, 1.5])), [1, 0.75, 0.5, 0])
+
+
+def test_optimality_gap_by_hand():
+    assert optimality_gap(np.array([[0.0, 0.5], [1.0, 3.0]])) == pytest.approx(1 - 2.5 / 4)  # above 1 is no more than 1
+
+
+def test_area_is_the_mean_height_over_doublings():
+    area = area_under_curve([100, 200, 800])
+    flat, steps = [np.full((4, 1), 0.7)] * 3, [np.full((4, 1), height) for height in (0.0, 1.0, 1.0)]
+    assert area(*flat) == pytest.approx(0.7)
+    assert area(*steps) == pytest.approx((0.5 * 1 + 1.0 * 2) / 3)
+    with pytest.raises(ValueError, match="two budgets or more that rise"):
+        area_under_curve([100])
+
+
+def test_a_band_is_an_interval_at_every_place(rng):
+    scores, at = rng.normal(size=(12, 2)), np.array([-1.0, 0.0, 1.0])
+    height, low, high = bootstrap_band(lambda tables: performance_profile(tables, at), scores, rng)
+    assert (low <= height).all() and (height <= high).all() and (high > low).all()
+    np.testing.assert_allclose(height, performance_profile(scores, at))
+
+
+def test_all_measures_are_those_of_rliable():
+    """rliable.metrics 1.2.0 gave these numbers for these scores. (It cannot be imported beside pandas 3.)"""
+    scores, others = np.random.default_rng(0).normal(size=(10, 3)), np.random.default_rng(1).normal(0.3, 1, (8, 3))
+    assert interquartile_mean(scores) == pytest.approx(-0.14516161252622858)
+    assert optimality_gap(scores) == pytest.approx(1.1452523959293939)
+    assert probability_of_improvement(scores, others) == pytest.approx(0.2791666666666666)

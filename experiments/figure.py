@@ -1,0 +1,85 @@
+"""What all experiments share: a grid, its options, the small result file behind it, its table and its figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefrl.bench.blocks import Lines, Text, markdown
+from prefrl.bench.cache import differences, versions
+from prefrl.bench.command import add_sweep_options, run_grid
+from prefrl.bench.figures import returns
+from prefrl.bench.grid import Grid, make_grid
+from prefrl.bench.study import Study, load, merged, notes, slimmed
+from prefrl.bench.tables import LEGEND, tables
+
+RESULTS = Path(__file__).parent / "results"
+QUICK = Path("runs/quick")
+CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid that makes one figure. `quick` replaces keys of the grid where the point is only to see that it works."""
+
+    name: str  # of results/NAME.json and .png
+    grid: dict[str, Any]
+    draw: Callable[[Study, Path], Path] = returns
+    quick: dict[str, Any] = field(default_factory=dict)
+
+    def main(self, about: str | None, arguments: list[str] | None = None) -> Study | None:
+        """Run what is missing, or only draw; print the table. Returns the study, or None after a dry run."""
+        options = _options(about, arguments)
+        file = (QUICK if options.quick else RESULTS) / f"{self.name}.json"
+        if not options.draw:
+            grid = make_grid(self._asked(options), self.name)
+            old = load(file) if file.exists() and not options.quick else None
+            if old:
+                _warn_of_mixing(old, grid, file)
+            study = run_grid(grid, options, f"python -m experiments.{self.name}")
+            if study is None:
+                return None
+            slim = slimmed(study)
+            (merged(old, slim) if old else slim).save(file)
+        shown = load(file)
+        print(markdown([Text(LEGEND), Lines(notes(shown)), *tables(shown)]))
+        print(self.draw(shown, file.with_suffix(".png")))
+        return shown if options.draw else study
+
+    def _asked(self, options: argparse.Namespace) -> dict[str, Any]:
+        """The grid, as the options change it."""
+        told = self.grid
+        if options.quick:
+            small = {"environments": told["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
+            settings = {**told.get("settings", {}), "steps": 8192}
+            options.cache = QUICK
+            told = {**told, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
+        if options.envs:
+            told = {**told, "environments": options.envs}
+        if options.seeds:
+            told = {**told, "seeds": options.seeds}
+        if options.steps:
+            told = {**told, "settings": {**told.get("settings", {}), "steps": options.steps}}
+        return told
+
+
+def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--envs", nargs="+", help="tasks (default: all of the experiment)")
+    parser.add_argument("--seeds", type=int, help="seeds, from 0 on (default 10)")
+    parser.add_argument("--steps", type=int, help="environment steps of each run (default 100000)")
+    parser.add_argument("--quick", action="store_true", help="a few short runs, into runs/quick, to see that it works")
+    parser.add_argument("--draw", action="store_true", help="only draw, from the committed results")
+    add_sweep_options(parser)
+    return parser.parse_args(arguments)
+
+
+def _warn_of_mixing(old: Study, grid: Grid, file: Path) -> None:
+    """Results of other versions that would stand beside the new ones are named before anything runs."""
+    for env, about in old.about.items():
+        if env not in grid.environments and (found := differences(about, versions())):
+            print(f"warning: {file} keeps {env} of other versions ({'; '.join(found)})", file=sys.stderr)

@@ -1,0 +1,41 @@
+"""A point on a line that should stop at 1: the smallest task on which questions have to be asked online.
+
+A random policy stays near 0, where further right is always better. A reward learned from its behaviour alone says so
+beyond 1 as well, and an agent that follows it runs on. Use it with --import experiments.line_target.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+TARGET, STRIDE = 1.0, 0.1
+
+
+class LineTarget(gymnasium.Env):
+    """Observation (1,): the place, 0 at first. Action (1,) in [-1, 1]: a step of up to a tenth. Reward: -distance to 1.
+
+    50 steps. Doing nothing earns -50, running right without a stop about -85, the best policy about -4.5.
+    """
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.place = 0.0
+        return self._seen(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.place += STRIDE * float(np.clip(action[0], -1.0, 1.0))
+        return self._seen(), -abs(self.place - TARGET), False, False, {}
+
+    def _seen(self) -> np.ndarray:
+        return np.array([self.place], np.float32)
+
+
+gymnasium.register("LineTarget-v0", entry_point="experiments.line_target:LineTarget", max_episode_steps=50)

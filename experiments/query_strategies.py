@@ -1,0 +1,26 @@
+"""Query strategies at equal budgets: which pairs to ask about, from random ones to those that tell most.
+
+    python -m experiments.query_strategies
+    python -m experiments.query_strategies --quick     two seeds of short runs
+    python -m experiments.query_strategies --draw      from the committed results
+
+100 and 300 questions. "Label-efficient" is claimed against random pairs (`uniform`) only.
+"""
+
+from experiments.figure import CONTROL_TASKS, Experiment
+from prefrl.bench.figures import efficiency
+
+EXPERIMENT = Experiment(
+    "query_strategies",
+    {
+        "environments": CONTROL_TASKS,
+        "strategies": ["uniform", "disagreement", "entropy", "bald", "volume", "kcenter", "disagreement_kcenter"],
+        "budgets": [100, 300],
+        "settings": {"steps": 100_000},
+    },
+    efficiency,
+    {"budgets": [10, 30], "strategies": ["uniform", "disagreement"]},
+)
+
+if __name__ == "__main__":
+    EXPERIMENT.main(__doc__)

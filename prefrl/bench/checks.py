@@ -1,0 +1,106 @@
+"""What of a grid cannot work, all of it at once and before anything runs; and how long the rest will take."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from envs import EQUIVALENT
+from prefrl import build
+from prefrl.bench.cache import Cache, Job
+from prefrl.bench.grid import Cell, Grid
+from prefrl.build import Own
+from prefrl.errors import UserError
+from prefrl.listing import check
+from prefrl.plan import make_plan
+from prefrl.probe import Probe, probe, warn_of_leaks
+from prefrl.run import Run
+
+EVALUATION = 6.0  # seconds of a core that an evaluation takes, until the first run tells
+
+
+@dataclass
+class Checked:
+    """What was found: warnings to show, and seconds of a core for each job."""
+
+    cautions: list[str] = field(default_factory=list)
+    seconds: dict[Job, float] = field(default_factory=dict)
+
+
+def check_grid(grid: Grid, cache: Cache) -> Checked:
+    """Try every arm of every environment, once. Raises UserError with all that cannot work; finished arms are not tried."""
+    import_modules(grid.modules)
+    checked, faults = Checked(list(grid.cautions)), []
+    probes: dict[tuple[str, int], Probe] = {}
+    tried: dict[tuple[str, str], float] = {}
+    others: dict[str, int] = {}
+    for cell in grid.cells:
+        place = (cell.env, cell.arm.name)
+        if cache.find(cell.job) is not None:
+            continue
+        for found in cache.others(cell.job):
+            others["; ".join(found)] = others.get("; ".join(found), 0) + 1
+        if place not in tried:
+            try:
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always", UserWarning)
+                    tried[place] = _try(cell, probes)
+                checked.cautions += [str(one.message) for one in told if one.category is UserWarning]
+            except UserError as fault:
+                tried[place] = 0.0
+                faults.append(f"{cell.env}, {cell.arm.name}: {fault}")
+        checked.seconds[cell.job] = tried[place]
+    if faults:
+        raise UserError(f"{len(faults)} arms of the grid cannot run:\n  " + "\n  ".join(dict.fromkeys(faults)))
+    checked.cautions += [
+        f"{count} results of other versions are not used, the runs are done again ({found})"
+        for found, count in others.items()
+    ]
+    checked.cautions = list(dict.fromkeys(checked.cautions))
+    _take_measured(grid, cache, checked)
+    return checked
+
+
+def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
+    """Put the run together and take it down again. Returns the seconds of a core that it will take."""
+    config = cell.job.config
+    check(config)
+    asks = build.asks(config)
+    place = (cell.env, config.questions.length if asks else 1)
+    if place not in probes:
+        probes[place] = probe(build.maker(config, Own()), place[1], config.seed, config.record.step_timeout)
+        warn_of_leaks(cell.env, EQUIVALENT, probes[place])
+    with tempfile.TemporaryDirectory() as folder:
+        plan = make_plan(config, Own(), probes[place], Path(folder))
+        if asks and plan.questions < config.questions.budget:
+            raise UserError(
+                f"questions.budget={config.questions.budget}, but {config.steps} steps hold only {plan.questions} pairs of"
+                f" segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
+            )
+        run = Run(Path(folder), config, Own(), quiet=True)
+        run.close()
+    return plan.minutes * 60 + EVALUATION
+
+
+def _take_measured(grid: Grid, cache: Cache, checked: Checked) -> None:
+    """Where runs of an arm have finished, they say better how long the others take."""
+    measured: dict[tuple[str, str], list[float]] = {}
+    for cell in grid.cells:
+        if (result := cache.find(cell.job)) is not None and result.get("cpu_seconds"):
+            measured.setdefault((cell.env, cell.arm.name), []).append(result["wall_seconds"])
+    for cell in grid.cells:
+        if cell.job in checked.seconds and (known := measured.get((cell.env, cell.arm.name))):
+            checked.seconds[cell.job] = sum(known) / len(known)
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what registers environments."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as fault:
+            raise UserError(f"import: {name}: {fault}; install it, or go to the folder that holds it") from fault

@@ -1,0 +1,242 @@
+"""`prefrl bench`, `prefrl compare` and `prefrl tune`: their options, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from prefrl.bench.blocks import Block, Code, Heading, Table, Text, html, markdown
+from prefrl.bench.cache import Cache, Job
+from prefrl.bench.checks import check_grid
+from prefrl.bench.cluster import Cluster
+from prefrl.bench.compare import comparison
+from prefrl.bench.grid import Cell, Grid, read_grid
+from prefrl.bench.reading import read_yaml
+from prefrl.bench.report import write_report
+from prefrl.bench.study import Study, load, make_study
+from prefrl.bench.sweep import Failure, duration, sweep
+from prefrl.bench.tables import tables
+from prefrl.bench.tune import Search, Trial, make_search, table, tune
+from prefrl.bench.workers import Processes, Workers, lasting
+from prefrl.errors import UserError
+from prefrl.feedback.segment_files import write_durably
+
+ABOUT = """\
+Run a grid of methods with seeds and controls, and write a report with honest statistics.
+
+  prefrl bench grid.yaml --dry-run     the runs, and how long they will take
+  prefrl bench grid.yaml               run them on all cores; the same command goes on after Ctrl-C or kill -9
+  prefrl bench grid.yaml --ray-address auto
+
+The grid is YAML; all but environments has a default:
+
+  environments: [Pendulum-v1, prefrl/CartPole-v0]
+  methods: [christiano]                presets; also teachers, strategies, schedules, budgets
+  teachers: [oracle, mistake]
+  budgets: [100, 300]
+  vary: {questions.length: [10, 25]}   any other setting
+  variants: {one net: {reward.members: 1, questions.strategy: uniform}, three: {}}
+  controls: [true, zero]               default: all of them; false: none
+  seeds: 10                            0 to 9, or a list
+  settings: {steps: 100_000}           of every run
+  evaluation: 20_000                   steps of whole episodes that score the last policy
+  import: [my_module]                  registers environments
+"""
+
+
+def bench(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="prefrl bench", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("grid", type=Path, metavar="GRID.yaml")
+    parser.add_argument("--out", type=Path, help="folder of the report (default: runs/bench/NAME)")
+    parser.add_argument("--few-seeds", action="store_true", help="allow so few seeds that there are no intervals")
+    add_sweep_options(parser)
+    options = parser.parse_args(arguments)
+    sys.path.append(str(Path.cwd()))
+    grid = read_grid(options.grid, **({"few_seeds": True} if options.few_seeds else {}))
+    study = run_grid(grid, options, shlex.join(["prefrl", "bench", *arguments]))
+    if study is None:
+        return 0
+    made = write_report(study, options.out or Path("runs") / "bench" / grid.name)
+    print(markdown(tables(study)))
+    print("\n".join(map(str, made)))
+    return 1 if any(study.failures(env, arm) for env, by_arm in study.table.items() for arm in by_arm) else 0
+
+
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """What every command has that makes many runs."""
+    parser.add_argument("--workers", type=_positive, help="runs at a time (default: one per core)")
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="run on a Ray cluster: auto, host:port, or local")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="where finished runs are kept (default runs/cache)"
+    )
+    parser.add_argument("--keep-runs", action="store_true", help="keep run folders too, under CACHE/unfinished")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run, and stop")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def team(options: argparse.Namespace) -> Callable[[int], Workers]:
+    """How many jobs there are -> who does them."""
+    if options.ray_address:
+        return lambda jobs: Cluster(options.ray_address, options.workers)
+    return lambda jobs: Processes(options.workers or os.cpu_count() or 1)  # each is started with its first job
+
+
+def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | None:
+    """Check the grid, say what it is, and run what has no result yet. None after a dry run."""
+    cache = Cache(options.cache)
+    checked = check_grid(grid, cache)
+    for caution in checked.cautions:
+        print(f"warning: {caution}", file=sys.stderr)
+    floors = {job: 3.0 for job in grid.floors.values() if cache.find(job) is None}
+    seconds = checked.seconds | floors
+    workers = options.workers or os.cpu_count() or 1
+    print(_plan(grid, seconds, workers), flush=True)
+    if options.dry_run:
+        print("\n".join(["", *_arms(grid)]))
+        return None
+    jobs = [*grid.floors.values(), *(cell.job for cell in grid.cells)]
+    try:
+        done = sweep(jobs, cache, team(options), seconds, options.keep_runs)
+    except KeyboardInterrupt:
+        print(f"\nstopped; finished runs are kept in {cache.folder}, the same command goes on", file=sys.stderr)
+        raise
+    _report_failures(list(done.failures.values()), cache)
+    return make_study(grid, done, command)
+
+
+def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
+    cells = grid.cells
+    todo = sum(cell.job in seconds for cell in cells)
+    arms = sum(not arm.control for arm in grid.arms)
+    whole = duration(sum(seconds.values()) / workers)
+    return (
+        f"{grid.name}: {len(grid.environments)} environments x ({arms} arms + {len(grid.arms) - arms} controls) x"
+        f" {len(grid.seeds)} seeds = {len(cells)} runs; {len(cells) - todo} are done, {todo} to do:"
+        f" about {whole} on {workers} {'core' if workers == 1 else 'cores'}"
+    )
+
+
+def _arms(grid: Grid) -> list[str]:
+    """What each arm is, by the settings that make it."""
+    first: dict[str, Cell] = {}
+    for cell in grid.cells:
+        first.setdefault(cell.arm.name, cell)
+    settings = ", ".join(f"{name}={value}" for name, value in grid.settings.items()) or "the defaults"
+    lines = [
+        f"environments: {', '.join(grid.environments)}",
+        f"every run: {settings}",
+        f"seeds: {', '.join(map(str, grid.seeds))}",
+    ]
+    for name, cell in first.items():
+        differing = ", ".join(f"{key}={value}" for key, value in cell.arm.settings.items()) or "the defaults"
+        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {differing}")
+    return lines
+
+
+def _report_failures(failures: list[Failure], cache: Cache) -> None:
+    """Where to read what happened; the sweep has named them already."""
+    if not failures:
+        return
+    path = cache.folder / "failures.txt"
+    write_durably(path, "\n\n".join(f"{one.job}\n{one.fault}\n{one.trace}" for one in failures).encode())
+    print(f"{len(failures)} runs failed, all others are kept; tracebacks are in {path}", file=sys.stderr)
+
+
+def compare(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="prefrl compare", description="Compare two reports of prefrl bench: which arms changed, beyond chance?"
+    )
+    parser.add_argument("first", type=Path, metavar="REPORT_A", help="a report's folder, or a study.json")
+    parser.add_argument("second", type=Path, metavar="REPORT_B")
+    parser.add_argument("--out", type=Path, help="write it to a .md or .html file as well")
+    options = parser.parse_args(arguments)
+    first, second = load(options.first), load(options.second)
+    blocks = comparison(first, second)
+    print(markdown(blocks))
+    if options.out:
+        if options.out.suffix not in (".md", ".html"):
+            raise UserError(f"--out {options.out}: let the name end in .md or .html")
+        text = markdown(blocks) if options.out.suffix == ".md" else html(blocks, f"{first.name} and {second.name}")
+        write_durably(options.out, text.encode())
+    return 0
+
+
+TUNE = """\
+Search over settings with Optuna, on seeds from 1000 on, which no benchmark reports.
+
+  prefrl tune search.yaml              the same command goes on after Ctrl-C or kill -9
+
+  environments: [Pendulum-v1]
+  method: christiano
+  settings: {steps: 50_000}            of every run
+  seeds: 3                             1000 to 1002, or a list
+  trials: 30
+  search:
+    reward.learning_rate: {low: 1e-4, high: 1e-2, log: true}
+    questions.length: {low: 10, high: 50, step: 5}
+    questions.schedule: [constant, hyperbolic]
+"""
+
+
+def search(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="prefrl tune", description=TUNE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("search", type=Path, metavar="SEARCH.yaml")
+    parser.add_argument("--trials", type=_positive, help="how many (default: as in the file, or 30)")
+    parser.add_argument("--out", type=Path, help="folder of best.yaml and trials.md (default: runs/tune/NAME)")
+    add_sweep_options(parser)
+    options = parser.parse_args(arguments)
+    sys.path.append(str(Path.cwd()))
+    more = {"trials": options.trials} if options.trials else {}
+    asked = make_search(read_yaml(options.search) | more, options.search.stem)
+    cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
+    check_grid(asked.grid, cache)
+    runs = len(asked.jobs({}))
+    print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}", flush=True)
+    if options.dry_run:
+        return 0
+    with lasting(team(options)) as same:
+        defaults, trials = tune(asked, cache, same, _tell, max(1, workers // runs))
+    folder = options.out or Path("runs") / "tune" / asked.grid.name
+    print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
+    return 0
+
+
+def _tell(number: int, trial: Trial, best: Trial) -> None:
+    name = f"trial {number}" if number else "defaults"
+    print(f"{name}: score {trial.score:.3f} (best so far {best.score:.3f})", flush=True)
+
+
+def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, command: str) -> str:
+    """Write best.yaml and trials.md, and say what came out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    best = max(trials, key=lambda one: one.score)
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in best.settings.items()}
+    write_durably(folder / "best.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
+    told: list[Block] = [
+        Heading(f"Search {asked.grid.name}", 1),
+        Text(f"{', '.join(asked.grid.environments)}; seeds {', '.join(map(str, asked.grid.seeds))}. Score: 0 for a policy"
+             " that acts at random, 1 for the true-reward agent. The best of many trials looks better than it is: measure"
+             " it again, on seeds below 1000."),
+        Table(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
+        Code(command),
+    ]  # fmt: skip
+    write_durably(folder / "trials.md", markdown(told).encode())
+    return (
+        f"best: score {best.score:.3f}, defaults {defaults.score:.3f}; the best of {len(trials)} looks better than it is,"
+        f" so measure it with prefrl bench\n{folder / 'best.yaml'}\n{folder / 'trials.md'}"
+    )

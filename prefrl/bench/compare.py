@@ -1,0 +1,91 @@
+"""Two reports beside each other: which arms changed, by how much, and whether that can be told from chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from prefrl.bench.blocks import Block, Heading, Lines, Table, Text
+from prefrl.bench.cache import differences
+from prefrl.bench.study import Study, interval
+from prefrl.bench.tables import shown
+from prefrl.errors import UserError
+from prefrl.evaluation.statistics import Interval, difference_in_iqm, probability_of_improvement
+
+CLAIM_SEEDS = 20  # of each, for "better": fewer miss differences, and find some that are none
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of one arm in one environment, from the first study to the second."""
+
+    env: str
+    arm: str
+    gap: Interval  # second minus first, in true return
+    chance: Interval  # that a run of the second beats one of the first
+    seeds: int
+
+    @property
+    def verdict(self) -> str:
+        """`better` and `worse` only with enough seeds and an interval without 0; `no difference shown` is a result."""
+        if not np.isfinite(self.gap.low):
+            return "too few seeds"
+        if self.gap.low <= 0 <= self.gap.high:
+            return "no difference shown"
+        word = "better" if self.gap.low > 0 else "worse"
+        return word if self.seeds >= CLAIM_SEEDS else f"perhaps {word}: {self.seeds} seeds, a claim needs {CLAIM_SEEDS}"
+
+
+def changes(first: Study, second: Study) -> list[Change]:
+    """Of all arms that both have. Raises UserError if there are none."""
+    found = []
+    for env, by_arm in second.table.items():
+        for arm in by_arm:
+            if arm in first.table.get(env, {}):
+                before, after = first.returns(env, arm), second.returns(env, arm)
+                gap, chance = (interval(one, after, before) for one in (difference_in_iqm, probability_of_improvement))
+                found.append(Change(env, arm, gap, chance, min(len(before), len(after))))
+    if not found:
+        raise UserError(
+            f"{first.name} and {second.name} have no arm of an environment in common:"
+            f" {', '.join(first.table)} with {', '.join(first.arm_names())}; {', '.join(second.table)} with"
+            f" {', '.join(second.arm_names())}"
+        )
+    return found
+
+
+def unlike(first: Study, second: Study) -> list[str]:
+    """What else differs between them, besides their results: steps, versions, machine, seeds."""
+    found = []
+    for env in second.table:
+        if env not in first.table:
+            continue
+        a, b = first.about[env], second.about[env]
+        found += [
+            f"{env}: {key} {a.get(key)} / {b.get(key)}" for key in ("steps", "machine") if a.get(key) != b.get(key)
+        ]
+        found += [f"{env}: {line}" for line in differences(a, b)]
+        seeds = [{one["seed"] for runs in study.table[env].values() for one in runs} for study in (first, second)]
+        if seeds[0] != seeds[1]:
+            found.append(f"{env}: {len(seeds[0])} seeds / {len(seeds[1])} seeds")
+    return found
+
+
+def comparison(first: Study, second: Study) -> list[Block]:
+    """As blocks of a report."""
+    rows = [
+        [one.env, one.arm, shown(first.interval(one.env, one.arm)), shown(second.interval(one.env, one.arm)),
+         shown(one.gap), shown(one.chance, ".2f"), one.verdict]
+        for one in changes(first, second)
+    ]  # fmt: skip
+    head = ["environment", "arm", "first", "second", "second minus first", "P(second beats first)", "verdict"]
+    blocks: list[Block] = [
+        Heading(f"{first.name} and {second.name}", 1),
+        Text("True return, interquartile mean over seeds; 95 % stratified bootstrap intervals. One arm in twenty would be"
+             " called different by chance alone."),
+        Table(head, rows),
+    ]  # fmt: skip
+    if differing := unlike(first, second):
+        blocks += [Text("They also differ in (first / second):"), Lines(differing)]
+    return blocks

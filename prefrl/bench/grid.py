@@ -1,0 +1,259 @@
+"""A grid: environments x methods x teachers x strategies x schedules x budgets x variants x seeds, beside the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from prefrl.bench.cache import EVALUATION, Job
+from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
+from prefrl.config import Config, as_dict, names, update
+from prefrl.errors import UserError, brief, near
+from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
+from prefrl.presets import PRESETS, TUNED
+
+CONTROLS = tuple(name for name, method in PRESETS.items() if "reward.source" in method.settings)
+AXES = {
+    "teachers": "teacher.name",
+    "strategies": "questions.strategy",
+    "schedules": "questions.schedule",
+    "budgets": "questions.budget",
+}
+"""Key of a grid -> the setting that it varies."""
+
+ELSEWHERE = {"env": "environments", "seed": "seeds"}
+LEAN = {"record.tensorboard": False, "record.video": False}
+TUNING = 1000  # seeds from here on are for tuning; those below report
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One line of a table: what is the same for all its seeds. `labels` says by axis what it is."""
+
+    name: str
+    settings: Settings
+    method: str
+    labels: dict[str, Any] = field(default_factory=dict)
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid."""
+
+    env: str
+    arm: Arm
+    job: Job
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a file says, checked for contradictions. `cells` are its runs, `floors` the environments' random policies."""
+
+    name: str
+    told: Settings  # the file, for the report
+    environments: tuple[str, ...]
+    seeds: tuple[int, ...]
+    settings: Settings
+    arms: tuple[Arm, ...]
+    modules: tuple[str, ...] = ()
+    evaluation: int = EVALUATION  # steps
+
+    def config(self, env: str, arm: Arm, seed: int) -> Config:
+        base = update(Config(env=env), TUNED.get(env, {}))
+        return update(base, {**self.settings, **arm.settings, **LEAN, "seed": seed})
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Seed by seed, so that a sweep that is stopped early has something to say about every arm."""
+        return [
+            Cell(env, arm, Job(self.config(env, arm, seed), "run", self.modules, self.evaluation))
+            for seed in self.seeds
+            for env in self.environments
+            for arm in self.arms
+        ]
+
+    @property
+    def floors(self) -> dict[str, Job]:
+        return {env: Job(Config(env=env), "floor", self.modules, self.evaluation) for env in self.environments}
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a reader of the results should know about their seeds."""
+        count = len(self.seeds)
+        found = []
+        if count < FEWEST_SEEDS:
+            found.append(f"{count} seeds give no interval: nothing can be claimed from this")
+        elif count < ENOUGH_SEEDS:
+            found.append(f"{count} seeds: a 95 % interval covers less than that; {ENOUGH_SEEDS} are enough for a claim")
+        if tuning := [seed for seed in self.seeds if seed >= TUNING]:
+            found.append(f"seeds from {TUNING} on are for tuning ({brief(tuning)}); report with others")
+        return found
+
+
+def read_grid(path: Path | str, **more: Any) -> Grid:
+    """The grid in a YAML file, with more keys set. Raises UserError for what is empty, unknown or contradictory."""
+    return make_grid(read_yaml(path) | more, Path(path).stem)
+
+
+KEYS = (
+    "name", "environments", "methods", *AXES, "vary", "variants", "controls", "seeds", "few_seeds", "settings", "import",
+    "evaluation",
+)  # fmt: skip
+
+
+def make_grid(told: Settings, name: str = "grid") -> Grid:
+    """A grid from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
+    for key in told:
+        if key not in KEYS:
+            raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
+    settings = settings_in(told.get("settings", {}), "settings")
+    for setting, key in ELSEWHERE.items():
+        if setting in settings:
+            raise UserError(f"settings: {setting} is said by {key}:, not by settings:")
+    controls = _names(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
+    arms = _arms(told, settings)
+    grid = Grid(
+        str(told.get("name", name)), told, tuple(listed(told, "environments")), _seeds(told), settings,
+        (*arms, *_control_arms(controls, arms, settings)), tuple(listed(told, "import", ())),
+        _evaluation(told),
+    )  # fmt: skip
+    _refuse_twins(grid)
+    return grid
+
+
+def _evaluation(told: Settings) -> int:
+    steps = told.get("evaluation", EVALUATION)
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"evaluation: {brief(steps)} must be a number of steps, of which whole episodes are played")
+    return steps
+
+
+def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
+    """The product of all axes."""
+    methods = _names(told, "methods", [name for name in PRESETS if name not in CONTROLS], ("christiano",))
+    axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
+    for key, setting in AXES.items():
+        if key in told:
+            axes[key] = {value: {setting: value} for value in listed(told, key)}
+    for setting, values in _vary(told).items():
+        axes[setting] = {_label(value): {setting: value} for value in values}
+    if "variants" in told:
+        axes["variants"] = _variants(told["variants"])
+    _refuse_conflicts(axes, settings)
+    chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+    wide = [key for key, values in axes.items() if len(values) > 1]
+    return tuple(_arm({key: (value, axes[key][value]) for key, value in one.items()}, wide) for one in chosen)
+
+
+def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
+    """Named after the axes along which arms differ."""
+    labels = {key: value for key, (value, _) in parts.items()}
+    told = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
+    merged = {setting: value for _, one in parts.values() for setting, value in one.items()}
+    return Arm(", ".join(told), merged, labels["methods"], labels)
+
+
+def _named(key: str, value: Any) -> str:
+    if key == "budgets":
+        return f"{value} questions"
+    return f"{key.split('.')[-1]} {value}" if "." in key or key == "steps" else str(value)
+
+
+def _control_arms(controls: Iterable[str], arms: tuple[Arm, ...], settings: Settings) -> list[Arm]:
+    """The first method with another source of reward. Shuffled answers get the largest budget: whatever leaks, leaks
+    most there. The others ask nothing, and stay the same runs in every grid."""
+    base = dict(PRESETS[arms[0].method].settings)
+    asked = [arm.settings.get("questions.budget", settings.get("questions.budget")) for arm in arms]
+    most = max((n for n in asked if n is not None), default=None)
+    budgets = {"shuffled": {"questions.budget": most}} if most is not None else {}
+    return [Arm(name, base | budgets.get(name, {}) | PRESETS[name].settings, name, {}, True) for name in controls]
+
+
+def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) -> None:
+    """Each setting is said once; else one of the two would win without a word."""
+    said: dict[str, str] = dict.fromkeys(settings, "settings")
+    for key, values in axes.items():
+        for setting in dict.fromkeys(name for one in values.values() for name in one):
+            if setting in said:
+                raise UserError(f"{setting} is said by {said[setting]}: and again by {key}:; take one of them out")
+            said[setting] = key
+    if {"human"} & (set(axes["methods"]) | set(axes.get("teachers", ()))) or settings.get("teacher.name") == "human":
+        raise UserError("a benchmark has no people to ask; take human out of the grid, or train with --preset human")
+
+
+def _refuse_twins(grid: Grid) -> None:
+    """Two arms of the same configuration would count as two."""
+    for env in grid.environments:
+        seen: dict[str, Arm] = {}
+        for arm in grid.arms:
+            told = repr(as_dict(grid.config(env, arm, 0)))
+            if told in seen:
+                raise UserError(f"arms {seen[told].name!r} and {arm.name!r} are the same configuration; leave one out")
+            seen[told] = arm
+
+
+def _seeds(told: Settings) -> tuple[int, ...]:
+    given = told.get("seeds", ENOUGH_SEEDS)
+    if isinstance(given, bool) or not isinstance(given, int | list):
+        raise UserError(f"seeds: {brief(given)} must be a number of seeds, or a list of them")
+    seeds = tuple(range(given)) if isinstance(given, int) else tuple(listed(told, "seeds"))
+    if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds):
+        raise UserError(f"seeds: {brief(given)} must be whole numbers from 0 on")
+    if not seeds:
+        raise UserError(f"seeds: {brief(given)} leaves nothing to run")
+    if len(seeds) < FEWEST_SEEDS and not told.get("few_seeds"):
+        raise UserError(
+            f"seeds: {len(seeds)} give no interval; {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough for a claim."
+            " To try a grid out without intervals, say few_seeds: true (--few-seeds)"
+        )
+    return seeds
+
+
+def _vary(told: Settings) -> dict[str, list[Any]]:
+    axes = told.get("vary", {})
+    if not isinstance(axes, dict):
+        raise UserError(f"vary: {brief(axes)} must name settings, like vary: {{questions.length: [10, 25]}}")
+    known, taken = names(), ELSEWHERE | {setting: key for key, setting in AXES.items()}
+    for setting in axes:
+        if setting in taken:
+            raise UserError(f"vary: {setting} is said by {taken[setting]}:")
+        if setting == "steps":
+            raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
+        if setting not in known:
+            raise UserError(f"vary: unknown setting {setting!r}{near(str(setting), known)}")
+    return {setting: listed(axes, setting, where="vary: ") for setting in axes}
+
+
+def _variants(told: Any) -> dict[str, Settings]:
+    if not isinstance(told, dict) or not told:
+        raise UserError(
+            f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
+        )
+    found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in told.items()}
+    every = list(dict.fromkeys(setting for one in found.values() for setting in one))
+    for setting in every:
+        if setting in ELSEWHERE or setting == "steps":
+            raise UserError(f"variants: {setting} cannot differ between arms that are compared")
+    return found
+
+
+def _names(told: Settings, key: str, known: Iterable[str], default: Iterable[str]) -> list[str]:
+    """Names out of a table. YAML reads the name `true` as yes."""
+    given = listed(told, key, tuple(default)) if told.get(key, True) is not True else list(default)
+    found = ["true" if name is True else name for name in given]
+    for name in found:
+        if name not in known:
+            if key == "methods" and name in CONTROLS:
+                raise UserError(
+                    f"methods: {name} is a control, and belongs under controls:, where all of them are anyway"
+                )
+            raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
+    return found
+
+
+def _label(value: Any) -> Any:
+    return "-".join(map(str, value)) if isinstance(value, list) else value

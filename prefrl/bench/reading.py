@@ -1,0 +1,62 @@
+"""Reading what a grid or a search says in YAML; whatever is empty, unknown or there twice is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from prefrl.config import Config, get, update
+from prefrl.errors import UserError, brief
+
+Settings = dict[str, Any]
+
+
+def read_yaml(path: Path | str) -> Settings:
+    """What a YAML file says by key. Raises UserError if that is nothing."""
+    try:
+        told = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"cannot read {path}: {fault}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise UserError(f"{path} is not YAML: {fault}") from fault
+    if not isinstance(told, dict) or not told:
+        raise UserError(
+            f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
+        )
+    return told
+
+
+def settings_in(told: Any, where: str) -> Settings:
+    """Settings by dotted name, of the types that they have. Raises UserError for others."""
+    flat = flat_settings(told, where)
+    made = update(Config(), flat, where)
+    return {name: get(made, name) for name in flat}
+
+
+def flat_settings(told: Settings, where: str) -> Settings:
+    """Settings by dotted name, however they were nested."""
+    if not isinstance(told, dict):
+        raise UserError(f"{where}: {brief(told)} must be settings by name, like {{steps: 100000}}")
+    flat: Settings = {}
+    for name, value in told.items():
+        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {str(name): value}
+    return flat
+
+
+def listed(told: Settings, key: str, default: Iterable[Any] | None = None, where: str = "") -> list[Any]:
+    """The values under a key, none twice."""
+    if key not in told and default is not None:
+        return list(default)
+    given = told.get(key)
+    if isinstance(given, str | int | float):
+        given = [given]
+    if not isinstance(given, list) or not given:
+        raise UserError(
+            f"{where}{key}: {'nothing' if not given else brief(given)} is there to run; give a list of values"
+        )
+    if twice := [value for at, value in enumerate(given) if value in given[:at]]:
+        raise UserError(f"{where}{key}: {brief(twice[0])} is there twice")
+    return given

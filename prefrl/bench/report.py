@@ -1,0 +1,83 @@
+"""A report of a study, fit for a paper's appendix: Markdown with pictures, and one HTML file with all of it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import yaml
+
+from prefrl.bench.blocks import Block, Code, Heading, Lines, Picture, Text, html, markdown
+from prefrl.bench.figures import figures
+from prefrl.bench.study import Study, notes
+from prefrl.bench.tables import LEGEND, tables
+from prefrl.feedback.segment_files import write_durably
+from prefrl.presets import PRESETS
+
+
+def write_report(study: Study, folder: Path) -> list[Path]:
+    """study.json, report.md, report.html and the pictures. Returns the two reports."""
+    folder.mkdir(parents=True, exist_ok=True)
+    study.save(folder / "study.json")
+    blocks = report(study, folder)
+    pages = {"report.md": markdown(blocks), "report.html": html(blocks, study.name)}
+    for name, text in pages.items():
+        write_durably(folder / name, text.encode())
+    return [folder / name for name in pages]
+
+
+def report(study: Study, folder: Path) -> list[Block]:
+    blocks: list[Block] = [Heading(study.name, 1), Text(LEGEND)]
+    if told := notes(study):
+        blocks += [Heading("Before you lean on it"), Lines(told)]
+    blocks += tables(study)
+    blocks.append(Heading("Figures"))
+    blocks += [Picture(path, caption) for path, caption in figures(study, folder)]
+    return blocks + _how(study)
+
+
+def _how(study: Study) -> list[Block]:
+    """Exactly how it was made: the command, the grid, the versions, and a command for one run of each arm."""
+    blocks: list[Block] = [Heading("How it was made")]
+    by_making: dict[str, list[str]] = {}
+    for env, about in study.about.items():
+        packages = ", ".join(f"{name} {version}" for name, version in about.get("packages", {}).items() if version)
+        told = (
+            f"{about['command']}\n# {about['steps']} steps; source {about['code']}, commit {about.get('commit')}; Python"
+            f" {about.get('python')}; {packages}; {about.get('machine')}"
+        )
+        by_making.setdefault(told, []).append(env)
+    for told, environments in by_making.items():
+        blocks += [Text(", ".join(environments) + ":"), Code(told)]
+    if study.grid:
+        blocks += [Text("The grid:"), Code(yaml.safe_dump(study.grid, sort_keys=False))]
+    if study.arms:
+        env = next(iter(study.table))
+        lines = [f"# {name}\n{command(study, env, name)}" for name in study.arms if name in study.table[env]]
+        blocks += [Text(f"One run of each arm, here of {env} with seed 0:"), Code("\n".join(lines))]
+    return blocks
+
+
+def command(study: Study, env: str, arm: str) -> str:
+    """The command line of one run of an arm."""
+    about = study.arms[arm]
+    known = PRESETS[about["method"]].settings if about["method"] in PRESETS else {}
+    words = ["prefrl", "train", "--env", env, "--preset", about["method"]]
+    for name, value in about["settings"].items():
+        if name in known and _items(known[name]) == _items(value):
+            continue
+        words += _option(name, value)
+    imports = [word for name in _items(study.grid.get("import", ())) for word in ("--import", name)]
+    return shlex.join([*words, "--seed", "0", *imports])
+
+
+def _option(name: str, value: object) -> list[str]:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        head, _, tail = option.rpartition(".")
+        return [f"--{option}" if value else f"--{head}{'.' if head else ''}no-{tail}"]
+    return [f"--{option}", *_items(value)]
+
+
+def _items(value: object) -> list[str]:
+    return list(map(str, value if isinstance(value, list | tuple) else [value]))

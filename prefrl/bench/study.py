@@ -1,0 +1,238 @@
+"""A study: the results of a grid by environment and arm, and what they say. One JSON file holds all of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl.bench.cache import code, differences
+from prefrl.bench.grid import CONTROLS, TUNING, Grid
+from prefrl.bench.sweep import Failure, Sweep
+from prefrl.errors import UserError, brief
+from prefrl.evaluation.statistics import (
+    ENOUGH_SEEDS,
+    Interval,
+    area_under_curve,
+    bootstrap_interval,
+    interquartile_mean,
+    normalised_scores,
+)
+from prefrl.feedback.segment_files import write_durably
+from prefrl.folder import machine
+
+FORMAT = 1
+CEILING, LEAK = "true", "shuffled"
+CEILINGS = ("true", "true-scaled")  # the controls that ought to do well
+Results = list[dict[str, Any]]
+
+
+@dataclass
+class Study:
+    """Results, one entry a seed, and what they are measured against."""
+
+    name: str
+    table: dict[
+        str, dict[str, Results]
+    ]  # environment -> arm -> results; a run that failed has "failed" instead of returns
+    floors: dict[str, float]  # true return of a random policy
+    about: dict[str, dict[str, Any]]  # environment -> command, steps, versions, machine
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> labels, settings, control
+    grid: dict[str, Any] = field(default_factory=dict)  # as it was given
+
+    def arm_names(self, controls: bool | None = None) -> list[str]:
+        """In the order of the tables. controls: only these, or only others; None: all."""
+        every = list(dict.fromkeys(name for by_arm in self.table.values() for name in by_arm))
+        return [name for name in every if controls is None or self.is_control(name) == controls]
+
+    def is_control(self, arm: str) -> bool:
+        return self.arms[arm]["control"] if arm in self.arms else arm in CONTROLS
+
+    def labels(self, arm: str) -> dict[str, Any]:
+        """What the arm is along each axis of the grid."""
+        if arm in self.arms:
+            return self.arms[arm]["labels"]
+        words = arm.split()
+        return {"budgets": int(words[0])} if len(words) == 2 and words[1] == "questions" else {}
+
+    def returns(self, env: str, arm: str) -> np.ndarray:
+        """True returns of the final, deterministic policies: (S,). A run that failed earned what a random policy does."""
+        return np.array([
+            self.floors[env] if "failed" in one else one["true_return"]["deterministic"] for one in self.table[env][arm]
+        ])  # fmt: skip
+
+    def failures(self, env: str, arm: str) -> int:
+        return sum("failed" in one for one in self.table[env][arm])
+
+    def interval(self, env: str, arm: str) -> Interval:
+        """Interquartile mean of the true returns over seeds."""
+        return interval(interquartile_mean, self.returns(env, arm))
+
+    def ceiling(self, env: str) -> float:
+        """What the true-reward agent earns in the same steps; NaN if it was not run."""
+        if CEILING not in self.table[env]:
+            return np.nan
+        return float(interquartile_mean(self.returns(env, CEILING)[:, None]))
+
+    @property
+    def comparable(self) -> list[str]:
+        """Environments in which the ceiling lies above the floor, so that scores mean something."""
+        return [env for env in self.table if self.ceiling(env) > self.floors.get(env, np.nan)]
+
+    def scores(self, env: str, arm: str) -> np.ndarray:
+        """0 for a random policy, 1 for the true-reward agent, never clipped: (S,)"""
+        return normalised_scores(self.returns(env, arm), self.floors[env], self.ceiling(env))
+
+    def matrix(self, arm: str) -> np.ndarray | None:
+        """Scores over all comparable environments (S, E), of as many seeds as each has; None if the arm is not in all."""
+        if not self.comparable or any(arm not in self.table[env] for env in self.comparable):
+            return None
+        columns = [self.scores(env, arm) for env in self.comparable]
+        seeds = min(map(len, columns))
+        return np.stack([column[:seeds] for column in columns], 1)
+
+    def above_controls(self, env: str, arm: str) -> bool | None:
+        """Whether the arm's interval lies above those of all controls that ought to fail; None without any interval."""
+        found = self.interval(env, arm)
+        rivals = [
+            self.interval(env, name) for name in self.table[env] if self.is_control(name) and name not in CEILINGS
+        ]
+        if not rivals or not np.isfinite([found.low, *(one.high for one in rivals)]).all():
+            return None
+        return found.low > max(one.high for one in rivals)
+
+    def curves(self) -> dict[str, dict[int, str]]:
+        """Arms that differ in nothing but the budget: name of the rest -> budget -> arm. Two budgets at least."""
+        found: dict[str, dict[int, str]] = {}
+        for arm in self.arm_names(controls=False):
+            labels = self.labels(arm)
+            if "budgets" in labels:
+                rest = arm.replace(f"{labels['budgets']} questions", "").replace(", ,", ",").strip(", ")
+                found.setdefault(rest or "preferences", {})[int(labels["budgets"])] = arm
+        return {name: dict(sorted(one.items())) for name, one in found.items() if len(one) > 1}
+
+    def area(self, arms: dict[int, str]) -> Interval | None:
+        """Area under the label-efficiency curve of these arms, in scores over all comparable environments."""
+        tables = [self.matrix(arm) for arm in arms.values()]
+        if any(table is None for table in tables):
+            return None
+        return interval(area_under_curve(list(arms)), *(table for table in tables if table is not None))
+
+    @property
+    def mixed(self) -> list[str]:
+        """In which versions the environments' results differ; empty if all were made by the same."""
+        first, *others = self.about.values()
+        return list(dict.fromkeys(line for other in others for line in differences(first, other)))
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode())
+
+
+def notes(study: Study) -> list[str]:
+    """What a reader must know: few seeds, mixed versions, crashed runs, missing controls, and what the runs warned of."""
+    found = []
+    seeds = {env: min(map(len, by_arm.values())) for env, by_arm in study.table.items()}
+    if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
+        found.append(
+            f"Fewer than {ENOUGH_SEEDS} seeds in {', '.join(few)}: a 95 % interval covers less than that (86 % with 3 seeds,"
+            " 90 % with 5, 92 % with 10 in simulated studies), and differences of a tenth of the scale will be missed."
+        )
+    every = {one["seed"] for by_arm in study.table.values() for runs in by_arm.values() for one in runs}
+    if any(seed >= TUNING for seed in every):
+        found.append(f"Seeds from {TUNING} on are for tuning: these results must not be reported as a benchmark's.")
+    if study.mixed:
+        found.append(f"The environments' results are of different versions: {'; '.join(study.mixed)}.")
+    for env, by_arm in study.table.items():
+        crashed = {arm: count for arm in by_arm if (count := study.failures(env, arm))}
+        found += [f"{env}, {arm}: {count} runs crashed and count as a random policy." for arm, count in crashed.items()]
+        if not any(map(study.is_control, by_arm)):
+            found.append(f"No controls were run in {env}: nothing shows that the answers did it.")
+    runs = (one for by_arm in study.table.values() for results in by_arm.values() for one in results)
+    return [*found, *sorted({warning for one in runs for warning in one.get("warnings", ())})]
+
+
+def interval(statistic: Callable[..., np.ndarray], *scores: np.ndarray) -> Interval:
+    """With the same resamples every time, so that a report drawn again is the same report."""
+    return bootstrap_interval(statistic, *scores, rng=np.random.default_rng(0))
+
+
+def load(path: Path | str) -> Study:
+    """The study in a JSON file, or in a report's folder. Raises UserError if it is none, or of a newer format."""
+    file = Path(path) / "study.json" if Path(path).is_dir() else Path(path)
+    try:
+        told = json.loads(file.read_text())
+        version = told.get("format", FORMAT)
+        study = Study(
+            told.get("name", file.stem), told["table"], told["floors"], told["about"], told.get("arms", {}),
+            told.get("grid", {}),
+        )  # fmt: skip
+        for env, by_arm in study.table.items():
+            for arm in by_arm:
+                study.returns(env, arm)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise UserError(f"{file} holds no study of prefrl bench: {brief(str(fault))}") from fault
+    if version > FORMAT:
+        raise UserError(f"{file} is of format {version}, this prefrl reads up to {FORMAT}; update prefrl")
+    return study
+
+
+def make_study(grid: Grid, done: Sweep, command: str) -> Study:
+    """Put results where they belong. Raises UserError where a floor is missing: nothing could be measured against it."""
+    for env, job in grid.floors.items():
+        if job not in done.results:
+            raise UserError(f"{env}: the random policy could not be played: {done.failures[job].fault}")
+    table: dict[str, dict[str, Results]] = {}
+    for cell in grid.cells:
+        result = done.results.get(cell.job) or _failed(done.failures[cell.job])
+        table.setdefault(cell.env, {}).setdefault(cell.arm.name, []).append(result)
+    about = {"command": command, "steps": grid.config(grid.environments[0], grid.arms[0], 0).steps, "code": code(),
+             "commit": commit(), **machine()}  # fmt: skip
+    return Study(
+        grid.name, table, {env: done.results[job]["mean"] for env, job in grid.floors.items()},
+        dict.fromkeys(table, about),
+        {a.name: {"labels": a.labels, "control": a.control, "method": a.method, "settings": grid.settings | a.settings}
+         for a in grid.arms},
+        grid.told,
+    )  # fmt: skip
+
+
+def merged(old: Study, new: Study) -> Study:
+    """The new results in place of the old ones of the same environments, which stand beside the rest of them."""
+    return Study(
+        new.name, old.table | new.table, old.floors | new.floors, old.about | new.about, old.arms | new.arms, new.grid
+    )
+
+
+def slimmed(study: Study, without: Iterable[str] = ("curve", "made", "wall_seconds", "folder")) -> Study:
+    """The same with less in each result: what is committed behind a figure is small."""
+    drop = set(without)
+    table = {
+        env: {arm: [{k: v for k, v in one.items() if k not in drop} for one in runs] for arm, runs in by_arm.items()}
+        for env, by_arm in study.table.items()
+    }
+    return Study(study.name, table, study.floors, study.about, study.arms, study.grid)
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    config = failure.job.config
+    return {"env": config.env, "seed": config.seed, "failed": failure.fault}
+
+
+def commit() -> str | None:
+    """The commit of the source tree that prefrl is run from, `+` if it was changed since; None outside of one."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=root, capture_output=True, text=True, timeout=10
+        )  # fmt: skip
+        return told.stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

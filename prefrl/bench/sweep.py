@@ -1,0 +1,169 @@
+"""Many jobs on all cores, each done once: finished ones are found again, failed ones tried again, none stops the rest."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqdm import tqdm
+
+from prefrl.bench.cache import Cache, Job, differences, versions
+from prefrl.bench.workers import Outcome, Processes, Workers
+
+TRIES = 2  # of a job that failed in a way that may pass: a worker that died, an environment that raised
+PULSE = 1.0  # seconds between looks at the clock
+
+
+@dataclass
+class Clock:
+    """How much time is left: estimates in seconds of a core, corrected by how long finished jobs really took."""
+
+    estimates: Mapping[Job, float]
+    workers: int
+    expected: float = 0.0  # of finished jobs
+    taken: float = 0.0  # by them
+
+    def ended(self, job: Job, seconds: float) -> None:
+        self.expected += self.estimates[job]
+        self.taken += seconds
+
+    def left(self, todo: Sequence[Job], running: Mapping[Job, float]) -> float:
+        """Seconds until all are done; running: job -> seconds since it began. Never shorter than the longest job."""
+        pace = self.taken / self.expected if self.expected else 1.0
+        rest = [max(0.0, self.estimates[job] * pace - so_far) for job, so_far in running.items()]
+        rest += [self.estimates[job] * pace for job in todo]
+        return max([sum(rest) / self.workers, *rest], default=0.0)
+
+
+@dataclass
+class Failure:
+    """A job that did not succeed however often it was tried."""
+
+    job: Job
+    fault: str
+    trace: str
+
+
+@dataclass
+class Sweep:
+    """What became of a list of jobs."""
+
+    results: dict[Job, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[Job, Failure] = field(default_factory=dict)
+    found: int = 0  # results that were there before
+    seconds: float = 0.0
+
+
+def sweep(
+    jobs: Sequence[Job],
+    cache: Cache,
+    workers: Callable[[int], Workers] | None = None,
+    estimates: Mapping[Job, float] | None = None,
+    keep_runs: bool = False,
+    say: Callable[[str], None] = tqdm.write,
+) -> Sweep:
+    """Do all jobs that have no result yet. Interrupt it at any time: what is finished is kept, and the rest goes on.
+
+    workers: how many there are to be -> the workers; by default a process per core. keep_runs: leave run folders where
+    `cache.workplace` says, instead of only their results.
+    """
+    done = Sweep()
+    for job in dict.fromkeys(jobs):
+        if (result := cache.find(job)) is not None:
+            done.results[job] = result
+    done.found = len(done.results)
+    todo = [job for job in dict.fromkeys(jobs) if job not in done.results]
+    if todo:
+        count = min(len(todo), os.cpu_count() or 1)
+        team = workers(len(todo)) if workers else Processes(count)
+        try:
+            _Dispatcher(
+                todo, cache, team, dict.fromkeys(todo, 60.0) | dict(estimates or {}), done, keep_runs, say
+            ).run()
+        finally:
+            team.close()
+    return done
+
+
+tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process would leave behind
+
+
+class _Dispatcher:
+    """Gives each free worker the next job, longest first, and takes care of what comes back."""
+
+    def __init__(
+        self, todo: Sequence[Job], cache: Cache, team: Workers, estimates: Mapping[Job, float], done: Sweep,
+        keep_runs: bool, say: Callable[[str], None],
+    ):  # fmt: skip
+        self.cache, self.team, self.done, self.keep_runs, self.say = cache, team, done, keep_runs, say
+        self.queue = deque(sorted(todo, key=lambda job: -estimates[job]))  # a long job begun last leaves cores idle
+        self.clock = Clock(estimates, team.count)
+        self.running: dict[int, tuple[Job, float]] = {}  # slot -> job, when it began
+        self.tries: dict[Job, int] = {}
+        self.free = list(range(team.count))
+        self.bar = tqdm(
+            total=len(todo), unit="run", dynamic_ncols=True, file=sys.stderr,
+            mininterval=0.5 if sys.stderr.isatty() else 30,
+            bar_format="{n_fmt} of {total_fmt} runs |{bar}| {elapsed}{postfix}",
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Until nothing is left to do."""
+        began = time.monotonic()
+        with self.bar:
+            while self.queue or self.running:
+                self._give()
+                for outcome in self.team.wait(PULSE):
+                    self._take(outcome)
+                self._show()
+        self.done.seconds = time.monotonic() - began
+
+    def _give(self) -> None:
+        while self.free and self.queue:
+            slot, job = self.free.pop(), self.queue.popleft()
+            self.running[slot] = job, time.monotonic()
+            self.team.submit(slot, job, self.cache.workplace(job))
+
+    def _take(self, outcome: Outcome) -> None:
+        job, began = self.running.pop(outcome.slot)
+        self.free.append(outcome.slot)
+        if outcome.result and (mixed := differences(versions(), outcome.result["made"])):
+            outcome = Outcome(outcome.slot, fault=f"done by other versions (here / there): {'; '.join(mixed)}")
+        if outcome.result is not None:
+            kept = {"folder": str(self.cache.workplace(job))} if self.keep_runs else {}
+            self.done.results[job] = outcome.result | kept
+            self.cache.keep(job, self.done.results[job])
+            if not kept:
+                self.cache.clear(job)
+            self.clock.ended(job, time.monotonic() - began)
+            self.bar.update()
+            return
+        self.tries[job] = self.tries.get(job, 0) + 1
+        if outcome.again and self.tries[job] < TRIES:
+            self.say(f"{job}: {outcome.fault}; trying again")
+            self.queue.append(job)
+            return
+        self.say(f"{job} failed: {outcome.fault}")
+        self.done.failures[job] = Failure(job, outcome.fault, outcome.trace)
+        self.bar.update()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        left = self.clock.left(list(self.queue), {job: now - began for job, began in self.running.values()})
+        shown = f"{duration(left)} left, {len(self.running)} running"
+        failed = f", {len(self.done.failures)} failed" if self.done.failures else ""
+        self.bar.set_postfix_str(shown + failed, refresh=False)
+        self.bar.update(0)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,199 @@
+"""Search over any settings with Optuna, on seeds that no benchmark reports. Scores are normalised, as in a study.
+
+The search is repeatable: the sampler has a seed, and its runs are kept like those of a grid. So a search that was
+interrupted, started again, goes the same way through finished runs and on from there; no state of its own is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prefrl.bench.cache import Cache, Job
+from prefrl.bench.grid import TUNING, Grid, make_grid
+from prefrl.bench.reading import Settings, flat_settings
+from prefrl.bench.sweep import Sweep, sweep
+from prefrl.bench.workers import Workers
+from prefrl.config import Config, get, update
+from prefrl.errors import UserError, brief, near
+from prefrl.evaluation.statistics import interquartile_mean, normalised_scores
+from prefrl.listing import check
+
+FIXED = ("env", "seed", "steps", "questions.budget")  # what compared runs have in common
+KEYS = ("name", "environments", "method", "settings", "seeds", "evaluation", "import", "search", "trials")
+TRIALS = 30
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings that were tried, and the mean of their scores over seeds and environments."""
+
+    settings: Settings
+    score: float
+    scores: list[float]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a file asks for: a grid with one arm beside the ceiling, where to look, and how often."""
+
+    grid: Grid
+    space: dict[str, Any]  # setting -> an Optuna distribution
+    choices: dict[str, list[Any]]  # setting -> its values, where they are listed; the distribution is over their places
+    trials: int
+
+    def jobs(self, settings: Settings) -> list[Job]:
+        """The runs of a trial."""
+        grid, [arm, _] = self.grid, self.grid.arms
+        return [
+            Job(update(grid.config(env, arm, seed), settings), "run", grid.modules, grid.evaluation)
+            for env in grid.environments
+            for seed in grid.seeds
+        ]
+
+    def settings(self, chosen: dict[str, Any]) -> Settings:
+        return {name: self.choices[name][value] if name in self.choices else value for name, value in chosen.items()}
+
+
+def make_search(told: Settings, name: str = "search") -> Search:
+    """A search from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
+    for key in told:
+        if key not in KEYS:
+            raise UserError(f"unknown key {str(key)!r} in the search{near(str(key), KEYS)}")
+    trials = told.get("trials", TRIALS)
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise UserError(f"trials: {brief(trials)} must be a number of trials, at least 1")
+    shared: Settings = {key: told[key] for key in ("environments", "settings", "evaluation", "import") if key in told}
+    seeds = told.get("seeds", 3)
+    seeds = [TUNING + k for k in range(seeds)] if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
+    grid = make_grid(
+        {
+            **shared,
+            "methods": [told.get("method", "christiano")],
+            "controls": ["true"],
+            "seeds": seeds,
+            "few_seeds": True,
+        },
+        str(told.get("name", name)),
+    )
+    if reporting := [seed for seed in grid.seeds if seed < TUNING]:
+        raise UserError(
+            f"seeds: {brief(reporting)} report results, and what was tuned on them would look better than it is;"
+            f" tune on seeds from {TUNING} on"
+        )
+    space, choices = _space(told.get("search"), grid)
+    return Search(grid, space, choices, trials)
+
+
+def _space(told: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Optuna's distributions, and what the places of listed values stand for."""
+    if not isinstance(told, dict) or not told:
+        raise UserError(
+            f"search: {brief(told)} must name settings, like {{reward.learning_rate: {{low: 1e-4, high: 1e-2}}}}"
+        )
+    optuna, space, choices = _optuna(), {}, {}
+    for name, where in told.items():
+        if name in FIXED or name in grid.settings:
+            raise UserError(f"search: {name} must be the same in all runs that are compared; take it out of one place")
+        if isinstance(where, list) and where:
+            choices[name] = [_typed(name, value, grid) for value in where]
+            space[name] = optuna.distributions.CategoricalDistribution(list(range(len(where))))
+        elif isinstance(where, dict) and {"low", "high"} <= set(where) <= {"low", "high", "log", "step"}:
+            low, high = (_typed(name, where[end], grid) for end in ("low", "high"))
+            whole = isinstance(low, int) and not isinstance(low, bool)
+            made = optuna.distributions.IntDistribution if whole else optuna.distributions.FloatDistribution
+            rest = {"step": where.get("step", 1 if whole else None), "log": bool(where.get("log", False))}
+            try:
+                space[name] = made(low, high, **rest)
+            except (ValueError, TypeError) as fault:
+                raise UserError(f"search: {name}: {fault}") from fault
+        else:
+            raise UserError(
+                f"search: {name}: {brief(where)} must be a list of values, or {{low: ..., high: ..., log: true}}"
+            )
+    return space, choices
+
+
+def _typed(name: str, value: Any, grid: Grid) -> Any:
+    """The value in the type of its setting. Raises UserError if it is none that the setting can have."""
+    config = update(Config(env=grid.environments[0]), flat_settings({name: value}, "search"))
+    check(config)
+    return get(config, name)
+
+
+def tune(
+    search: Search,
+    cache: Cache,
+    workers: Callable[[int], Workers],
+    tell: Callable[[int, Trial, Trial], None],
+    at_once: int = 1,
+) -> tuple[Trial, list[Trial]]:
+    """The defaults, and all trials in order. tell: number, trial, the best so far -> None. at_once: trials in parallel."""
+    optuna = _optuna()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
+    floors = list(search.grid.floors.values())
+    ceilings = [cell.job for cell in search.grid.cells if cell.arm.control]
+    scale = sweep([*floors, *ceilings, *search.jobs({})], cache, workers)
+    bounds = _bounds(search, scale)
+    defaults = _trial(search, {}, scale, bounds)
+    tell(0, defaults, defaults)
+    trials: list[Trial] = []
+    while len(trials) < search.trials:
+        asked = [study.ask(search.space) for _ in range(min(at_once, search.trials - len(trials)))]
+        settings = [search.settings(one.params) for one in asked]
+        done = sweep([job for one in settings for job in search.jobs(one)], cache, workers)
+        for one, chosen in zip(asked, settings, strict=True):
+            trials.append(_trial(search, chosen, done, bounds))
+            study.tell(one, trials[-1].score)
+            tell(len(trials), trials[-1], max(trials, key=lambda trial: trial.score))
+    return defaults, trials
+
+
+def _bounds(search: Search, done: Sweep) -> dict[str, tuple[float, float]]:
+    """Floor and ceiling of each environment. Raises UserError where they do not span a scale."""
+    bounds = {}
+    for env, job in search.grid.floors.items():
+        runs = [cell.job for cell in search.grid.cells if cell.env == env and cell.arm.control]
+        if missing := [one for one in (job, *runs) if one not in done.results]:
+            raise UserError(f"no scale for {env}: {done.failures[missing[0]].fault}")
+        earned = np.array([done.results[one]["true_return"]["deterministic"] for one in runs])
+        bounds[env] = (float(done.results[job]["mean"]), float(interquartile_mean(earned[:, None])))
+        normalised_scores(earned, *bounds[env])
+    return bounds
+
+
+def _trial(search: Search, settings: Settings, done: Sweep, bounds: dict[str, tuple[float, float]]) -> Trial:
+    scores = []
+    for job in search.jobs(settings):
+        floor, ceiling = bounds[job.config.env]
+        result = done.results.get(job)
+        earned = result["true_return"]["deterministic"] if result else floor  # a run that failed has earned nothing
+        scores.append(float(normalised_scores(np.array(earned), floor, ceiling)))
+    return Trial(settings, float(np.mean(scores)), scores)
+
+
+def table(defaults: Trial, trials: Sequence[Trial]) -> list[list[str]]:
+    """Rows of number, score, spread and settings; the best first, the defaults last."""
+    order = sorted(range(len(trials)), key=lambda at: -trials[at].score)
+    rows = [(str(at + 1), trials[at]) for at in order] + [("defaults", defaults)]
+    return [
+        [name, f"{one.score:.3f}", f"{min(one.scores):.2f} to {max(one.scores):.2f}",
+         ", ".join(f"{key}={_short(value)}" for key, value in one.settings.items())]
+        for name, one in rows
+    ]  # fmt: skip
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as fault:
+        raise UserError("prefrl tune needs Optuna, which is not installed; pip install 'prefrl[bench]'") from fault
+    return optuna

@@ -1,0 +1,109 @@
+"""What a worker does: one run from its configuration to its figures, or the floor of an environment."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from prefrl.agents.environments import env_maker
+from prefrl.bench.cache import Job, versions
+from prefrl.build import Own
+from prefrl.errors import UserError
+from prefrl.evaluation.report import series
+from prefrl.evaluation.returns import Seeing, random_returns, true_returns
+from prefrl.folder import cleared_if_refused, describe, locked, machine
+from prefrl.metrics import read_metrics
+from prefrl.run import Run
+
+POINTS = 20  # of a learning curve that are kept
+
+
+def do(job: Job, folder: Path) -> dict[str, Any]:
+    """The result of a job, as JSON, with the versions that made it and what it warned of."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        result = TASKS[job.task](job, folder)
+    made = versions() | {"machine": machine()["machine"]}
+    return result | {
+        "warnings": sorted({str(one.message) for one in told if one.category is UserWarning}),
+        "made": made,
+    }
+
+
+def run(job: Job, folder: Path) -> dict[str, Any]:
+    """True returns of the final policy, never the best, and what it cost. Goes on where `folder` holds a checkpoint."""
+    config = job.config
+    began, cpu = time.perf_counter(), time.process_time()
+    with locked(folder):
+        one, step = _opened(job, folder)
+        one.prepare()
+        one.learn()
+        seconds = time.process_time() - cpu
+        fit = one.log.last_fit
+        return {
+            "env": config.env, "seed": config.seed, "source": config.reward.source, "budget": config.questions.budget,
+            "asked": one.asker.asked, "true_return": _returns(one.model, job),
+            "cpu_seconds": round(seconds, 2) if not step else None,  # what a killed worker spent is not known
+            "wall_seconds": round(time.perf_counter() - began, 2),
+            "fit_cpu_seconds": round(one.reward_model.cpu_seconds, 2),
+            "reward_model": {k: _rounded(v) for k, v in fit.metrics.items()} if fit else {},
+            "curve": _curve(folder),
+        }  # fmt: skip
+
+
+def _opened(job: Job, folder: Path) -> tuple[Run, int]:
+    """The run at its last checkpoint, and the step of it; from its beginning if there is none that can be read."""
+    if (folder / "checkpoints").exists():
+        one = Run(folder, job.config, Own(), quiet=True)
+        try:
+            if step := one.restore():
+                return one, step
+        except UserError as fault:
+            warnings.warn(f"began anew: {fault}", stacklevel=2)
+        one.close()
+    for path in folder.iterdir():
+        if path.name not in (".lock", ".pid"):  # they are ours
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with cleared_if_refused(folder):
+        describe(folder, job.config, "bench", {})
+        return Run(folder, job.config, Own(), quiet=True), 0
+
+
+def _returns(model: Any, job: Job) -> dict[str, float]:
+    ways = {"deterministic": True, "stochastic": False}
+    make_env, episodes = env_maker(job.config.env), _episodes(job)
+    return {name: true_returns(Seeing(model), make_env, episodes, way).mean for name, way in ways.items()}
+
+
+def _episodes(job: Job) -> int:
+    return max(1, job.evaluation // (gymnasium.spec(job.config.env).max_episode_steps or 1000))
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _curve(folder: Path) -> list[list[float]]:
+    """[step, true return of the last 100 training episodes] at POINTS places of the run."""
+    steps, values = series(read_metrics(folder / "metrics.csv"), "rollout/ep_rew_mean")
+    if not len(steps):
+        return []
+    kept = np.unique(np.linspace(0, len(steps) - 1, POINTS).astype(int))
+    return [[int(steps[at]), round(float(values[at]), 4)] for at in kept]
+
+
+def floor(job: Job, folder: Path) -> dict[str, Any]:
+    """What a policy earns that acts at random."""
+    found = random_returns(env_maker(job.config.env), max(_episodes(job), job.evaluation // 200))
+    return {"env": job.config.env, "mean": found.mean, "std": found.std, "episodes": len(found.episodes)}
+
+
+TASKS: dict[str, Callable[[Job, Path], dict[str, Any]]] = {"run": run, "floor": floor}

@@ -1,0 +1,91 @@
+"""Every experiment is a grid that could run as it stands; one is run, short, from its command to its figure."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from experiments import peers, reward_anatomy
+from experiments.figure import Experiment
+from experiments.line_target import LineTarget
+from prefrl.bench.grid import CONTROLS, make_grid
+from prefrl.bench.study import load
+
+FOLDER = Path("experiments")
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if "EXPERIMENT = " in path.read_text())
+
+
+def experiment(name: str) -> Experiment:
+    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def test_there_are_nine_grids():
+    assert len(SCRIPTS) == 9
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_grid_has_ten_seeds_a_ceiling_and_controls(name):
+    grid = make_grid(experiment(name).grid, name)
+    controls = {arm.name for arm in grid.arms if arm.control}
+    assert grid.seeds == tuple(range(10)) and {"true", "zero", "shuffled"} <= controls <= set(CONTROLS)
+    assert experiment(name).name == name
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_quick_grid_can_be_run(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.chdir(tmp_path)
+    assert experiment(name).main("", ["--quick", "--dry-run"]) is None
+    assert "2 seeds" in capsys.readouterr().out
+
+
+def test_every_script_is_in_the_readme_with_its_command():
+    text = (FOLDER / "README.md").read_text()
+    for name in [*SCRIPTS, "reward_anatomy", "peers"]:
+        assert f"`{name}.py`" in text and f"python -m experiments.{name}" in text
+
+
+@pytest.mark.slow
+def test_an_experiment_ends_in_a_table_a_result_file_and_a_figure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    whole = experiment("bpref_teachers")
+    small = {"settings": {"steps": 2048, "questions.length": 10, "agent.n_epochs": 1}, "teachers": ["oracle"]}
+    study = Experiment(whole.name, whole.grid, whole.draw, {**whole.quick, **small}).main(
+        "", ["--quick", "--envs", "Pendulum-v1"]
+    )
+    assert study.arm_names() == ["christiano, oracle, 30 questions", "true", "zero"]
+    assert load(tmp_path / "runs/quick/bpref_teachers.json").returns("Pendulum-v1", "true").shape == (2,)
+    assert imread(tmp_path / "runs/quick/bpref_teachers.png").ndim == 3
+    assert "minus true reward" in capsys.readouterr().out
+
+
+def test_on_the_line_running_right_for_ever_is_worse_than_staying():
+    def earned(force):
+        env = LineTarget()
+        env.reset()
+        return sum(env.step([force])[1] for _ in range(50))
+
+    assert earned(0.0) == -50
+    assert earned(1.0) == pytest.approx(-sum(abs(0.1 * k - 1) for k in range(1, 51)))
+    assert earned(1.0) < -80
+
+
+@pytest.mark.parametrize("view", reward_anatomy.VIEWS, ids=lambda view: view.env)
+def test_the_true_reward_of_every_state_is_the_environments_own(view):
+    steps, true = reward_anatomy.steps_from(view)
+    assert len(true) == reward_anatomy.ACROSS**2 and steps.observations.shape[:2] == (len(true), 1)
+    x, y = view.states.T
+    if view.env == "Pendulum-v1":
+        assert true == pytest.approx(-(x**2 + 0.1 * y**2), abs=1e-9)
+    else:  # pushing right earns energy where the car moves right, and costs it where it moves left
+        assert (true[y < -0.02] < 0).mean() > 0.8 and (true[y > 0.02] >= 0).all()
+    assert reward_anatomy.frame(view, true, true, "").shape[-1] == 3
+
+
+def test_a_peer_that_cannot_be_installed_is_said_to_be_skipped(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["peers", "--quick"])
+    monkeypatch.setattr(peers.sys, "executable", "/bin/false")
+    peers.main()
+    assert "skipped: imitation cannot be installed here (/bin/false -m venv" in capsys.readouterr().out
