@@ -69,6 +69,12 @@ def check(config: Config) -> None:
             f" not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
             stacklevel=2,
         )
+    if theirs.teacher.gold or theirs.wanted_opinions() > 1:
+        warnings.warn(
+            f"{folder} combined several labellers' words, or checked them by known answers; a replay tells the words, and"
+            " learns from the first on each question, so that its weights will differ",
+            stacklevel=2,
+        )
 
 
 def require_shapes(found: Recording, observation: tuple[int, ...], action: tuple[int, ...]) -> None:

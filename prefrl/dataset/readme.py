@@ -27,7 +27,7 @@ One JSON object a line, only ever added to: corrections and withdrawals are line
 |---|---|
 | `seq` | number of the line, increasing |
 | `query_id` (and `id`) | the question |
-| `kind` | `answer`; `opinion`: a second one, kept and not learned from; `withdrawal` |
+| `kind` | `answer`; `opinion`: another labeller's, combined with it where the run asked for several; `withdrawal`; `truth`: what is known, to check labellers by |
 | `preference` | probability that the *first* segment is better: 1 first, 0 second, 0.5 equal, null cannot tell |
 | `labeller`, `key` | who; a name by which an answer that is sent twice counts once |
 | `response_seconds`, `answered_at` | how long it took; when, in seconds since 1970 |
@@ -36,7 +36,8 @@ One JSON object a line, only ever added to: corrections and withdrawals are line
 | `details` | null, or JSON in a string: how it was shown (`mirrored`: the first segment was on the right) and answered |
 | `uid` ... `asked_model_version` | the question's columns, as in questions.jsonl |
 
-The answers to learn from are those of kind `answer` that stand and whose preference is not null.
+The answers to learn from are those of kind `answer` that stand and whose preference is not null, but for questions of
+strategy `gold`, which only check labellers.
 
 ## questions.jsonl: every question, answered or not
 

@@ -45,12 +45,12 @@ class Question(Strict):
 
 
 class Label(Strict):
-    """A line of labels.jsonl: an answer, opinion or withdrawal, then the question it is about."""
+    """A line of labels.jsonl: an answer, opinion, withdrawal or what is known, then the question it is about."""
 
     seq: Id
     query_id: Id
     key: Name
-    kind: Literal["answer", "opinion", "withdrawal"]
+    kind: Literal["answer", "opinion", "withdrawal", "truth"]
     preference: Probability | None
     labeller: Name
     response_seconds: float | None
