@@ -23,10 +23,13 @@ from prefrl.config import RewardConfig
 from prefrl.data import Feedback, Queries, Segments
 from prefrl.feedback.store import LabelStore
 from prefrl.rewards.encoding import Features
+from prefrl.rewards.memory import PictureMemory
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import mlp
+from prefrl.rewards.pictures import Pictures
 
 COMMAND = "python -m benchmarks.memory"
+QUESTIONS = 5500  # of Christiano et al. 2017 on Atari
 
 
 def played(env: str, segments: int, length: int) -> tuple[Recorder, Segments]:
@@ -62,6 +65,25 @@ def memory(env: str) -> list[Row]:
             "on disk",
             COMMAND,
         ),
+    ]
+
+
+def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) -> list[Row]:
+    """Frames of a game: in the recorder, on disk and in the reward model's memory, for the 5,500 questions of the paper."""
+    recorder, some = played(env, segments, length)
+    pairs = some[np.arange(segments // 2 * 2).reshape(-1, 2)]
+    memory = PictureMemory(Pictures(recorder.observation_space, recorder.action_space))
+    memory.add(pairs, len(pairs))
+    packed = sum(len(side) for pair in memory.packed for side in pair)
+    share, stacked = QUESTIONS / len(pairs), 4 * (length + 1) / (length + 4)
+    found = {
+        "frames of 5,500 questions, unpacked": (pairs.observations.nbytes, f"as stacks {stacked:.1f} times as much"),
+        "the same in the label store": (stored_bytes(some), "on disk"),
+        "the same in the reward model": (packed, "in memory"),
+    }
+    return [
+        Row(f"{what}, {env}", f"{size * share / 1e6:.0f} MB", f"{about}; {len(pairs)} pairs measured", COMMAND)
+        for what, (size, about) in found.items()
     ]
 
 
@@ -113,7 +135,7 @@ def imports() -> list[Row]:
 
 def rows() -> list[Row]:
     torch.set_num_threads(1)
-    return [*memory("Pendulum-v1"), *memory("HalfCheetah-v5"), *growth(), *imports()]
+    return [*memory("Pendulum-v1"), *memory("HalfCheetah-v5"), *pictures(), *growth(), *imports()]
 
 
 if __name__ == "__main__":

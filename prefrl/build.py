@@ -12,20 +12,22 @@ import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
 from torch import nn
 
 from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.agents.small_cnn import LEAST, SmallCNN
 from prefrl.agents.vector import make_venv
-from prefrl.config import AgentConfig, Config
+from prefrl.config import AgentConfig, Config, RewardConfig
 from prefrl.errors import UserError, brief, pick
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.networks import NETWORKS
+from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS, default_network
+from prefrl.rewards.pictures import Pictures, is_image
 from prefrl.streams import number, stream
 from prefrl.teachers import make_teacher, recorded
 from prefrl.teachers.desk import Judge, Shuffled
@@ -41,7 +43,7 @@ class Own:
     env: MakeEnv | None = None  # () -> gymnasium.Env
     agent: Model | Callable[[VecEnv], Model] | None = None  # an SB3 on-policy model, or how to make one
     teacher: Judge | None = None  # queries -> preferences (Q,)
-    reward_network: Callable[[int], nn.Module] | None = None  # number of features -> (N, d) to (N, 1)
+    reward_network: Callable[[Any], nn.Module] | None = None  # number of features, or (C, H, W) -> (N, ...) to (N, 1)
     strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
     schedule: Schedule | None = None  # progress in [0, 1] -> share of the budget
 
@@ -61,7 +63,8 @@ EXPECTED = {
     "env": "a function that makes a gymnasium.Env",
     "agent": "a Stable-Baselines3 on-policy model (PPO, A2C), or a function of a VecEnv that makes one",
     "teacher": "a function of queries that gives preferences (Q,)",
-    "reward_network": "a function of the number of features that gives a torch module (N, d) -> (N, 1)",
+    "reward_network": "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape"
+    " (C, H, W) where observations are pictures, (N, C, H, W) -> (N, 1)",
     "strategy": "a function of member returns (E, N, 2) that gives scores (N,)",
     "schedule": "a function of progress in [0, 1] that gives the share of the budget asked by then",
 }
@@ -69,7 +72,7 @@ EXPECTED = {
 
 def maker(config: Config, own: Own, render_mode: str | None = None) -> MakeEnv:
     """How to make one environment."""
-    return env_maker(own.env or config.env, render_mode)
+    return env_maker(own.env or config.env, render_mode, config.pixels)
 
 
 def _seed_at(seed: int, step: int) -> int:
@@ -90,6 +93,7 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
         if not isinstance(model, OnPolicyAlgorithm):
             raise UserError(f"agent= gave {type(model).__name__}; expected {EXPECTED['agent']}")
     _refuse_moving_scale(model.get_env())
+    recorder.endless = config.agent.endless
     recorder.seed_at = partial(_seed_at, config.seed)
     recorder.resize(_capacity(config, recorder, model.n_steps))
     return model, recorder
@@ -98,13 +102,13 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
 def _capacity(config: Config, recorder: Recorder, n_steps: int) -> int:
     """Steps per environment that the recorder remembers."""
     fits = steps_that_fit(config.record.memory_mb, recorder)
-    least = max(n_steps, config.questions.length + 1)
+    least = max(n_steps, config.questions.length + 1) + recorder.history
     if fits < least:
         raise UserError(
             f"record.memory_mb={config.record.memory_mb:g} holds {fits} steps of each environment; a rollout and a"
             f" segment need {least}. Raise it"
         )
-    return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps))
+    return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps + recorder.history))
 
 
 def _insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
@@ -118,7 +122,8 @@ def _insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
             wrappers.append(lowest)
         lowest = lowest.venv
     for wrapper in wrappers:
-        if not isinstance(wrapper, VecNormalize) and wrapper.observation_space != lowest.observation_space:
+        kept = isinstance(wrapper, VecNormalize | VecTransposeImage)  # a model transposes pictures by itself
+        if not kept and wrapper.observation_space != lowest.observation_space:
             raise UserError(
                 f"agent= sees its environments through {type(wrapper).__name__}, which an evaluation would lack;"
                 " wrap each single environment instead (gymnasium.wrappers has the same)"
@@ -162,21 +167,33 @@ def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
     s = settings
     cls = pick(AGENTS, s.algorithm, "agent.algorithm")[0]
     rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
+    policy, kwargs = _policy(s, venv)
     only_ppo = {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range} if cls is PPO else {}
-    device = _device(s.device)
+    device = torch_device(s.device, venv)
     try:
         return cls(
-            s.policy, venv, learning_rate=rate, n_steps=s.n_steps, gamma=s.gamma, gae_lambda=s.gae_lambda,
+            policy, venv, learning_rate=rate, n_steps=s.n_steps, gamma=s.gamma, gae_lambda=s.gae_lambda,
             ent_coef=s.ent_coef, vf_coef=s.vf_coef, max_grad_norm=s.max_grad_norm,
-            policy_kwargs={"net_arch": list(s.hidden)}, seed=seed, device=device, **only_ppo,
+            policy_kwargs=kwargs, seed=seed, device=device, **only_ppo,
         )  # fmt: skip
     except (ValueError, AssertionError, MemoryError) as fault:  # what SB3 raises for spaces, policies and sizes
-        raise UserError(f"{s.algorithm.upper()} with agent.policy={s.policy!r} cannot be made here: {fault}") from fault
+        raise UserError(f"{s.algorithm.upper()} with agent.policy={policy!r} cannot be made here: {fault}") from fault
 
 
-def _device(name: str) -> torch.device:
-    """SB3 falls back to the CPU without a word where there is no such GPU."""
-    try:
+def _policy(settings: AgentConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
+    """SB3's name of the policy, and its keyword arguments."""
+    pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
+    name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
+    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
+        kwargs["features_extractor_class"] = SmallCNN  # type: ignore[assignment]
+    return name, kwargs
+
+
+def torch_device(name: str, venv: VecEnv) -> torch.device:
+    """Where networks live. `auto`: on a GPU for pictures if there is one; small networks are faster on a CPU."""
+    if name == "auto":
+        return torch.device("cuda" if is_image(venv.observation_space) and torch.cuda.is_available() else "cpu")
+    try:  # SB3 falls back to the CPU without a word where there is no such GPU
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as fault:
         raise UserError(f"agent.device={name!r} cannot be used here: {str(fault).splitlines()[0]}; use cpu") from fault
@@ -189,26 +206,48 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
         return TrueReward(settings.scale, settings.raw)
     if settings.source in ("zero", "constant"):
         return ConstantReward(settings.constant if settings.source == "constant" else 0.0)
-    named: Callable[..., nn.Module] = pick(NETWORKS, settings.network, "reward network")[0]
-    network = own.reward_network or partial(named, hidden=settings.hidden)
-    features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
+    features = _features(config, recorder, bool(own.reward_network))
+    network = own.reward_network or _network(settings, features.size)
     if own.reward_network:
         _check_network(own.reward_network, features.size)
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
-    model = RewardModel(settings, features, network, config.seed)
+    device = torch_device(config.agent.device, recorder)
+    model = RewardModel(settings, features, network, config.seed, device)
     return RandomReward(model) if settings.source == "random" else model
 
 
-def _check_network(network: Callable[[int], nn.Module], features: int) -> None:
+def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures:
+    """What reward networks see: pictures where observations are pictures, unless a network for vectors was named."""
+    name, image = config.reward.network, is_image(recorder.observation_space)
+    wants = name in PICTURE_NETWORKS if name != "auto" and not own_network else image
+    kind = Pictures if wants else Features
+    return kind(recorder.observation_space, recorder.action_space, config.reward.inputs)
+
+
+def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:
+    name = default_network(size) if settings.network == "auto" else settings.network
+    named = pick(ALL_NETWORKS, name, "reward network")[0]
+
+    def make(size: int | tuple[int, ...]) -> nn.Module:
+        try:
+            return named(size, hidden=settings.hidden)
+        except RuntimeError as fault:  # convolutions that leave nothing of a picture
+            raise UserError(f"reward.network={name!r} cannot take pictures of shape {size}: {fault}") from fault
+
+    return make
+
+
+def _check_network(network: Callable[[Any], nn.Module], features: int | tuple[int, ...]) -> None:
     """Raise UserError unless the user's network takes features and gives a reward for each row."""
+    inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         made = network(features)
         if not isinstance(made, nn.Module):
             raise UserError(f"reward_network= gave {type(made).__name__}; expected {EXPECTED['reward_network']}")
         try:
-            shape = tuple(made(torch.zeros(5, features)).shape)
+            shape = tuple(made(inputs).shape)
         except (RuntimeError, ValueError, TypeError) as fault:
-            raise UserError(f"reward_network= cannot take features of shape (5, {features}): {fault}") from fault
+            raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
     if shape not in ((5,), (5, 1)):
         raise UserError(
             f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"

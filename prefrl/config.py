@@ -20,8 +20,8 @@ class AgentConfig:
 
     algorithm: str = "ppo"
     """Which SB3 on-policy algorithm: ppo or a2c."""
-    policy: str = "MlpPolicy"
-    """SB3 policy class."""
+    policy: str = "auto"
+    """SB3 policy class; auto: CnnPolicy where observations are pictures, else MlpPolicy."""
     n_envs: int = 8
     """Environments that act side by side."""
     n_steps: int = 256
@@ -51,8 +51,10 @@ class AgentConfig:
     """Gradients longer than this are shortened."""
     hidden: tuple[int, ...] = (64, 64)
     """Layers of policy and value network."""
-    device: str = "cpu"
-    """Torch device. For MLP policies a GPU is slower than a CPU."""
+    endless: bool = False
+    """The agent is not told where episodes end, as in Christiano et al. 2017 on Atari; returns and segments know."""
+    device: str = "auto"
+    """Torch device of policy and reward networks; auto: a GPU for pictures if there is one, else the CPU."""
 
 
 @dataclass
@@ -132,8 +134,8 @@ class RewardConfig:
 
     source: Source = "learned"
     """Where the agent's reward comes from. All but `learned` are controls; `shuffled` learns from permuted answers."""
-    network: str = "mlp"
-    """Reward network; see `prefrl list`."""
+    network: str = "auto"
+    """Reward network; see `prefrl list`. auto: cnn where observations are pictures, else mlp."""
     hidden: tuple[int, ...] = (64, 64)
     """Its layers."""
     members: int = 3
@@ -176,6 +178,24 @@ class RewardConfig:
 
 
 @dataclass
+class PixelConfig:
+    """Environments that show pictures, Atari games among them: what the agent and the reward model see."""
+
+    show: str = "auto"
+    """Where observations come from: auto, drawn (the pixel version of a task) or raw; see `prefrl list`."""
+    size: int = 84
+    """Larger pictures are shrunk to so many pixels on both sides."""
+    grey: bool = True
+    """Without colour."""
+    stack: int = 4
+    """Frames in an observation."""
+    atari: str = "v5"
+    """How games are played: v5 (actions stick with probability .25) or paper (they do not; up to 30 no-ops at first)."""
+    mask: bool = True
+    """Black out the score, lives and counters of the games whose profile we have. People are drawn the whole screen."""
+
+
+@dataclass
 class RecordConfig:
     """What a run writes and remembers."""
 
@@ -212,6 +232,7 @@ class Config:
     agent: AgentConfig = field(default_factory=AgentConfig)
     questions: QuestionConfig = field(default_factory=QuestionConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    pixels: PixelConfig = field(default_factory=PixelConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
 
@@ -273,6 +294,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "teacher.gold": (0, 0.5),
     "teacher.repeat": (0, 1),
     "teacher.mirror": (0, 1),
+    "pixels.size": (8, 1024),
+    "pixels.stack": (1, 64),
     "reward.hidden": (1, 65536),
     "reward.members": (1, 100),
     "reward.change_scale": (1e-6, 1e6),
@@ -318,6 +341,7 @@ PARTS: dict[str, type] = {
     "agent": AgentConfig,
     "questions": QuestionConfig,
     "teacher": TeacherConfig,
+    "pixels": PixelConfig,
     "reward": RewardConfig,
     "record": RecordConfig,
 }

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.frames import Frames, join
+
 FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
 """A preference is the probability that the first segment is the better one; NaN: the teacher could not tell."""
 
@@ -19,7 +21,9 @@ class Segments:
     The learner may read observations and actions. `true_rewards` are for oracles, metrics and plots only.
     """
 
-    observations: np.ndarray  # (N, T + 1, *obs) what the environment showed before each step, and after the last one
+    # (N, T + 1, *obs) what the environment showed before each step, and after the last one. Where observations are stacks
+    # of frames: (N, history + T + 1, *frame), each frame once, the oldest in the first stack first; perhaps not read yet
+    observations: np.ndarray | Frames
     actions: np.ndarray  # (N, T, *act) as the environment executed them: clipped, in its own units
     true_rewards: np.ndarray  # (N, T) the environment's own reward
     env_index: np.ndarray  # (N,) which environment of the vector acted
@@ -33,7 +37,7 @@ class Segments:
                 raise ValueError(
                     f"segments disagree on their batch shape: {part.name} has {found}, rewards have {batch}"
                 )
-        if self.observations.shape[len(batch)] != self.length + 1:
+        if self.history < 0 or (self.history and self.observations.dtype != np.uint8):
             raise ValueError(
                 f"{self.length} actions need {self.length + 1} observations (one before each step, one after the last),"
                 f" got {self.observations.shape[len(batch)]}"
@@ -52,6 +56,11 @@ class Segments:
         return int(self.true_rewards.shape[-1])
 
     @property
+    def history(self) -> int:
+        """Frames before the first step's own that its observation shows as well; 0 where observations are not stacks."""
+        return int(self.observations.shape[self.true_rewards.ndim - 1]) - self.length - 1
+
+    @property
     def true_returns(self) -> np.ndarray:
         """Undiscounted sum of the true reward: (N,)"""
         return self.true_rewards.sum(-1)
@@ -64,15 +73,15 @@ class Segments:
     @staticmethod
     def concatenate(batches: Sequence[Segments]) -> Segments:
         """Join batches along their leading axis."""
-        return Segments(**{p.name: np.concatenate([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
+        return Segments(**{p.name: _joined([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
 
 
 @dataclass(frozen=True)
 class Tape:
-    """The way to a segment's first observation: begin an episode like this, and act like that."""
+    """The way to a segment's first observation: begin an episode like this, or go on from a state, and act like that."""
 
-    opening: bytes  # JSON: what the reset that began the episode drew its randomness from
-    actions: np.ndarray  # (n, *act) from that reset on
+    opening: bytes  # JSON: what the reset that began the episode drew its randomness from, or an emulator's state
+    actions: np.ndarray  # (n, *act) from there on
 
 
 @dataclass(frozen=True)
@@ -115,8 +124,13 @@ class Tapes:
         )
 
 
-def _flatten(array: np.ndarray, lead: int) -> np.ndarray:
-    return array.reshape(-1, *array.shape[lead:])
+def _flatten(array: np.ndarray | Frames, lead: int) -> Any:
+    return array.flat() if isinstance(array, Frames) else array.reshape(-1, *array.shape[lead:])
+
+
+def _joined(arrays: Sequence[np.ndarray | Frames]) -> Any:
+    frames = [array for array in arrays if isinstance(array, Frames)]
+    return join(frames) if frames and len(frames) == len(arrays) else np.concatenate([np.asarray(a) for a in arrays])
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import get_args
 
 from envs import CATALOGUE
+from envs.atari import PROTOCOLS
+from prefrl.agents.environments import SHOWN
 from prefrl.build import AGENTS
 from prefrl.config import Config, Source, get
 from prefrl.errors import UserError, near
@@ -14,7 +16,7 @@ from prefrl.presets import PRESETS
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import INPUTS
-from prefrl.rewards.networks import NETWORKS
+from prefrl.rewards.networks import ALL_NETWORKS
 from prefrl.teachers import TEACHERS, recorded
 from prefrl.teachers.recorded import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
@@ -28,7 +30,15 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     "teacher.unknown": lambda: UNKNOWN,
     "questions.strategy": lambda: {name: strategy.about for name, strategy in STRATEGIES.items()},
     "questions.schedule": lambda: {name: rise.about for name, rise in SCHEDULES.items()},
-    "reward.network": lambda: {name: about for name, (_, about) in NETWORKS.items()},
+    "reward.network": lambda: (
+        {"auto": "mlp, or for pictures cnn or small_cnn by their size"}
+        | {name: about for name, (_, about) in ALL_NETWORKS.items()}
+    ),
+    "pixels.show": lambda: {name: about for name, (_, about) in SHOWN.items()},
+    "pixels.atari": lambda: {
+        name: f"actions stick with probability {p.sticky:g}, up to {p.noops} no-ops at first"
+        for name, p in PROTOCOLS.items()
+    },
     "reward.inputs": lambda: {name: " and ".join(parts) for name, parts in INPUTS.items()},
     "reward.source": lambda: dict.fromkeys(get_args(Source), ""),
 }
@@ -62,6 +72,8 @@ def everything() -> dict[str, dict[str, str]]:
         "several opinions (--teacher.combine)": "teacher.combine",
         "reward networks (--reward.network)": "reward.network",
         "reward inputs (--reward.inputs)": "reward.inputs",
+        "observations (--pixels.show)": "pixels.show",
+        "Atari games (--pixels.atari)": "pixels.atari",
         "agents (--agent.algorithm)": "agent.algorithm",
     }
     return {

@@ -7,17 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from prefrl import build
+from prefrl.agents.recorder import frame_of
+from prefrl.agents.vector import make_venv
 from prefrl.build import Own
 from prefrl.config import Config
 from prefrl.errors import UserError
 from prefrl.probe import Probe
 from prefrl.queries.strategies import STRATEGIES
+from prefrl.rewards.pictures import is_image
 
 UPDATE_SECONDS = 9e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
 PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
+PICTURE_SECONDS = {"cpu": (1.3e-3, 7.5e-4, 2.8e-3), "cuda": (1e-4, 1e-4, 5e-5)}
+"""The same for pictures of 84 x 84 x 4: measured on one core of a server; on a GPU not measured, only guessed."""
+SMALLEST = 0.05  # share of that time which even the smallest picture takes
+PACKED = 20  # how many times smaller frames become when they are packed, with a margin: Pong's 60 times
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,8 @@ class Plan:
     folder: Path
     questions: int
     minutes: float
-    megabytes: float
+    megabytes: float  # on disk
+    memory: float  # megabytes of observations that are held at a time
     random_return: float
 
     def __str__(self) -> str:
@@ -40,7 +49,7 @@ class Plan:
         )
         return (
             f"{c.env}: {c.steps:,} steps of {c.agent.algorithm.upper()}, {asks}, reward: {c.reward.source}, seed {c.seed}\n"
-            f"about {self.minutes:.1f} minutes and {self.megabytes:.0f} MB in {self.folder}"
+            f"about {_time(self.minutes)}, {self.memory:.0f} MB of observations in memory and {self.megabytes:.0f} MB in {self.folder}"
         )
 
 
@@ -59,14 +68,42 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
             " --wait-for-labels 12 --teacher.lag 6 (or --preset human) makes it wait",
             stacklevel=2,
         )
+    frame, history, image = _frame(config, own)
+    seconds = _seconds(config, found, questions, frame * (history + 1) if image else 0)
+    segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
+    disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
+    rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
+    held = min(config.record.memory_mb * 2**20, (config.steps + rollout / frame) * (frame + 6))
+    held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
+    return Plan(config, folder, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
+
+
+def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
+    """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
+    venv = make_venv(build.maker(config, own), 1)
+    shape, history = frame_of(venv)
+    sizes = [
+        np.zeros(shape, venv.observation_space.dtype).nbytes,
+        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
+    ]
+    venv.close()
+    return sum(sizes), history, is_image(venv.observation_space)
+
+
+def _seconds(config: Config, found: Probe, questions: int, picture: int) -> float:
+    """picture: bytes of one, 0 where observations are no pictures"""
+    update, act, pair = (UPDATE_SECONDS, ACT_SECONDS, PAIR_SECONDS)
+    if picture:
+        device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
+        smaller = max(SMALLEST, picture / (84 * 84 * 4))
+        update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
     epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
-    seconds = config.steps * (found.seconds_per_step + ACT_SECONDS + epochs * UPDATE_SECONDS)
-    seconds += questions * 60 * config.reward.members * config.questions.length * PAIR_SECONDS + 10
-    env = build.maker(config, own)()
-    sizes = [np.zeros(space.shape or (), space.dtype).nbytes for space in (env.observation_space, env.action_space)]
-    env.close()
-    disk = questions * 2 * (config.questions.length + 1) * (sum(sizes) + 4) + 3e6
-    return Plan(config, folder, questions, seconds / 60, disk / 1e6, found.random_return)
+    seconds = config.steps * (found.seconds_per_step + act + epochs * update)
+    return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
+
+
+def _time(minutes: float) -> str:
+    return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
 
 
 def _check_members(config: Config) -> None:

@@ -29,6 +29,21 @@ PRESETS: dict[str, Method] = {
             "questions.length": 30,
         },
     ),
+    "christiano-atari": Method(
+        "the same with the paper's choices for Atari: A2C, no sticky actions, its schedule and number of environments",
+        {
+            "steps": 50_000_000,
+            "pixels.atari": "paper",
+            "agent.algorithm": "a2c",
+            "agent.n_envs": 16,
+            "agent.n_steps": 5,
+            "agent.learning_rate": 7e-4,
+            "agent.ent_coef": 0.01,
+            "reward.inputs": "observation",
+            "questions.initial": 0.09,
+            "questions.until": 1.0,
+        },
+    ),
     "uniform": Method(
         "random pairs instead of those that the ensemble disagrees on", {"questions.strategy": "uniform"}
     ),
@@ -71,12 +86,37 @@ PRESETS: dict[str, Method] = {
     ),
 }
 
-TUNED: dict[str, dict[str, Any]] = {"Pendulum-v1": {"agent.gamma": 0.9}}
-"""Settings for one environment, applied below the user's own. Gamma .9 is RL Zoo's for Pendulum."""
+TUNED: dict[str, dict[str, Any]] = {
+    "Pendulum-v1": {"agent.gamma": 0.9},  # RL Zoo's
+    "ALE/*": {
+        "steps": 10_000_000,
+        "agent.n_steps": 128,  # the agent: RL Zoo's for Atari
+        "agent.n_epochs": 4,
+        "agent.learning_rate": 2.5e-4,
+        "agent.anneal": 1.0,
+        "agent.clip_range": 0.1,
+        "agent.ent_coef": 0.01,
+        "agent.hidden": (),
+        "agent.endless": True,  # the rest: Christiano et al. 2017, appendix A.2
+        "questions.budget": 5500,
+        "questions.length": 25,
+        "reward.hidden": (64,),
+        "reward.batch_size": 16,
+        "reward.refit": 0.1,  # a fit to pictures costs more than others
+        "reward.scale": 0.05,
+    },
+}
+"""Settings for environments, applied below the user's own. A name that ends in * is for all that begin so."""
+
+
+def tuned(env: str) -> dict[str, Any]:
+    """The settings tuned for an environment."""
+    begins = (name for name in TUNED if name.endswith("*") and env.startswith(name[:-1]))
+    return TUNED.get(env) or TUNED.get(next(begins, ""), {})
 
 
 def preset(name: str, env: str | None = None) -> Config:
     """A method's configuration, with the settings tuned for an environment."""
     method = pick(PRESETS, name, "preset")
-    config = Config() if env is None else update(Config(env=env), TUNED.get(env, {}))
+    config = Config() if env is None else update(Config(env=env), tuned(env))
     return update(config, method.settings)

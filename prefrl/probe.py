@@ -84,7 +84,7 @@ def _tied(rewards: np.ndarray, starts: list[int], length: int) -> float:
     return float((gaps < 1e-9).mean()) if len(gaps) else float("nan")
 
 
-def warn_of_leaks(env_id: str, equivalent: dict[str, str], found: Probe) -> None:
+def warn_of_leaks(env_id: str, equivalent: dict[str, str], found: Probe, endless: bool = False) -> None:
     """Warn where an episode's end, or a constant reward, gives the answer away."""
     instead = f" Use {equivalent[env_id]} for evidence." if env_id in equivalent else ""
     if found.tied > 0.5:
@@ -92,9 +92,9 @@ def warn_of_leaks(env_id: str, equivalent: dict[str, str], found: Probe) -> None
             f"{env_id}: {found.tied:.0%} of segment pairs tie under the true reward; an oracle has little to say.{instead}",
             stacklevel=2,
         )
-    if found.terminated > 0:
+    if found.terminated > 0 and not endless:
         warnings.warn(
             f"{env_id}: {found.terminated:.0%} of episodes end by termination, which tells the agent what the reward"
-            f" should; a constant reward may solve it. Run --preset constant beside it.{instead}",
+            f" should; a constant reward may solve it. Run --preset constant beside it, or hide ends with --agent.endless.{instead}",
             stacklevel=2,
         )

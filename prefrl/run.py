@@ -31,6 +31,7 @@ from prefrl.loop import PreferenceLoop
 from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
 from prefrl.rewards.model import FitReport
+from prefrl.rewards.pictures import is_image
 from prefrl.teachers.desk import Desk
 from prefrl.teachers.people import PeoplesDesk, Person
 from prefrl.teachers.recorded import RecordedDesk, Replay
@@ -45,8 +46,11 @@ class Run(Watcher):
         self, folder: Path, config: Config, own: Own, callbacks: Sequence[BaseCallback] = (), quiet: bool = False
     ):
         self.folder, self.config, self.own = folder, config, own
+        threads = torch.get_num_threads()
         torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
         self.model, self.recorder = build.make_recorded_agent(config, own)
+        if is_image(self.recorder.observation_space):  # convolutions do
+            torch.set_num_threads(threads)
         self.total_steps = build.total_steps(config, self.model)
         self.recorder.cut_every = self._steps_between_checkpoints()
         self.reward_model = build.make_reward_model(config, own, self.recorder)
@@ -106,7 +110,7 @@ class Run(Watcher):
     def _note_openings(self) -> None:
         """So that people can be shown later what an oracle was asked about. It costs next to nothing."""
         with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
-            self.recorder.note_openings("rng")
+            self.recorder.note_openings(self.recorder.cheapest_notes())
             self.desk.tapes = self.recorder.tapes
 
     def prepare(self) -> None:
@@ -253,7 +257,7 @@ class Run(Watcher):
         self.model.policy.load_state_dict(_part(tensors, "policy."))
         checkpoint.unpack_optimiser(self.model.policy.optimizer, "policy_optimiser.", tensors, state["policy_groups"])
         self.model.num_timesteps, self.model._n_updates = state["step"], state["n_updates"]
-        self.recorder.steps = self.recorder.oldest = state["step"] // self.recorder.num_envs
+        self.recorder.begin_at(state["step"] // self.recorder.num_envs)
         self.recorder.finished = [(r, n) for r, n in state["finished"]]
         self.asker.restore(state["asker"])
         if hasattr(self.judge, "restore"):

@@ -28,7 +28,7 @@ The run's own options, before the settings:
   --dry-run         say what would be done, and stop
   --quiet           no progress bar
 
-Settings tuned for an environment ({tuned}) hold unless you set them yourself."""
+Settings tuned for an environment ({tuned}; see prefrl/presets.py) hold unless you set them yourself."""
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
@@ -48,7 +48,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
         base = load(options.config, base)
     if options.env:
         rest += ["--env", options.env]
-    tuned = ", ".join(f"{env}: {name} {value}" for env, settings in TUNED.items() for name, value in settings.items())
+    tuned = ", ".join(TUNED)
     about = ABOUT.format(presets=", ".join(PRESETS), tuned=tuned)
     return options, tyro.cli(Config, prog="prefrl train", description=about, default=base, args=rest)
 

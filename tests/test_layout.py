@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["prefrl.errors", "prefrl.disk", "prefrl.streams", "envs"],
+    ["prefrl.errors", "prefrl.disk", "prefrl.streams", "prefrl.frames", "envs"],
     [
         "prefrl.data",
         "prefrl.config",

@@ -10,34 +10,88 @@ import numpy as np
 from gymnasium import error, spaces
 
 import envs  # noqa: F401  registers the tasks of ours
+from envs import grids, packages, pictures
+from envs.atari import PROTOCOLS, is_atari, make_atari
 from prefrl.agents.blame import blamed
 from prefrl.agents.fresh_world import with_fresh_world
 from prefrl.agents.offscreen import draw_without_a_screen
-from prefrl.errors import UserError, near
+from prefrl.config import PixelConfig
+from prefrl.errors import UserError, near, pick
 
 MakeEnv = Callable[..., gym.Env]
+
+PATIENCE = 1000  # steps of an episode of MinAtar, which knows no limit: a policy may stand in a corner for ever
 
 draw_without_a_screen()  # here, as whoever makes an environment comes by, and no simulator is imported yet
 
 
-def env_maker(env: str | MakeEnv, render_mode: str | None = None) -> MakeEnv:
-    """A function that makes one environment, for a Gymnasium id or a function of the user's."""
+def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelConfig | None = None) -> MakeEnv:
+    """A function that makes one environment, for a Gymnasium id or a function of the user's, which is left as it is."""
     if not isinstance(env, str):
         return _own(env, render_mode)
     _require_known(env)
+    shown = pixels or PixelConfig()
+    make_one = pick(SHOWN, shown.show, "pixels.show")[0]
 
     def make() -> gym.Env:
         try:
-            return with_fresh_world(gym.make(env, render_mode=render_mode))
+            return make_one(env, render_mode, shown)
         except error.DependencyNotInstalled as fault:
-            extra = "box2d" if "box2d" in str(fault).lower() else "mujoco"
             raise UserError(
-                f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{extra}]'"
+                f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{_extra(env, fault)}]'"
             ) from fault
         except error.Error as fault:
             raise UserError(f"cannot make {env}: {fault}") from fault
+        except OSError as fault:  # a ROM that is not where ALE looks for it
+            raise UserError(
+                f"cannot load the game of {env}: {fault}. ale-py brings its ROMs along; reinstall it:"
+                " pip install --force-reinstall ale-py"
+            ) from fault
 
     return make
+
+
+def _raw(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    return with_fresh_world(gym.make(env, render_mode=render_mode))
+
+
+def _atari(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    protocol = pick(PROTOCOLS, shown.atari, "pixels.atari")
+    return _stacked(make_atari(env, protocol, shown.size, shown.mask, render_mode), shown)
+
+
+def _drawn(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    return _stacked(pictures.drawn(_raw(env, "rgb_array", shown)), shown)
+
+
+def _auto(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    if is_atari(env):
+        return _atari(env, render_mode, shown)
+    made = _raw(env, render_mode, shown)
+    if grids.is_grid(made):
+        made = grids.as_picture(made)
+    if pictures.is_planes(made.observation_space):
+        return pictures.Planes(gym.wrappers.TimeLimit(made, PATIENCE))
+    return _stacked(made, shown) if pictures.is_picture(made.observation_space) else made
+
+
+def _stacked(env: gym.Env, shown: PixelConfig) -> gym.Env:
+    return pictures.Stacked(pictures.Small(env, shown.size, shown.grey), shown.stack)
+
+
+SHOWN: dict[str, tuple[Callable[[str, str | None, PixelConfig], gym.Env], str]] = {
+    "auto": (_auto, "pictures where the environment shows pictures, Atari as is usual for it, all else as it is"),
+    "drawn": (_drawn, "what it draws, in place of what it shows: the pixel version of a task"),
+    "raw": (_raw, "as it is, pictures too"),
+}
+"""Ways to come to observations."""
+
+
+def _extra(env: str, fault: Exception) -> str:
+    """The extra of ours that installs what an environment misses."""
+    if package := packages.package_of(env):
+        return package.extra
+    return "box2d" if "box2d" in str(fault).lower() else "mujoco"
 
 
 def _own(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
@@ -57,6 +111,12 @@ def _require_known(env: str) -> None:
         raise UserError(
             f"env={env!r} would import a module; say so with --import {module} --env {name}, or import it in Python"
         )
+    try:
+        packages.register(env)
+    except ImportError as fault:
+        raise UserError(
+            f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{_extra(env, fault)}]'"
+        ) from fault
     try:
         gym.spec(env)
     except error.Error as fault:

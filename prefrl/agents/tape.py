@@ -9,7 +9,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from prefrl.agents.snapshot import has_state, put_back, take
+
 NOTES = {
+    "state": "every reset is seeded, and the emulator's state is noted now and then: for Atari games",
     "rng": "the state of the environment's random generator: the run stays what it would be without notes",
     "seed": "every reset is seeded, for environments that draw from more than this one generator",
 }
@@ -26,12 +29,24 @@ def opening(env: gym.Env, seed: int | None) -> bytes:
         return b""
 
 
+def snapshot(env: gym.Env, action: int) -> bytes:
+    """An opening in the middle of an episode. action: the last one"""
+    return json.dumps(take(env, action)).encode()
+
+
+def possible_notes(env: gym.Env) -> list[str]:
+    """The names of NOTES that an environment can be asked for, the best first."""
+    return [name for name in NOTES if name != "state"] if not has_state(env) else ["state"]
+
+
 def reopen(env: gym.Env, opening: bytes) -> Any:
     """Reset an environment the way it was reset then. Returns the first observation; ValueError if it cannot be."""
     try:
         how = json.loads(opening)
         if "seed" in how:
             return env.reset(seed=how["seed"])[0]
+        if "state" in how:
+            return put_back(env, how)  # nothing is seen until a step was taken
         env.unwrapped.np_random.bit_generator.state = how["rng"]
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise ValueError(f"{opening[:60]!r} is no opening for {env}: {fault!r}") from fault

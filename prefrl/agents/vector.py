@@ -10,7 +10,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from prefrl.agents.environments import MakeEnv, check_spaces
-from prefrl.agents.tape import opening
+from prefrl.agents.tape import opening, snapshot
 
 
 class Taped(Monitor):
@@ -31,10 +31,14 @@ class Taped(Monitor):
             self.opening = b"" if how.get("options") else opening(self.env, how["seed"])
         return super().reset(**how)
 
+    def snapshot(self, action: Any) -> bytes:
+        """An opening for the step that comes next, where `notes` is "state". action: the one before"""
+        return snapshot(self.env, action)
+
     def _seed(self, given: int | None) -> int | None:
         if given is not None:
             self._seeds = np.random.default_rng(given)
-        elif self.notes == "seed":
+        elif self.notes in ("seed", "state"):
             return int(self._seeds.integers(2**31 - 1))
         return given
 

@@ -79,7 +79,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
 
 def _returns(model: Any, job: Job) -> dict[str, float]:
     ways = {"deterministic": True, "stochastic": False}
-    make_env, episodes = env_maker(job.config.env), _episodes(job)
+    make_env, episodes = env_maker(job.config.env, pixels=job.config.pixels), _episodes(job)
     return {name: true_returns(Seeing(model), make_env, episodes, way).mean for name, way in ways.items()}
 
 
@@ -102,7 +102,9 @@ def _curve(folder: Path) -> list[list[float]]:
 
 def floor(job: Job, folder: Path) -> dict[str, Any]:
     """What a policy earns that acts at random."""
-    found = random_returns(env_maker(job.config.env), max(_episodes(job), job.evaluation // 200))
+    found = random_returns(
+        env_maker(job.config.env, pixels=job.config.pixels), max(_episodes(job), job.evaluation // 200)
+    )
     return {"env": job.config.env, "mean": found.mean, "std": found.std, "episodes": len(found.episodes)}
 
 

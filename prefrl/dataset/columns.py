@@ -64,7 +64,7 @@ def _segments(content: Content) -> Iterator[Any]:
         yield pa.table({
             "query_id": np.repeat([row["id"] for row in asked], 2), "side": np.tile([0, 1], len(asked)),
             "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
-            "observations": _tensor(flat.observations), "actions": _tensor(flat.actions),
+            "observations": _tensor(np.asarray(flat.observations)), "actions": _tensor(flat.actions),
             "true_rewards": _tensor(flat.true_rewards),
         })  # fmt: skip
 

@@ -58,7 +58,7 @@ def _episodes(content: Content, start: int) -> Iterator[tuple[Any, dict[str, Any
             "start_step": int(one.start_step),
         }  # fmt: skip
         yield EpisodeBuffer(
-            id=2 * start + place, observations=one.observations, actions=one.actions, rewards=one.true_rewards,
+            id=2 * start + place, observations=np.asarray(one.observations), actions=one.actions, rewards=one.true_rewards,
             terminations=np.zeros(steps, bool), truncations=np.arange(steps) == steps - 1, infos={},
         ), about  # fmt: skip
 
@@ -69,7 +69,7 @@ def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
         env = build.maker(content.config, Own(**content.own))()
     except UserError:
         first = content.store.files.read(content.files[0])
-        return _widest(first.observations, 3), _widest(first.actions, 3)
+        return _widest(np.asarray(first.observations), 3), _widest(first.actions, 3)
     try:
         return env.observation_space, env.action_space
     finally:

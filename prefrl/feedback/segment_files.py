@@ -14,7 +14,8 @@ import uuid
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +24,11 @@ import numpy as np
 from prefrl.data import Segments, Tape, Tapes
 from prefrl.disk import sync_folder
 from prefrl.errors import StorageFull, UserError
+from prefrl.frames import Frames
 
 MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
 MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
+EASY_BATCH = 32 * 2**20  # bytes of frames that are best kept in one file, as all of them are unpacked for any
 MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
 PARTS = tuple(part.name for part in fields(Segments))
@@ -41,6 +44,7 @@ class SegmentFiles:
     def __init__(self, folder: Path, cache_bytes: int = MAX_FILE) -> None:
         self.folder, self.cache_bytes = folder, cache_bytes
         self._cache: OrderedDict[str, Segments] = OrderedDict()
+        self._without_frames: dict[str, Segments] = {}  # batches of frames, which are read when they are looked at
         self._tapes: tuple[str, Tapes | None] = "", None  # of the file that was last asked for them
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,7 @@ class SegmentFiles:
 
     def write(self, segments: Segments, tapes: Tapes | None = None) -> str:
         """Store a batch for good and return the name of its file. segments: batch shape (Q, K), tapes: Q * K"""
-        own = Segments(**{part: np.array(getattr(segments, part), order="C") for part in PARTS})
+        own = Segments(**{part: np.array(np.asarray(getattr(segments, part)), order="C") for part in PARTS})
         content = encode(own, tapes)
         name = f"{hashlib.sha256(content).hexdigest()}.npz"
         write_durably(self.folder / name, content)
@@ -58,7 +62,21 @@ class SegmentFiles:
         return name
 
     def read(self, name: str) -> Segments:
-        """The batch in a file, from memory if it was used lately. Raises UserError for a file that is not what it says."""
+        """The batch in a file, from memory if it was used lately. Raises UserError for a file that is not what it says.
+
+        Frames of pictures (Q, K, T', c, H, W) are read again when they are looked at, so that a batch takes no memory.
+        """
+        if (known := self._without_frames.get(name)) is not None:
+            return known
+        segments = self._whole(name)
+        if segments.observations.dtype != np.uint8 or segments.observations.ndim != 6:
+            return segments
+        places = np.arange(segments.true_rewards[..., 0].size).reshape(segments.true_rewards.shape[:2])
+        frames = Frames(partial(self._frames, name), places, segments.observations.shape[2:])
+        lazy = self._without_frames[name] = replace(segments, observations=frames)
+        return lazy
+
+    def _whole(self, name: str) -> Segments:
         with self._lock:
             if name in self._cache:
                 self._cache.move_to_end(name)
@@ -66,6 +84,11 @@ class SegmentFiles:
         segments = _checked(self.folder, name, decode)
         self._remember(name, segments)
         return segments
+
+    def _frames(self, name: str, places: np.ndarray) -> np.ndarray:
+        """Segments of a file by their place in it, both sides on one line: (M,) -> (M, T', c, H, W)"""
+        whole = np.asarray(self._whole(name).observations)
+        return whole.reshape(-1, *whole.shape[2:])[places]
 
     def tape(self, name: str, row: int, side: int) -> Tape | None:
         """The tape of one segment in a file; None if there is none."""

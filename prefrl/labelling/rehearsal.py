@@ -10,7 +10,7 @@ import numpy as np
 from prefrl.agents.environments import MakeEnv
 from prefrl.agents.film import number
 from prefrl.agents.recorder import Recorder
-from prefrl.agents.tape import NOTES
+from prefrl.agents.tape import possible_notes
 from prefrl.agents.vector import make_venv
 from prefrl.data import Segments, Tapes
 from prefrl.feedback.segment_files import SegmentFiles
@@ -54,7 +54,10 @@ def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: in
 def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
     """Let the recorder note what later drawing needs. Raises Unfaithful where no way of drawing would be exact."""
     fault = None
-    for notes in NOTES:
+    env = maker(None)()
+    ways = possible_notes(env)
+    env.close()
+    for notes in ways:
         try:
             check_drawing(maker(None), maker("rgb_array"), notes, seed)
         except Unfaithful as found:

@@ -15,6 +15,7 @@ from prefrl.agents.tape import reopen
 from prefrl.data import Segments, Tape
 from prefrl.errors import UserError
 from prefrl.evaluation.looks import close, draws_in_software, follow, simplify
+from prefrl.frames import stacked
 from prefrl.labelling.sheets import shrinkage, shrunk
 
 FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its exhaust, which ages when it is drawn
@@ -122,8 +123,9 @@ def _states(env: gym.Env, segment: Segments, tape: Tape, lead: int) -> Iterator[
             yield age - len(tape.actions)
         seen, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
+    recorded = stacked(np.asarray(segment.observations), segment.history, time_axis=0)  # (T + 1, *obs)
     for step, action in enumerate([*segment.actions.astype(tape.actions.dtype), None]):
-        _compare(seen, segment.observations[step], step)
+        _compare(seen, recorded[step], step)
         yield step
         if action is not None:
             if over:
@@ -134,7 +136,7 @@ def _states(env: gym.Env, segment: Segments, tape: Tape, lead: int) -> Iterator[
 
 def _compare(seen: Any, recorded: np.ndarray, step: int) -> None:
     """Bit for bit, so that NaN equals NaN and a change in the last digit counts."""
-    again = np.empty_like(recorded)
+    again = np.empty(recorded.shape, recorded.dtype)
     again[...] = seen  # the cast that the recorder's memory made
     if again.tobytes() != recorded.tobytes():
         different = np.flatnonzero(again.ravel() != recorded.ravel())

@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _import(options.modules)
         config = load(options.run / "config.yaml")
         url = options.store or config.record.labels or None
-        late, opinions = (lambda: env_maker(config.env, "rgb_array")()), config.wanted_opinions()
+        late, opinions = (lambda: env_maker(config.env, "rgb_array", config.pixels)()), config.wanted_opinions()
         work(options.run, late, url, options.once, opinions)  # the environment is found when it is needed
     except UserError as fault:
         print("error:", " ".join(str(fault).split()), file=sys.stderr)  # in one line, which the server shows

@@ -7,14 +7,18 @@ import numpy as np
 from prefrl.data import Segments
 
 WIDTH = 2048  # most numbers kept of a pair; images have a hundred times more and are thinned evenly
+PAIRS = 64  # that are read at a time
 BLOCK = 1024  # centres whose distances are held at a time
 
 
 def pair_features(pairs: Segments) -> np.ndarray:
     """Observations of both segments side by side, as in B-Pref's code: batch shape (N, 2) -> (N, D), D <= WIDTH"""
-    flat = pairs.observations.reshape(len(pairs), -1)
-    stride = -(-flat.shape[1] // WIDTH)
-    return flat[:, ::stride].astype(np.float64)
+    stride = max(1, -(-pairs.observations[:1].nbytes // pairs.observations.dtype.itemsize // WIDTH))
+    found = [
+        np.asarray(pairs.observations[at : at + PAIRS]).reshape(len(pairs[at : at + PAIRS]), -1)[:, ::stride]
+        for at in range(0, max(1, len(pairs)), PAIRS)
+    ]
+    return np.concatenate(found).astype(np.float64)
 
 
 def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) -> np.ndarray:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
+from torch import Tensor
 
+from prefrl.data import Segments
 from prefrl.errors import UserError, pick
 
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -24,8 +28,9 @@ def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
         size = int(np.prod(space.shape))
         if size > MAX_FEATURES:
             raise UserError(
-                f"the {what} space {space.shape} has {size} numbers; the reward MLP takes at most {MAX_FEATURES}."
-                " Leave this input out with --reward.inputs, or wrap the environment to show less"
+                f"the {what} space {space.shape} of {space.dtype} has {size} numbers; the reward MLP takes at most"
+                f" {MAX_FEATURES}. Leave this input out with --reward.inputs, or wrap the environment to show less; pictures"
+                " are uint8 from 0 to 255, and take --reward.network cnn"
             )
         if what == "action" and isinstance(space, spaces.Box) and space.is_bounded():
             centre, half = (space.high + space.low) / 2, np.maximum((space.high - space.low) / 2, 1e-8)
@@ -68,6 +73,23 @@ class Features:
         slides = isinstance(action_space, spaces.Box)
         kinds = {"observation": "state", "change": "change", "action": "push" if slides else "choice"}
         self.kinds = np.repeat([kinds[part] for part in self.parts], sizes)  # (size,) what each feature is about
+
+    block = 1_000_000  # segments that are judged at a time: all of them
+
+    def of_steps(self, rollout: Any) -> Tensor:
+        """Batch shape (n, n_envs) -> (n, n_envs, size)"""
+        return self._tensor(rollout.observations, rollout.actions, rollout.next_observations)
+
+    def of_segments(self, segments: Segments) -> Tensor:
+        """Batch shape (N,) -> (N, T, size)"""
+        observations = np.asarray(segments.observations)
+        return self._tensor(observations[:, :-1], segments.actions, observations[:, 1:])
+
+    def _tensor(self, observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> Tensor:
+        """Leading axes (A, B) of all three -> (A, B, size)"""
+        lead = actions.shape[:2]
+        flat = (array.reshape(-1, *array.shape[2:]) for array in (observations, actions, following))
+        return torch.from_numpy(self(*flat)).reshape(*lead, -1)
 
     def __call__(self, observations: np.ndarray, actions: np.ndarray, next_observations: np.ndarray) -> np.ndarray:
         """(N, *obs), (N, *act), (N, *obs) -> (N, size) float32"""

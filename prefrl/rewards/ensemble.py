@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
+WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
+AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout takes no more memory than a short one
 CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
 
 
@@ -24,25 +27,39 @@ class RewardEnsemble(nn.Module):
     reward_std: Tensor
     scale: Tensor
 
-    def __init__(self, features: int, network: Callable[[int], nn.Module], members: int = 3):
+    def __init__(self, features: int | tuple[int, ...], network: Callable[[Any], nn.Module], members: int = 3):
+        """features: how many, or the shape of pictures (C, H, W)"""
         super().__init__()
         self.members = nn.ModuleList(network(features) for _ in range(members))
-        self.register_buffer("feature_mean", torch.zeros(features))
-        self.register_buffer("feature_std", torch.ones(features))
+        self.axes = 1 if isinstance(features, int) else len(features)
+        self.register_buffer("feature_mean", torch.zeros(features if self.axes == 1 else ()))
+        self.register_buffer("feature_std", torch.ones(features) if self.axes == 1 else torch.tensor(WHITE))
         self.register_buffer("reward_mean", torch.zeros(members))
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
 
+    def scaled(self, features: Tensor) -> Tensor:
+        """Features as members take them."""
+        return (features - self.feature_mean) / self.feature_std
+
     def member(self, index: int, features: Tensor) -> Tensor:
-        """Rewards of one member, not standardised: (..., d) -> (...)"""
-        inputs = (features - self.feature_mean) / self.feature_std
-        return self.members[index](inputs.flatten(0, -2)).reshape(features.shape[:-1])
+        """Rewards of one member, not standardised: (..., d) -> (...); of pictures (..., C, H, W) -> (...)"""
+        inputs = self.scaled(features)
+        return self.members[index](inputs.flatten(0, -1 - self.axes)).reshape(features.shape[: -self.axes])
 
     @torch.no_grad()
     def per_member(self, features: Tensor) -> Tensor:
-        """(..., d) -> (E, ...)"""
-        return torch.stack([self.member(e, features) for e in range(len(self.members))])
+        """(..., d) -> (E, ...); of pictures (..., C, H, W) -> (E, ...). Features may be on another device."""
+        device = self.scale.device
+        if self.axes == 1:
+            features = features.to(device)
+            return torch.stack([self.member(e, features) for e in range(len(self.members))])
+        lead = features.shape[: -self.axes]
+        parts = features.flatten(0, -1 - self.axes).split(AT_ONCE)
+        members = range(len(self.members))
+        found = [torch.stack([self.member(e, part) for e in members]) for part in (one.to(device) for one in parts)]
+        return torch.cat(found, 1).unflatten(1, lead)
 
     @torch.no_grad()
     def rewards(self, features: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,14 @@ L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
 ENOUGH = 1e-3  # nats: a smaller gain on held-out answers is none
 PASS, CHECK = 96, 50  # most answers in a pass, and most held-out ones in a check: a fit's cost does not grow for ever
 SHORT = 5  # passes of a fit that nobody would stop early: one look at held-out answers, at its end, adapts the L2
+FEW_PICTURES = 8  # answers that are checked at a time where each shows hundreds of pictures
 
 
 @dataclass
 class Answers:
     """What a fit learns from, and which members may see which answer."""
 
-    features: Tensor  # (Q, 2, T, d), standardised
+    features: Any  # rows (B,) -> (B, 2, T, d) standardised features, or pictures (B, 2, T, C, H, W)
     preferences: Tensor  # (Q,) probability that the first is better
     weights: Tensor  # (E, Q) how often a member has drawn the answer
     train: list[np.ndarray]  # per member: the answers that it learns from
@@ -90,7 +92,7 @@ class Fitter:
         orders = [torch.from_numpy(draw(rows, answers.fresh, rng)) for rows in answers.train]
         sums = np.zeros(len(orders))
         for start in range(0, max(map(len, orders)), size):
-            total = torch.zeros(())
+            total = torch.zeros((), device=answers.weights.device)
             for e, order in enumerate(orders):  # a summed loss over members beats batched matrix products on a CPU
                 rows = order[start : start + size]
                 if len(rows):
@@ -110,11 +112,13 @@ class Fitter:
     def _held_out_loss(self, member: int, answers: Answers, rows: np.ndarray) -> float:
         if not len(rows):
             return np.nan
-        gap = self._gap(member, answers.features[rows])
+        size = CHECK if self.ensemble.axes == 1 else FEW_PICTURES
+        gaps = [self._gap(member, answers.features[rows[at : at + size]]) for at in range(0, len(rows), size)]
+        gap = gaps[0] if len(gaps) == 1 else torch.cat(gaps)
         return pair.loss(gap, answers.preferences[rows], self.settings.error).mean().item()
 
     def _gap(self, member: int, features: Tensor) -> Tensor:
-        """Return of the first minus return of the second: (B, 2, T, d) -> (B,)"""
+        """Return of the first minus return of the second: (B, 2, T, *features) -> (B,)"""
         rewards = self.ensemble.members[member](features.flatten(0, 2)).reshape(features.shape[:3])  # (B, 2, T)
         returns = rewards.sum(-1)
         return returns[:, 0] - returns[:, 1]

@@ -21,6 +21,8 @@ from prefrl.feedback import pair
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.learner import PASS, Answers, Fitter
+from prefrl.rewards.memory import VectorMemory, memory_for
+from prefrl.rewards.pictures import Pictures
 from prefrl.streams import stream
 
 FEWEST = 4  # decisive answers before a reward is worth following
@@ -58,35 +60,35 @@ class FitReport:
 class RewardModel:
     """An ensemble fitted to preferences. Its reward is constant between fits, and zero before the first."""
 
-    def __init__(self, settings: RewardConfig, features: Features, network: Callable[[int], nn.Module], seed: int):
+    def __init__(
+        self,
+        settings: RewardConfig,
+        features: Features | Pictures,
+        network: Callable[[Any], nn.Module],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ):
         self.settings, self.features, self.seed = settings, features, seed
-        self.ensemble = RewardEnsemble(features.size, network, settings.members)
+        self.ensemble = RewardEnsemble(features.size, network, settings.members).to(device)
         self.fitter = Fitter(self.ensemble, settings)
         self.version = 0  # fits so far
         self.known = 0  # answers that the last of them knew
         self.fresh = 0  # answers heard or changed since
         self.silence = 0  # turns since answers came
         self.cpu_seconds = 0.0  # spent on fitting
-        self._features = torch.zeros(0)  # (Q, 2, T, d)
+        self.memory = memory_for(features)  # of the Q latest answers' segments
         self._preferences = torch.zeros(0)  # (Q,)
         self._query = np.zeros(0, int)  # (Q,) their questions' numbers
         self._where = np.zeros((0, 2, 2), int)  # (Q, 2, [environment, first step])
 
     def encode(self, segments: Segments) -> Tensor:
-        """Batch shape (N,) -> (N, T, d)"""
-        observations, actions = segments.observations, segments.actions
-        return self._encode(observations[:, :-1], actions, observations[:, 1:])
-
-    def _encode(self, observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> Tensor:
-        """Leading axes (A, B) of all three -> (A, B, d)"""
-        lead = actions.shape[:2]
-        flat = (array.reshape(-1, *array.shape[2:]) for array in (observations, actions, following))
-        return torch.from_numpy(self.features(*flat)).reshape(*lead, -1)
+        """What networks see of segments: (N,) -> (N, T, *features)"""
+        return self.features.of_segments(segments)
 
     def rewards(self, rollout: Steps) -> np.ndarray:
         """What the agent is paid for a rollout: (n, n_envs)"""
-        features = self._encode(rollout.observations, rollout.actions, rollout.next_observations)
-        rewards = self.ensemble.rewards(features.flatten(0, 1)).reshape(features.shape[:2]).numpy()
+        features = self.features.of_steps(rollout)
+        rewards = self.ensemble.rewards(features.flatten(0, 1)).reshape(features.shape[:2]).cpu().numpy()
         if not np.isfinite(rewards).all():
             raise NonFiniteError(
                 f"the reward model (fit {self.version}) gave NaN or infinite rewards;"
@@ -96,7 +98,7 @@ class RewardModel:
 
     def standardise_over(self, rollout: Steps) -> None:
         """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
-        features = self._encode(rollout.observations, rollout.actions, rollout.next_observations).flatten(0, 1)
+        features = self.features.of_steps(rollout).flatten(0, 1)
         self._see(features)
         self.ensemble.standardise(self.ensemble.per_member(features), self.settings.scale)
 
@@ -104,7 +106,16 @@ class RewardModel:
         """Each member's predicted returns, in the units of its log-odds: (N,) -> (E, N). None before the first fit."""
         if self.version == 0:
             return None
-        return self.ensemble.per_member(self.encode(segments)).sum(-1).numpy()
+        return self._member_rewards(segments).sum(-1).numpy()
+
+    def _member_rewards(self, segments: Segments) -> Tensor:
+        """Not standardised, on the CPU: (N,) -> (E, N, T)"""
+        block = self.features.block
+        found = [
+            self.ensemble.per_member(self.encode(segments[start : start + block])).cpu()
+            for start in range(0, max(1, len(segments)), block)
+        ]
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
 
     def recent_queries(self, most: int) -> list[int]:
         """The numbers of the questions that were answered last."""
@@ -112,7 +123,7 @@ class RewardModel:
 
     def opinion(self, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
         """For people: each step's reward, and how likely the first is preferred: (Q, 2) -> (Q, 2, T), (Q,)"""
-        per_member = self.ensemble.per_member(self.encode(segments.flat())).unflatten(1, (-1, 2))  # (E, Q, 2, T)
+        per_member = self._member_rewards(segments.flat()).unflatten(1, (-1, 2))  # (E, Q, 2, T)
         returns = per_member.sum(-1)
         chosen = pair.probability(returns[..., 0] - returns[..., 1], self.settings.error).mean(0)
         return per_member.mean(0).numpy(), chosen.numpy()
@@ -122,13 +133,12 @@ class RewardModel:
         told = answers.told
         self.fresh += self._changed(told) if answers.whole else len(told)
         if answers.whole:
-            self._features, self._preferences = self._features[:0], self._preferences[:0]
-            self._query, self._where = self._query[:0], self._where[:0]
+            self.memory.clear()
+            self._preferences, self._query, self._where = self._preferences[:0], self._query[:0], self._where[:0]
         if not len(told):
             return
         last = slice(-self.settings.window, None)
-        new = self.encode(told.segments.flat()).unflatten(0, (-1, 2))
-        self._features = torch.cat([self._features, new])[last] if len(self._features) else new[last]
+        self.memory.add(told.segments, self.settings.window)
         said = torch.as_tensor(told.preferences, dtype=torch.float32)
         self._preferences = torch.cat([self._preferences, said])[last]
         self._query = np.concatenate([self._query, told.query])[last]
@@ -163,7 +173,8 @@ class RewardModel:
         before = copy.deepcopy(self.ensemble.state_dict())
         fitted = self.fitter.fit(batch, self._passes(), stream(self.seed, "fit", step))
         self.version += 1
-        rewards = self.ensemble.per_member(self._features[-LATEST:])  # (E, Q, 2, T)
+        found = [self.ensemble.per_member(block) for block in self.memory.latest(LATEST)]
+        rewards = found[0] if len(found) == 1 else torch.cat(found, 1)  # (E, Q, 2, T)
         informative = self.ensemble.standardise(rewards.flatten(1), self.settings.scale)
         note = "" if informative else "the answers made all rewards alike; the reward of the previous fit was kept"
         if not informative:
@@ -172,14 +183,14 @@ class RewardModel:
         self.cpu_seconds += seconds
         return FitReport(
             len(self._preferences), decisive, fitted.epochs, fitted.updates, fitted.train_loss, fitted.held_out_loss,
-            fitted.l2, seconds, self._held_out_metrics(rewards.sum(-1), batch), note,
+            fitted.l2, seconds, self._held_out_metrics(rewards.sum(-1).cpu(), batch), note,
         )  # fmt: skip
 
     def _passes(self) -> int:
         """The most passes of a fit over the answers."""
         if self.version == 0 or not self.settings.warm:
             return self.settings.first_epochs
-        steps = min(PASS, len(self._preferences)) * self._features.shape[2]
+        steps = min(PASS, len(self._preferences)) * self.memory.length
         return min(self.settings.epochs, max(1, MOST // steps))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -209,7 +220,9 @@ class RewardModel:
         )
 
     def _see(self, features: Tensor) -> None:
-        """Take these features (N, d) as the measure by which features are standardised."""
+        """Take these features (N, d) as the measure by which features are standardised; pictures are their own."""
+        if not len(self.features.kinds):
+            return
         mean, std = features.mean(0), features.std(0)
         weights = {
             "state": 1.0,
@@ -217,7 +230,9 @@ class RewardModel:
             "change": self.settings.change_scale,
             "push": self.settings.action_scale,
         }
-        self.ensemble.see(mean, std, torch.tensor([weights[kind] for kind in self.features.kinds]))
+        device = self.ensemble.scale.device
+        weight = torch.tensor([weights[kind] for kind in self.features.kinds])
+        self.ensemble.see(mean.to(device), std.to(device), weight.to(device))
 
     def _batch(self, fresh: int = 0) -> Answers:
         """The answers as the fitter wants them.
@@ -226,8 +241,9 @@ class RewardModel:
         nothing and are held out, and a question keeps its weight for life, also when its answer is corrected, so that a
         warm start never trains on what it is validated on. Held-out answers that share steps with a member's training answers are left out altogether.
         """
-        self._see(self._features.flatten(0, 2))
-        features = (self._features - self.ensemble.feature_mean) / self.ensemble.feature_std
+        if isinstance(self.memory, VectorMemory):
+            self._see(self.memory.held.flatten(0, 2))
+        features = self.memory.prepared(self.ensemble)
         drawn = stream(self.seed, "bootstrap").poisson(1.0, (self._query.max(), len(self.ensemble.members)))
         weights = drawn[self._query - 1].T  # (E, Q)
         train = [np.flatnonzero(w) for w in weights]
@@ -235,7 +251,9 @@ class RewardModel:
         if not self.settings.bootstrap:
             weights = np.minimum(weights, 1)
         first_fresh = max(0, len(self._preferences) - fresh)  # what was corrected comes last, too
-        return Answers(features, self._preferences, torch.from_numpy(weights).float(), train, held_out, first_fresh)
+        device = self.ensemble.scale.device
+        drawn_weights = torch.from_numpy(weights).float().to(device)
+        return Answers(features, self._preferences.to(device), drawn_weights, train, held_out, first_fresh)
 
     def _apart(self, held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
         """The held-out answers no segment of which overlaps with a segment of the training answers."""
@@ -246,7 +264,7 @@ class RewardModel:
         asked = place[held_out]  # (H, 2)
         after = np.searchsorted(taken, asked)
         nearest = [np.abs(taken[np.clip(at, 0, len(taken) - 1)] - asked) for at in (after - 1, after)]
-        return held_out[(np.minimum(*nearest) >= self._features.shape[2]).all(1)]
+        return held_out[(np.minimum(*nearest) >= self.memory.length).all(1)]
 
     def _held_out_metrics(self, returns: Tensor, batch: Answers) -> dict[str, float]:
         """Metrics of the mean prediction of those members that have not trained on an answer.

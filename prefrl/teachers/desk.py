@@ -12,7 +12,9 @@ from prefrl.data import Feedback, Queries, Segments, Tapes
 from prefrl.errors import UserError, pick
 from prefrl.feedback.crowd import COMBINE, Judgements
 from prefrl.feedback.opinions import judgements, opinions_given
+from prefrl.feedback.segment_files import EASY_BATCH
 from prefrl.feedback.store import LabelStore
+from prefrl.frames import Frames
 from prefrl.streams import stream
 
 Judge = Callable[[Queries], np.ndarray | None]
@@ -43,8 +45,7 @@ class Desk:
 
     def _lay(self, queries: Queries) -> tuple[list[int], Queries]:
         """Store the questions. Returns their ids, and what is in the store: after a kill they may be there already."""
-        uids = [f"{queries.step}-{k}" for k in range(len(queries))]
-        ids = self.store.ask(queries, uids, self.tapes(queries.segments) if self.tapes else None)
+        ids = self._store(queries)
         return ids, self.store.queries(ids)
 
     def _have_answered(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
@@ -65,6 +66,19 @@ class Desk:
         self.store.answer(
             [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version
         )
+
+    def _store(self, queries: Queries) -> list[int]:
+        """Store the questions, with pictures a few in a file. Returns their ids."""
+        each = queries.segments.observations.nbytes // max(1, len(queries))
+        at_once = (
+            max(1, EASY_BATCH // each) if isinstance(queries.segments.observations, Frames) else max(1, len(queries))
+        )
+        ids: list[int] = []
+        for first in range(0, len(queries), at_once):
+            part = queries[first : first + at_once]
+            uids = [f"{queries.step}-{first + k}" for k in range(len(part))]
+            ids += self.store.ask(part, uids, self.tapes(part.segments) if self.tapes else None)
+        return ids
 
     def room(self, step: int) -> float:
         """How many more questions the teacher takes at this step."""

@@ -160,7 +160,7 @@ def test_the_window_drops_the_oldest_answers(make_model, answered):
     model.add(answers[:20])
     model.add(answers[20:])
     expected = model.encode(answers[20:].segments.flat()).unflatten(0, (30, 2))
-    assert torch.equal(model._features, expected)
+    assert torch.equal(model.memory.held, expected)
     assert learn(model, answered(1, seed=1)).answers == 30
 
 

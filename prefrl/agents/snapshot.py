@@ -1,0 +1,44 @@
+"""The state of an emulator as bytes, for games that draw randomness where nobody can read it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+
+import gymnasium as gym
+
+SURE = 16  # times an action is repeated until it is the one that sticks
+EVERY = 64  # steps of an environment between two of them: 34 us and some 5 kB each
+
+
+def has_state(env: gym.Env) -> bool:
+    """Whether an environment's state can be taken and put back: one of the Arcade Learning Environment."""
+    return hasattr(env.unwrapped, "ale")
+
+
+def take(env: gym.Env, action: int) -> dict[str, Any]:
+    """The whole state of a game, its random generator's too; `action` is the last one, which sticks, and is no part of it."""
+    ale: Any = env.unwrapped.ale  # type: ignore[attr-defined]
+    content = ale.cloneState(include_rng=True).serialize()
+    return {"state": base64.b64encode(zlib.compress(content, 1)).decode(), "action": int(action)}
+
+
+def put_back(env: gym.Env, told: dict[str, Any]) -> None:
+    """Go on from a state. The screen is the old one until a step was taken. Raises ValueError for no state of this game."""
+    ale, actions, text = env.unwrapped.ale, env.unwrapped._action_set, told["state"]  # type: ignore[attr-defined]
+    own = ale.cloneState(include_rng=True)
+    kind: Any = type(own)
+    size = len(own.serialize())
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(text, validate=True), 2 * size)
+        if not size / 2 < len(content) < 2 * size:  # the generator's state is written in decimals
+            raise ValueError(f"{len(content)} bytes, a state of this game has about {size}")
+        last, state = actions[told["action"]], kind.__new__(kind)
+        state.__setstate__(content)  # ALE's own reader of its own bytes, no pickle
+    except (ValueError, TypeError, RuntimeError, IndexError, zlib.error) as fault:
+        raise ValueError(f"{text[:40]!r} is no state of {env}: {fault}") from fault
+    for _ in range(SURE):
+        ale.act(last)
+    ale.restoreState(state)
