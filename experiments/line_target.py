@@ -23,6 +23,9 @@ class LineTarget(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
+    def __init__(self, render_mode: str | None = None):
+        """It cannot be drawn; the argument is what gymnasium.make always hands over."""
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:

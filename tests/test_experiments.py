@@ -79,7 +79,7 @@ def test_the_true_reward_of_every_state_is_the_environments_own(view):
     if view.env == "Pendulum-v1":
         assert true == pytest.approx(-(x**2 + 0.1 * y**2), abs=1e-9)
     else:  # pushing right earns energy where the car moves right, and costs it where it moves left
-        assert (true[y < -0.02] < 0).mean() > 0.8 and (true[y > 0.02] >= 0).all()
+        assert true[y < -0.01].mean() < 0 < true[y > 0.01].mean()
     assert reward_anatomy.frame(view, true, true, "").shape[-1] == 3
 
 
