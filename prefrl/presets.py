@@ -71,6 +71,7 @@ PRESETS: dict[str, Method] = {
             "teacher.wait": 12,
             "teacher.lag": 6,
             "questions.budget": 60,
+            "questions.until": 0.8,
             "questions.length": 30,
         },
     ),

@@ -12,7 +12,7 @@ from prefrl.api import resume
 from prefrl.errors import Stopped
 from prefrl.feedback.store import LabelStore
 
-ALONE = {"teacher": "human", "teacher.page": False, "teacher.lag": 3, "teacher.wait": 8}
+ALONE = {"teacher": "human", "teacher.page": False, "teacher.lag": 3, "teacher.wait": 8, "questions.until": 0.6}
 
 
 class Labeller(threading.Thread):

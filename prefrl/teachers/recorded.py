@@ -58,7 +58,8 @@ class RecordedDesk(Desk):
         self, store: LabelStore, judge: Replay, seed: int, settings: TeacherConfig,
         tapes: Callable[[Segments], Tapes] | None = None,
     ):  # fmt: skip
-        super().__init__(store, judge, "oracle" if settings.unknown == "oracle" else "replay", seed, tapes)
+        name = "oracle" if settings.unknown == "oracle" else "replay"
+        super().__init__(store, judge, name, seed, tapes, settings.combine)
         self.settings = settings
         self.recording = Recording([], {}, {}, [])
         self.asked_at: dict[int, int] = {}  # by question of this run: the step

@@ -233,4 +233,4 @@ def test_removing_the_output_gives_questions_back_and_ends_the_service(notebook)
     notebook.page.evaluate("window.remove()")
     until(lambda: notebook.page.evaluate("1") and not notebook.widget.visits.open)
     with LabelStore.open(notebook.widget.run) as store:
-        assert store.leases.held("nobody", time.time()) == set()
+        assert not store.leases.held("nobody", time.time())
