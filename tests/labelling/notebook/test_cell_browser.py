@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "page"))
-from browsing import LAUNCH, needs_chromium, until  # noqa: E402
+from browsing import LAUNCH, needs_chromium  # noqa: E402
+from browsing import until as until_within  # noqa: E402
 from fronting import FrontEnd, shown  # noqa: E402
 from played import make_run  # noqa: E402
 
@@ -23,6 +25,7 @@ from prefrl.labelling.records import places  # noqa: E402
 from prefrl.labelling.sheets import frames_of  # noqa: E402
 from prefrl.labelling.worker import work  # noqa: E402
 
+until = partial(until_within, within=60.0)
 pytestmark = needs_chromium
 pytest.importorskip("anywidget")
 
