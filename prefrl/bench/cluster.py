@@ -83,8 +83,8 @@ class Cluster:
             return Outcome(slot, fault=f"its worker was lost: {str(fault).splitlines()[0]}", again=True)
 
     def close(self) -> None:
-        for actor in self.actors.values():
-            self.ray.kill(actor)
+        while self.actors:  # also when called twice
+            self.ray.kill(self.actors.popitem()[1])
         self.ray.shutdown()
 
 
