@@ -35,7 +35,7 @@ class Cluster:
         local = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
         try:
             self.ray.init(address, logging_level="ERROR", log_to_driver=False, **local)
-        except (ConnectionError, ValueError, RuntimeError) as fault:
+        except Exception as fault:  # a bare one where a busy machine takes longer than Ray's 30 s to start it
             raise UserError(
                 f"--ray-address {address}: {fault}; start a cluster with `ray start --head`, or say --ray-address local"
             ) from fault
