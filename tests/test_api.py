@@ -79,10 +79,10 @@ def test_your_own_strategy(short):
 
 
 def test_your_own_schedule(short):
-    run = short(Line, schedule=lambda progress: float(progress >= 0.5)).run
+    run = short(Line, schedule=lambda progress: float(progress >= 0.5), **{"questions.until": 0.5}).run
     first = min(row["asked_step"] for row in run.store.history())
     assert first == pytest.approx(
-        0.5 * 0.6 * 2048, abs=256
+        0.5 * 0.5 * 2048, abs=256
     )  # half of the share of the run in which questions are asked
 
 

@@ -73,8 +73,8 @@ IN_TRAINING = STEPS + 4 * 128 * 2 + 2  # the second of four environments, after 
         ),
         ({"observation": spaces.Text(4)}, "the observation space is Text"),
         (
-            {"observation": spaces.Box(0, 255, (64, 64, 3), np.uint8)},
-            r"space \(64, 64, 3\) has 12288 numbers.*at most 4096",
+            {"observation": spaces.Box(0.0, 255.0, (64, 64, 3))},
+            r"space \(64, 64, 3\) of float32 has 12288 numbers.*at most 4096",
         ),
         ({"observation": spaces.Discrete(5, start=1)}, "does not start at 0"),
         ({"observation": spaces.MultiDiscrete([[2, 3], [3, 4]])}, "has 2 axes.*Flatten it"),

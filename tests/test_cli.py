@@ -91,7 +91,7 @@ def test_list_prints_every_table_or_one(prefrl):
 
 
 UNKNOWN = {
-    "trian": "unknown command 'trian'; did you mean 'train'? There are: evaluate, label, list, plot, render, resume, train",
+    "trian": "unknown command 'trian'; did you mean 'train'? There are: bench, compare, evaluate, export, ",
     "list techers": "nothing to list under 'techers'; did you mean 'teachers'?",
     "train --lerning-rate 3": "unknown option --lerning-rate; did you mean 'agent.learning-rate'?",
     "train --agent.gama .9": "unknown option --agent.gama; did you mean 'agent.gamma'?",
@@ -106,7 +106,7 @@ UNKNOWN = {
     "train --teacher.units tsk": "teacher.units='tsk' does not exist; did you mean 'task'?",
     "train --questions.strategy unifrom": "questions.strategy='unifrom' does not exist; did you mean 'uniform'?",
     "train --questions.schedule hyperbol": "did you mean 'hyperbolic'?",
-    "train --reward.network mpl": "reward.network='mpl' does not exist; did you mean 'mlp'? There are: mlp, tanh_mlp",
+    "train --reward.network mpl": "reward.network='mpl' does not exist; did you mean 'mlp'? There are: auto, cnn, impala, mlp, ",
     "train --reward.inputs bth": "did you mean 'both'?",
     "train --config": "argument --config: expected one argument",
     "train --config nope.yaml": "cannot read the configuration nope.yaml",

@@ -20,8 +20,8 @@ def experiment(name: str) -> Experiment:
     return importlib.import_module(f"experiments.{name}").EXPERIMENT
 
 
-def test_there_are_nine_grids():
-    assert len(SCRIPTS) == 9
+def test_there_are_ten_grids():
+    assert len(SCRIPTS) == 10
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,25 @@ class _Actor:
         return attempt(slot, job, folder)
 
 
+def _require_there(address: str) -> None:
+    """Raise UserError for a host and port at which nobody listens: Ray would try for minutes, and end the process."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as fault:
+        raise UserError(
+            f"--ray-address {address}: {fault}; start a cluster with `ray start --head`, or say --ray-address local"
+        ) from fault
+
+
 class Cluster:
     """Actors of a Ray cluster. address: `auto` or `host:port` of a running one, `local` to start one here."""
 
     def __init__(self, address: str, count: int | None = None):
         self.ray = _ray()
+        _require_there(address)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -86,7 +86,7 @@ WRONG = [
     ("labels.jsonl", 2, {"preference": float("nan")}, "labels.jsonl, line 2: preference: Input should be a finite number"),
     ("labels.jsonl", 2, {"preference": "left"}, "line 2: preference: Input should be a valid number, got 'left'"),
     ("labels.jsonl", 1, {"answered_at": float("inf")}, "line 1: answered_at: Input should be a finite number"),
-    ("labels.jsonl", 1, {"kind": "guess"}, "line 1: kind: Input should be 'answer', 'opinion' or 'withdrawal'"),
+    ("labels.jsonl", 1, {"kind": "guess"}, "line 1: kind: Input should be 'answer', 'opinion', 'withdrawal' or 'truth'"),
     ("labels.jsonl", 1, {"colour": "red"}, "line 1: colour: Extra inputs are not permitted"),
     ("labels.jsonl", 1, {"labeller": ""}, "line 1: labeller: String should have at least 1 character"),
     ("labels.jsonl", 1, {"labeller": "x" * 301}, "line 1: labeller: String should have at most 300 characters"),

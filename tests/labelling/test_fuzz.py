@@ -19,7 +19,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}", "X-Prefrl": "1"}
 PATHS = [
     "/api/session", "/api/next", "/api/answers", "/api/answers/{seq}/revise", "/api/answers/{seq}/withdraw",
     "/api/heartbeat", "/api/leave", "/api/flag", "/api/status", "/api/history", "/api/team", "/api/invites",
-    "/clips/{name}.webp", "/api/video",
+    "/clips/{name}.webp", "/api/video", "/api/answers/{seq}/known",
 ]  # fmt: skip
 
 

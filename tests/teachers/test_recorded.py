@@ -98,14 +98,14 @@ def test_at_once_means_what_stands_in_the_end(study, store):
     assert heard(store) == pytest.approx({1: 0.0, 2: np.nan, 3: 1.0}, nan_ok=True)  # nobody stands by the second
 
 
-def test_second_opinions_stay_opinions(study, store):
+def test_second_opinions_stay_opinions_and_are_combined_as_they_were(study, store):
     ids = study.ask(asked((1, 2)))
     study.answer(ids, [1.0], labeller="ann")
     study.answer(ids, [0.0], labeller="ben", first_only=True)
     study.watermark(0)
     at = desk(study, store)
     at.ask(asked((1, 2)))
-    assert at.answers(0).preferences.tolist() == [1.0]
+    assert at.answers(0).preferences.tolist() == [0.5]  # ann says one thing, ben the other
     assert [(row["kind"], row["labeller"]) for row in store.history()] == [("answer", "ann"), ("opinion", "ben")]
 
 
