@@ -13,16 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select, update
 
-from prefrl.feedback import tables
-from prefrl.feedback.tables import (
-    by_value,
-    displays,
-    leases,
-    notices,
-    predictions,
-    reading,
-    writing,
-)
+from prefrl.feedback import database, tables
+from prefrl.feedback.database import by_value, reading, writing
+from prefrl.feedback.tables import displays, leases, notices, predictions
 
 
 class Board:
@@ -35,7 +28,7 @@ class Board:
         """Put up a notice in place of the last one of this name."""
         row = {"name": name, "content": json.dumps(content, allow_nan=False), "posted_at": time.time()}
         with writing(self.engine) as connection:
-            tables.put(connection, notices, [row])
+            database.put(connection, notices, [row])
 
     def read(self, name: str) -> tuple[dict[str, Any], float] | None:
         """The notice of this name and its age in seconds; None if there is none."""
@@ -47,7 +40,7 @@ class Board:
         """Put up what the reward model thinks of questions, by their ids."""
         rows = [{"query_id": int(id), "content": json.dumps(one, allow_nan=False)} for id, one in thoughts.items()]
         with writing(self.engine) as connection:
-            tables.put(connection, predictions, rows)
+            database.put(connection, predictions, rows)
 
     def predictions(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         """What the reward model thinks of these questions, as far as it was said."""
@@ -76,7 +69,7 @@ class Leases:
             free = [id for id in ids if held[id] < places.get(id, 1 if answered else 0)][: max(0, want)]
             over = (leases.c.session == session) | (leases.c.until <= now)
             connection.execute(delete(leases).where(leases.c.query_id.in_(free), over))
-            tables.add(
+            database.add(
                 connection, leases, [{"query_id": id, "session": session, "until": now + seconds} for id in free]
             )
         return free
@@ -116,7 +109,7 @@ class Displays:
         """Note displays: ticket, query_id, labeller, mirrored, purpose."""
         now = {"shown_at": time.time()}
         with writing(self.engine) as connection:
-            tables.add(connection, displays, [{**one, **now} for one in shown])
+            database.add(connection, displays, [{**one, **now} for one in shown])
 
     def find(self, ticket: str) -> dict[str, Any] | None:
         """The display with this ticket."""

@@ -9,7 +9,8 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from prefrl.feedback.crowd import Judgements
-from prefrl.feedback.tables import JUDGEMENTS, answers, number, reading, standing
+from prefrl.feedback.database import number, reading
+from prefrl.feedback.tables import JUDGEMENTS, answers, standing
 
 CHECKS = ("repeat",)  # purposes of displays whose answers are no judgement of their own
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Table, select
 
-from prefrl.feedback import tables
+from prefrl.feedback import database
+from prefrl.feedback.database import together
+from prefrl.feedback.seals import seal
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import answers, closures, questions, rooms, together, watermarks
+from prefrl.feedback.tables import answers, closures, questions, rooms, watermarks
 
 Row = dict[str, Any]
 
@@ -53,7 +55,8 @@ def read_record(store: LabelStore) -> Record:
 def write_record(store: LabelStore, record: Record) -> None:
     """Fill an empty store with the rows of another one, numbers and times and all. The segment files are not copied."""
     with together(store.engine) as connection:
-        if tables.last(connection, questions.c.id):
-            raise ValueError(f"{tables.name_of(store.engine)} is not empty")
+        if database.last(connection, questions.c.id):
+            raise ValueError(f"{database.name_of(store.engine)} is not empty")
         for name, table in TABLES.items():
-            tables.add(connection, table, getattr(record, name))
+            database.add(connection, table, getattr(record, name))
+        seal(connection)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, func, select
 
-from prefrl.feedback import tables
-from prefrl.feedback.tables import reading, rooms, writing
+from prefrl.feedback import database
+from prefrl.feedback.database import reading, writing
+from prefrl.feedback.tables import rooms
 
 
 class Rooms:
@@ -17,14 +18,14 @@ class Rooms:
     def at(self, step: int, now: int) -> int:
         """The room at a step of the run: `now`, or what was noted when the run was here before."""
         with reading(self.engine) as connection:
-            newest = tables.last(connection, rooms.c.step)
+            newest = database.last(connection, rooms.c.step)
             known = self.known(step)
         if known is not None and (newest >= step or known == now):
             return known
         if newest > step:
             return now
         with writing(self.engine) as connection:
-            tables.add(connection, rooms, [{"step": int(step), "room": int(now)}])
+            database.add(connection, rooms, [{"step": int(step), "room": int(now)}])
         return now
 
     def known(self, step: int) -> int | None:

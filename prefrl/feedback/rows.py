@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Engine
 
 from prefrl.data import Queries
 from prefrl.errors import UserError
-from prefrl.feedback import tables
-from prefrl.feedback.tables import answers, by_value, current_answers, name_of
+from prefrl.feedback import database
+from prefrl.feedback.database import by_value, name_of
+from prefrl.feedback.tables import answers, current_answers
 
 CONTENT = ("query_id", "preference", "labeller", "supersedes")  # what must agree for one key
 
@@ -36,7 +37,7 @@ def question_rows(queries: Queries, names: list[str], file: str) -> list[dict[st
         "model_version": int(queries.model_version), "strategy": str(queries.strategy),
     }  # fmt: skip
     return [
-        {"uid": name, "row": row, "score": tables.number(score), **common}
+        {"uid": name, "row": row, "score": database.number(score), **common}
         for row, (name, score) in enumerate(zip(names, queries.scores, strict=True))
     ]
 
@@ -52,7 +53,7 @@ def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
             f"preference {values[wrong[0]]} for question {query_ids[wrong[0]]} is not in [0, 1];"
             " 1: the first is better, 0: the second, NaN: skipped"
         )
-    return [tables.number(value) for value in values]
+    return [database.number(value) for value in values]
 
 
 def refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:

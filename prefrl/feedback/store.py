@@ -15,8 +15,9 @@ from sqlalchemy import URL, Engine, func, select
 from prefrl.config import Config
 from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
-from prefrl.feedback import tables
+from prefrl.feedback import database, seals, tables
 from prefrl.feedback.board import Board, Displays, Leases
+from prefrl.feedback.database import by_value, name_of, reading, writing
 from prefrl.feedback.rooms import Rooms
 from prefrl.feedback.rows import (
     CONTENT,
@@ -30,20 +31,7 @@ from prefrl.feedback.rows import (
     uids_of,
 )
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
-from prefrl.feedback.tables import (
-    GOLD,
-    JUDGEMENTS,
-    answers,
-    by_value,
-    closures,
-    current_answers,
-    name_of,
-    questions,
-    reading,
-    standing,
-    unanswered,
-    writing,
-)
+from prefrl.feedback.tables import GOLD, JUDGEMENTS, answers, closures, current_answers, questions, standing, unanswered
 
 __all__ = ["Counts", "LabelStore", "StorageFull", "open_store"]
 
@@ -86,9 +74,10 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         opinions: how many labellers should judge each question; until then it counts as open.
         """
         files = SegmentFiles(Path(folder) / "segments")
-        engine = tables.connect(url or URL.create("sqlite", database=str(Path(folder).absolute() / "labels.db")))
+        engine = database.connect(url or URL.create("sqlite", database=str(Path(folder).absolute() / "labels.db")))
         try:
             tables.create_or_check(engine)
+            seals.check(engine)
         except BaseException:
             engine.dispose()
             raise
@@ -117,9 +106,9 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             with writing(self.engine) as connection:
                 known = by_value(connection, wanted, names)
                 rows = [row for row in question_rows(queries, names, file) if row["uid"] not in known]
-                first = tables.last(connection, questions.c.id) + 1
+                first = database.last(connection, questions.c.id) + 1
                 fresh = [{"id": first + place, **row} for place, row in enumerate(rows)]
-                tables.add(connection, questions, fresh)
+                database.add(connection, questions, fresh)
             known.update({row["uid"]: row for row in fresh})
         return [known[name]["id"] for name in names]
 
@@ -145,11 +134,11 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         kind "truth" says what is known, to check labellers by.
         """
         ids, values = [int(i) for i in query_ids], as_stored(preferences, query_ids)
-        seconds = [None] * len(ids) if response_seconds is None else [tables.number(s) for s in response_seconds]
+        seconds = [None] * len(ids) if response_seconds is None else [database.number(s) for s in response_seconds]
         if kind not in (*JUDGEMENTS, "truth"):
             raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion' nor 'truth'")
         common = {**_BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
-        common |= {"step": tables.whole(step), "model_version": tables.whole(model_version)}
+        common |= {"step": database.whole(step), "model_version": database.whole(model_version)}
         own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
         notes = [None] * len(ids) if details is None else list(details)
         rows = [
@@ -233,8 +222,8 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         """Want no answers to these questions any more; one that comes all the same is taken."""
         with writing(self.engine) as connection:
             done = by_value(connection, (closures.c.query_id,), list(ids))
-            now = {"reason": reason, "step": tables.whole(step), "closed_at": time.time()}
-            tables.add(connection, closures, [{"query_id": int(id), **now} for id in ids if id not in done])
+            now = {"reason": reason, "step": database.whole(step), "closed_at": time.time()}
+            database.add(connection, closures, [{"query_id": int(id), **now} for id in ids if id not in done])
 
     def close_stale(self, before: int, step: int) -> int:
         """Close open questions asked before a step of the run. Returns how many without an answer were closed at this `step`.
@@ -271,13 +260,13 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             here = (answers.c.step.is_(None)) | (answers.c.step <= int(round))
             seq = connection.scalar(select(func.max(answers.c.seq)).where(here)) or 0
             if seq > before:
-                tables.add(connection, marks, [{"round": int(round), "seq": seq}])
+                database.add(connection, marks, [{"round": int(round), "seq": seq}])
         return seq
 
     def last_seq(self) -> int:
         """The number of the latest answer, 0 before the first."""
         with reading(self.engine) as connection:
-            return tables.last(connection, answers.c.seq)
+            return database.last(connection, answers.c.seq)
 
     def asked(self, until_step: int | None = None) -> int:
         """How many questions were asked, up to and including an environment step. Those to check labellers by do not count."""
@@ -340,7 +329,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         with writing(self.engine) as connection:
             refuse_unknown(self.engine, asked, by_value(connection, (questions.c.id,), asked))
             there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in CONTENT)), keys)
-            fresh, seq = [], tables.last(connection, answers.c.seq)
+            fresh, seq = [], database.last(connection, answers.c.seq)
             for row in rows:
                 if row["key"] not in there:
                     seq += 1
@@ -350,5 +339,6 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             refuse_second_correction(connection, fresh)
             if first_only:
                 make_opinions(connection, fresh)
-            tables.add(connection, answers, fresh)
+            database.add(connection, answers, fresh)
+            seals.seal(connection)
         return [there[key]["seq"] for key in keys]

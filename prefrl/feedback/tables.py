@@ -1,18 +1,14 @@
-"""The tables of the label store, the triggers that keep them append-only, and the two ways to use them."""
+"""The tables of the label store, the triggers that keep them append-only, and what they say about a question."""
 
 from __future__ import annotations
 
-import math
-import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     DDL,
-    URL,
     Boolean,
     CheckConstraint,
     Column,
@@ -26,23 +22,17 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    create_engine,
-    delete,
     event,
     func,
-    insert,
     inspect,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from prefrl.errors import StorageFull, UserError
+from prefrl.errors import UserError
+from prefrl.feedback.database import CHUNK, add, last, name_of, reading, writing
 
 FORMAT = 1
 """Raise it when the tables change in a way that an older prefrl would misread."""
-
-_thread = threading.local()
-_CHUNK = 10_000  # values in one IN (...); SQLite takes 32766
 
 metadata = MetaData()
 
@@ -80,6 +70,13 @@ answers = Table(
     Column("answered_at", Float, nullable=False),
     Column("details", String),  # JSON: how it was shown and answered; for statistics about people
     CheckConstraint("preference >= 0 AND preference <= 1"),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),  # of the answer
+    Column("sha256", String, nullable=False),  # of the seal before it and the answer's own row
 )
 
 watermarks = Table(
@@ -142,133 +139,8 @@ displays = Table(
     Index("displays_by_query", "query_id", "labeller"),
 )
 
-SQLITE_SETUP = (
-    "PRAGMA busy_timeout = 30000",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA synchronous = FULL",  # WAL + NORMAL may lose acknowledged answers with the power
-)
-
-WRITE_LOCK = {
-    "sqlite": "BEGIN IMMEDIATE",  # a deferred transaction that reads first fails at once under a second writer
-    "postgresql": "SELECT pg_advisory_xact_lock(1706)",  # without it numbers become visible out of order
-}
-
 POSTGRESQL_REFUSAL = "BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END"
 POSTGRESQL_EVENTS = "BEFORE UPDATE OR DELETE OR TRUNCATE"  # per statement, the default
-
-FAULTS: dict[str, tuple[type[UserError], str]] = {
-    "disk is full": (StorageFull, "is on a full disk; free some space and resume"),
-    "disk I/O error": (StorageFull, "cannot be written, its disk is full or failing; free some space and resume"),
-    "not a database": (UserError, "is not a database; move it away or restore it from a copy of the run folder"),
-    "malformed": (UserError, "is damaged; restore it from a copy of the run folder"),
-    "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
-    "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
-    "is locked": (UserError, "was held by another process for 30 seconds; end that process"),
-}
-
-
-def connect(url: str | URL) -> Engine:
-    """An engine whose every connection is safe for labels."""
-    try:
-        engine = create_engine(url)
-    except (ArgumentError, ImportError) as error:
-        raise UserError(
-            f"this url is no database we can reach: {error}; for several machines give"
-            " postgresql+psycopg://user@host/name and pip install 'psycopg[binary]'"
-        ) from error
-    if engine.dialect.name not in WRITE_LOCK:
-        raise UserError(f"a label store cannot live in {engine.dialect.name}; use one of {sorted(WRITE_LOCK)}")
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for one SELECT; the faults of the database come out as errors that name it."""
-    with _explained(engine):
-        if shared := _shared(engine):
-            yield shared
-        else:
-            with engine.connect() as connection:
-                yield connection
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """The only transaction that writes at this time. It is on disk when the block is left, or not there at all."""
-    with _explained(engine):
-        if shared := _shared(engine):
-            yield shared  # its owner commits
-        else:
-            with engine.connect() as connection:
-                connection.exec_driver_sql(WRITE_LOCK[engine.dialect.name])
-                yield connection
-                connection.commit()
-
-
-@contextmanager
-def together(engine: Engine) -> Iterator[Connection]:
-    """All that this thread writes in the block is one transaction, and one wait for the disk."""
-    with writing(engine) as connection:
-        _thread.shared = connection
-        try:
-            yield connection
-        finally:
-            _thread.shared = None
-
-
-def _shared(engine: Engine) -> Connection | None:
-    """The transaction that this thread is in the middle of."""
-    connection: Connection | None = getattr(_thread, "shared", None)
-    return connection if connection is not None and connection.engine is engine else None
-
-
-def name_of(engine: Engine) -> str:
-    """What to call the database in a message, without its password."""
-    url = engine.url
-    return f"label store {url.database if engine.name == 'sqlite' else url.render_as_string(hide_password=True)}"
-
-
-def by_value(
-    connection: Connection, columns: Sequence[Column[Any]], values: Sequence[Any]
-) -> dict[Any, dict[str, Any]]:
-    """The rows whose first column is among these values, by that value."""
-    found: dict[Any, dict[str, Any]] = {}
-    for start in range(0, len(values), _CHUNK):
-        rows = connection.execute(select(*columns).where(columns[0].in_(values[start : start + _CHUNK])))
-        found.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
-    return found
-
-
-def add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows that all name the same columns."""
-    if rows:
-        connection.execute(insert(table), rows)
-
-
-def put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows in place of those with the same primary key."""
-    if rows:
-        key = next(iter(table.primary_key))
-        connection.execute(delete(table).where(key.in_([row[key.name] for row in rows])))
-        connection.execute(insert(table), rows)
-
-
-def last(connection: Connection, number: Column[Any]) -> int:
-    """The highest number given so far, 0 before the first. Under the write lock, one more is the next number."""
-    return connection.scalar(select(func.max(number))) or 0
-
-
-def number(value: Any) -> float | None:
-    """NaN means absent, and a database says that with NULL."""
-    return None if value is None or math.isnan(value) else float(value)
-
-
-def whole(value: Any) -> int | None:
-    """The driver would store a numpy integer as bytes."""
-    return None if value is None else int(value)
-
 
 GOLD = "gold"
 """The strategy of questions that are asked to check labellers by, and teach nothing."""
@@ -319,8 +191,8 @@ def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[
     """Of these questions those that should be judged: by how many more labellers, and who has done so."""
     judges: dict[int, set[str]] = defaultdict(set)
     found: dict[int, int] = {}
-    for start in range(0, len(ids), _CHUNK):
-        some = ids[start : start + _CHUNK]
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
         number = select(questions.c.id, wanted_of(questions.c.id, opinions)).where(
             questions.c.id.in_(some), unanswered(opinions)
         )
@@ -355,32 +227,11 @@ def create_or_check(engine: Engine) -> None:
 def _check(engine: Engine) -> None:
     with reading(engine) as connection:
         found = last(connection, store_format.c.format)
-        state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() if engine.name == "sqlite" else "ok"
+        state = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar() if engine.name == "sqlite" else "ok"
     if found > FORMAT:
         raise UserError(f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl")
     if state != "ok":
         raise UserError(f"{name_of(engine)} is damaged ({state}); restore it from a copy of the run folder")
-
-
-@contextmanager
-def _explained(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        for phrase, (kind, text) in FAULTS.items():
-            if phrase in str(error.orig):
-                raise kind(f"{name_of(engine)} {text} ({error.orig})") from error
-        raise
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver begins no transaction of its own
-    for setting in SQLITE_SETUP:
-        connection.execute(setting)
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        return
-    if (mode := connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
-        raise UserError(f"labels.db stays in journal mode {mode!r}, expected 'wal'; keep the run on a local disk")
 
 
 def _guard(table: Table) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from prefrl.feedback import tables
+from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore
 from prefrl.feedback.tables import (
     JUDGEMENTS,
@@ -17,7 +18,6 @@ from prefrl.feedback.tables import (
     current_answers,
     displays,
     questions,
-    reading,
     standing,
     unanswered,
 )

@@ -27,8 +27,9 @@ from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.tape import FILMED
 from prefrl.config import load
 from prefrl.errors import StorageFull, UserError
+from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import notices, questions, reading
+from prefrl.feedback.tables import notices, questions
 from prefrl.labelling import records
 from prefrl.labelling.clips import clip_of, clips_ready, prune, write_clip
 from prefrl.labelling.records import Place

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from prefrl.errors import StorageFull
-from prefrl.feedback.tables import together
+from prefrl.feedback.database import together
 
 Result = TypeVar("Result")
 Outcome = tuple[Any, "BaseException | None"]

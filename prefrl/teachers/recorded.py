@@ -12,9 +12,9 @@ import numpy as np
 from prefrl.config import TeacherConfig
 from prefrl.data import Feedback, Queries, Segments, Tapes
 from prefrl.feedback.content import Pair, pair_digests
+from prefrl.feedback.database import together
 from prefrl.feedback.recording import NEVER, Event, Match, Recording
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import together
 from prefrl.teachers.desk import Desk
 
 TIMINGS = {

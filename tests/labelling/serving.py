@@ -23,8 +23,9 @@ from PIL import Image
 
 from prefrl.config import Config, as_dict, load, update
 from prefrl.data import Queries, Segments
+from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore, open_store
-from prefrl.feedback.tables import questions, reading
+from prefrl.feedback.tables import questions
 from prefrl.labelling.access import Access, Rate
 from prefrl.labelling.connections import guarded
 from prefrl.labelling.server import make_app

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from prefrl.errors import StorageFull
+from prefrl.feedback.database import reading, writing
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import reading, writing
 from prefrl.labelling.refusals import Refusal
 from prefrl.labelling.writes import Writes
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import answers, reading
+from prefrl.feedback.tables import answers
 from prefrl.labelling import records
 from prefrl.labelling.questions import IN_VIEW, LEASE
 from prefrl.labelling.records import Place

@@ -19,8 +19,9 @@ from serving import ROOT
 from sqlalchemy import select
 
 from prefrl.errors import UserError
+from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import leases, reading
+from prefrl.feedback.tables import leases
 from prefrl.labelling.ai.ledger import FILE
 from prefrl.labelling.ai.pictures import strip
 from prefrl.labelling.clips import clip_of
