@@ -5,13 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from prefrl.config import Config
 
-TRIES = 5  # how often a label server that died is started again
+TRIES = 5  # how often a label server that dies at once is started again
+STEADY = 10.0  # seconds that one has to live to be worth starting again however often
+LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
 
 def command(folder: Path, config: Config, modules: Sequence[str] = ()) -> list[str]:
@@ -28,7 +33,7 @@ def label_page(folder: Path, config: Config, modules: Sequence[str] = ()) -> Ite
         yield
         return
     over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(command(folder, config, modules), over), daemon=True)
+    keeper = threading.Thread(target=_keep, args=(command(folder, config, modules), folder, over), daemon=True)
     keeper.start()
     try:
         yield
@@ -37,14 +42,31 @@ def label_page(folder: Path, config: Config, modules: Sequence[str] = ()) -> Ite
         keeper.join(15)
 
 
-def _keep(line: list[str], over: threading.Event) -> None:
-    for _ in range(TRIES):
+def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
+    """Start a server whenever there is none; one that serves already, for whatever reason, is left alone."""
+    tries = 0
+    while tries < TRIES:
+        while _served(folder):
+            if over.wait(0.5):
+                return
+        began = time.monotonic()
         server = subprocess.Popen(line, start_new_session=True)  # Ctrl-C is for the trainer, which then ends us
         while server.poll() is None:
             if over.wait(0.2):
                 server.terminate()
                 server.wait(10)
                 return
-        if server.returncode == 2:  # refused, and it said why: another server is running, or it cannot work here
+        if server.returncode == 2 and not _served(folder):  # it cannot work here, and it said why
             return
+        tries = 0 if time.monotonic() - began > STEADY else tries + 1
     print("the label server died again and again; start it by hand: prefrl label RUN", file=sys.stderr)
+
+
+def _served(folder: Path) -> bool:
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False

@@ -23,6 +23,7 @@ from prefrl.labelling import address, service
 from prefrl.labelling.access import Access
 from prefrl.labelling.address import Address
 from prefrl.labelling.connections import guarded
+from prefrl.page import LOCK
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Options:
 def serve(options: Options) -> int:
     """Serve until told to stop; or, if somebody serves this run already, say where."""
     _check(options)
-    lock = FileLock(options.folder / ".label.lock")
+    lock = FileLock(options.folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
