@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 
 from prefrl.config import Config
 
-TRIES = 5  # how often a label server that dies at once is started again
-STEADY = 10.0  # seconds that one has to live to be worth starting again however often
+STEADY = 10.0  # seconds that a label server has to live to count as one that works
+LONGEST = 60.0  # seconds between starts of one that dies at once
 LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
 
@@ -44,8 +44,8 @@ def label_page(folder: Path, config: Config, modules: Sequence[str] = ()) -> Ite
 
 def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
     """Start a server whenever there is none; one that serves already, for whatever reason, is left alone."""
-    tries = 0
-    while tries < TRIES:
+    deaths = 0  # in a row, of servers that did not live long
+    while True:
         while _served(folder):
             if over.wait(0.5):
                 return
@@ -58,8 +58,12 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
                 return
         if server.returncode == 2 and not _served(folder):  # it cannot work here, and it said why
             return
-        tries = 0 if time.monotonic() - began > STEADY else tries + 1
-    print("the label server died again and again; start it by hand: prefrl label RUN", file=sys.stderr)
+        deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
+        pause = min(LONGEST, 2.0 ** (deaths - 4))
+        if pause > 1:
+            print(f"the label server died {deaths} times in a row; another try in {pause:.0f} s", file=sys.stderr)
+        if over.wait(pause):
+            return
 
 
 def _served(folder: Path) -> bool:

@@ -38,6 +38,12 @@ FAULTS: dict[str, tuple[type[UserError], str]] = {
     "malformed": (UserError, "is damaged; restore it from a copy of the run folder"),
     "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
     "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
+    "connection to server": (UserError, "cannot be reached; check that it runs, its host, port, user and password"),
+    "closed the connection": (
+        UserError,
+        "went away in the middle; what was acknowledged is stored, resume when it is back",
+    ),
+    "terminating connection": (UserError, "went down; what was acknowledged is stored, resume when it is back"),
     "is locked": (UserError, "was held by another process for 30 seconds; end that process"),
 }
 
@@ -45,7 +51,7 @@ FAULTS: dict[str, tuple[type[UserError], str]] = {
 def connect(url: str | URL) -> Engine:
     """An engine whose every connection is safe for labels."""
     try:
-        engine = create_engine(url)
+        engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))  # a server may have been restarted
     except (ArgumentError, ImportError) as error:
         raise UserError(
             f"this url is no database we can reach: {error}; for several machines give"
