@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from prefrl.config import Config
 
 STEADY = 10.0  # seconds that a label server has to live to count as one that works
-LONGEST = 60.0  # seconds between starts of one that dies at once
+LONGEST = 10.0  # seconds between starts of one that dies at once
 LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
 
