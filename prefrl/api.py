@@ -23,7 +23,7 @@ from prefrl.evaluation.learned_reward import compare
 from prefrl.evaluation.report import write_plots
 from prefrl.evaluation.returns import Returns, Seeing, random_returns, true_returns
 from prefrl.evaluation.video import record_episode, write_video
-from prefrl.folder import choose_folder, cleared_if_refused, describe, differences, locked, read_run
+from prefrl.folder import choose_folder, claim, cleared_if_refused, describe, differences, locked, read_run
 from prefrl.listing import check
 from prefrl.page import label_page
 from prefrl.plan import Plan, make_plan
@@ -127,6 +127,8 @@ def _start(
     plan = make_plan(config, own, found, path)
     if tell:
         tell(plan)
+    if folder is None:
+        path = claim(path)
     with locked(path):
         with cleared_if_refused(path):
             describe(path, config, name, own.names())

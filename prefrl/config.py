@@ -399,6 +399,11 @@ def _typed(old: Any, value: Any, declared: str, name: str, where: str) -> Any:
 
 def load(path: Path | str, base: Config | None = None) -> Config:
     """Settings from a YAML file on top of `base`."""
+    return update(base or Config(), read(path), str(path))
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """What a YAML file of settings says, not checked yet."""
     try:
         settings = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError) as fault:
@@ -408,7 +413,7 @@ def load(path: Path | str, base: Config | None = None) -> Config:
     if not isinstance(settings, dict):
         found = "nothing" if settings is None else brief(settings)
         raise UserError(f"{path} holds {found}; expected settings such as 'steps: 100000'")
-    return update(base or Config(), settings, str(path))
+    return settings
 
 
 def as_dict(config: Config) -> dict[str, Any]:

@@ -58,6 +58,18 @@ def next_free(base: Path) -> Path:
     return path
 
 
+def claim(path: Path) -> Path:
+    """Make this folder, or the next free one if somebody else has made it meanwhile."""
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            path = next_free(path)
+        except OSError as fault:
+            raise UserError(f"cannot make the run folder {path}: {fault}") from fault
+
+
 def choose_folder(config: Config, name: str, folder: Path | str | None = None) -> Path:
     """The folder of a new run, not made yet: the one asked for, which must be empty, or the next free one under runs/."""
     if folder is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.logger import KVWriter, Logger
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
@@ -71,8 +71,12 @@ def read_metrics(path: Path | str) -> list[dict[str, float]]:
 class TensorBoardFile(KVWriter):
     """The same rows for TensorBoard, each as one event; SB3's own writer makes one of every value and flushes it."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, until: int = 0):
+        before = any(folder.glob("events.*"))
         self.writer = EventFileWriter(str(folder))
+        if before:  # TensorBoard drops what a killed run wrote after this step
+            restart = SessionLog(status=SessionLog.START)
+            self.writer.add_event(Event(step=until + 1, wall_time=time.time(), session_log=restart))
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         numbers = {key: value for key, value in key_values.items() if isinstance(value, int | float | np.number)}

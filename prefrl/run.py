@@ -100,7 +100,7 @@ class Run(Watcher):
         """Write metrics from here on; those of steps that a resumed run goes over again are dropped."""
         writers: list[KVWriter] = [MetricsFile(self.folder / "metrics.csv", self.agent.step)]
         if self.config.record.tensorboard:
-            writers.append(TensorBoardFile(self.folder / "tensorboard"))
+            writers.append(TensorBoardFile(self.folder / "tensorboard", self.agent.step))
         self.log = Log(Logger(str(self.folder), writers))
         self.log.last_fit = self.last_fit
         for name, value in self.pending.items():

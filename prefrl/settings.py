@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import tyro
 
-from prefrl.config import Config, load, names
+from prefrl.config import Config, names, read, update
 from prefrl.errors import UserError, near
 from prefrl.presets import PRESETS, TUNED, preset
 
@@ -20,7 +20,7 @@ Learn a policy from preferences. Settings come from the preset, then --config FI
 
 The run's own options, before the settings:
   --preset NAME     method: {presets} (default christiano)
-  --config FILE     settings in YAML, such as: {{env: Pendulum-v1, questions: {{budget: 100}}}}
+  --config FILE     settings in YAML, such as: {{preset: uniform, env: Pendulum-v1, questions: {{budget: 100}}}}
   --import MODULE   import it first, for the environments that it registers
   --folder DIR      where to write (default: the next free one under runs/)
   --teacher NAME    who answers: oracle, human, replay=RUN, ... (short for --teacher.name)
@@ -34,7 +34,7 @@ Settings tuned for an environment ({tuned}; see prefrl/presets.py) hold unless y
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     """The run's own options and its configuration. Raises UserError for an unknown setting; exits after --help."""
     own = _Own(prog="prefrl train", add_help=False, allow_abbrev=False)
-    own.add_argument("--preset", default="christiano")
+    own.add_argument("--preset")
     own.add_argument("--config")
     own.add_argument("--import", action="append", default=[], dest="modules")
     own.add_argument("--folder")
@@ -43,9 +43,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     own.add_argument("--env")
     options, rest = own.parse_known_args([_in_full(argument) for argument in arguments])
     _refuse_unknown(rest)
-    base = preset(options.preset, options.env or _env_in(options.config))
-    if options.config:
-        base = load(options.config, base)
+    told = read(options.config) if options.config else {}
+    said = told.pop("preset", "christiano")
+    options.preset = options.preset or ("true" if said is True else str(said))  # YAML reads `true` as yes
+    env = options.env or (update(Config(), told, options.config).env if told else None)
+    base = update(preset(options.preset, env), told, options.config or "")
     if options.env:
         rest += ["--env", options.env]
     tuned = ", ".join(TUNED)
@@ -70,10 +72,6 @@ def _whole(text: str) -> str:
 class _Own(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see prefrl train --help")
-
-
-def _env_in(file: str | None) -> str | None:
-    return load(file).env if file else None
 
 
 def _refuse_unknown(arguments: list[str]) -> None:

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from short import SHORT
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -220,3 +223,16 @@ def test_parts_of_your_own_are_asked_for_when_a_folder_is_read(short):
 def test_settings_of_a_part_can_be_given_as_a_dict(short):
     result = short(agent={"gamma": 0.5}, teacher={"name": "mistake", "mistake": 0.3})
     assert result.run.config.agent.gamma == 0.5 and result.run.config.teacher.mistake == 0.3
+
+
+def test_two_runs_that_choose_the_same_folder_at_once_get_two(short, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = []
+
+    def meanwhile_somebody_takes_it(plan):
+        chosen.append(next(part for part in str(plan).split() if part.startswith("runs/")))
+        Path(chosen[0]).mkdir(parents=True)
+
+    found = prefrl.train(Line, tell=meanwhile_somebody_takes_it, quiet=True, **SHORT)
+    assert chosen == ["runs/own-christiano-s0"] and found.folder == Path("runs/own-christiano-s0-2")
+    assert not any(Path(chosen[0]).iterdir())

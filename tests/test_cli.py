@@ -14,9 +14,10 @@ from short import SHORT
 
 from prefrl import checkpoint
 from prefrl.cli import COMMANDS, main
-from prefrl.config import RANGES, Config, get, names
+from prefrl.config import RANGES, Config, get, names, update
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
+from prefrl.presets import preset
 from prefrl.settings import parse
 
 ROOT = str(Path(__file__).parent.parent)
@@ -227,6 +228,15 @@ def test_preset_then_file_then_flags_each_on_top_of_the_one_before():
     assert config.questions.schedule == "constant"  # the preset's
     assert config.questions.length == 40  # the file's, over the preset's 50
     assert config.questions.budget == 9  # the flag's, over the file's
+
+
+@pytest.mark.parametrize(("said", "found"), [("uniform", "uniform"), ("true", "true"), ("yes", "true")])
+def test_a_file_may_name_the_preset_which_the_command_line_overrides(said, found):
+    Path("c.yaml").write_text(f"{{preset: {said}, env: Pendulum-v1, seed: 3}}")
+    options, config = parse(["--config", "c.yaml"])
+    assert options.preset == found and config == update(preset(found, "Pendulum-v1"), {"seed": 3})
+    options, config = parse(["--config", "c.yaml", "--preset", "zero"])
+    assert options.preset == "zero" and config == update(preset("zero", "Pendulum-v1"), {"seed": 3})
 
 
 def test_settings_tuned_for_an_environment_lie_below_the_users():

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from stable_baselines3.common.logger import Logger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prefrl.agents.recorder import Rollout
-from prefrl.metrics import STEP, Log, MetricsFile, read_metrics
+from prefrl.metrics import STEP, Log, MetricsFile, TensorBoardFile, read_metrics
 
 
 def row(file: MetricsFile, step: int, **values) -> None:
@@ -77,6 +78,22 @@ def shown(log: Log) -> dict[str, float]:
     found = dict(log.logger.name_to_value)
     log.logger.name_to_value.clear()
     return found
+
+
+@pytest.mark.parametrize("checkpoint", [0, 200])
+def test_tensorboard_shows_each_step_of_a_resumed_run_once(tmp_path, checkpoint):
+    first = TensorBoardFile(tmp_path)
+    for step in (100, 200, 300):
+        first.write({"reward/mean": 1.0}, {}, step)
+    first.close()
+    resumed = TensorBoardFile(tmp_path, checkpoint)
+    again = [step for step in (100, 200, 300, 400) if step > checkpoint]
+    for step in again:
+        resumed.write({"reward/mean": 2.0}, {}, step)
+    resumed.close()
+    shown = EventAccumulator(str(tmp_path)).Reload().Scalars("reward/mean")
+    assert [event.step for event in shown] == [100, 200, 300, 400]
+    assert [event.value for event in shown] == [2.0 if event.step in again else 1.0 for event in shown]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 from prefrl.config import QuestionConfig
 from prefrl.data import Queries, Segments
 from prefrl.queries.schedules import Schedule, due, make_schedule
-from prefrl.queries.selection import choose, pair_up
+from prefrl.queries.selection import choose, needs_returns, pair_up
 from prefrl.queries.strategies import Score
 from prefrl.streams import stream
 
@@ -71,7 +71,7 @@ class Asker:
         if available < min(wanted, self._least(step)):
             return None
         pairs = self._candidates(len(segments), available, rng)
-        returns = reward_model.member_returns(segments)  # (E, N), or None
+        returns = reward_model.member_returns(segments) if needs_returns(self.strategy) else None  # (E, N)
         told = None if returns is None else returns[:, pairs]
         choice = choose(segments[pairs], told, available, self.strategy, rng, pairs=pairs)
         self.asked += len(choice.picked)

@@ -73,6 +73,11 @@ def choose(
     return Choice(picked, scores[picked], name)
 
 
+def needs_returns(strategy: str | Score) -> bool:
+    """Whether a strategy scores candidates by the members' returns."""
+    return _resolve(strategy)[1].score is not None
+
+
 def _each_segment_once(pairs: np.ndarray, wanted: int) -> np.ndarray:
     """Places of the first `wanted` pairs, best first, of which no two share a segment: (C, 2) -> (n,)"""
     used: set[int] = set()
