@@ -1,6 +1,6 @@
 """Figure 1: true return against questions asked, with ceiling, floor and controls.
 
-    python -m experiments.label_efficiency                  all seeds of all tasks: about an hour on two cores
+    python -m experiments.label_efficiency                  all seeds of all tasks: 90 minutes on two cores
     python -m experiments.label_efficiency --quick          two seeds of short runs, to see that it works
     python -m experiments.label_efficiency --draw           the table and the figure from the committed results
 
@@ -22,6 +22,7 @@ EXPERIMENT = Experiment(
         ],
         "budgets": [100, 300, 700],
         "controls": ["true", "true-scaled", "shuffled", "random", "constant", "zero"],
+        "control_seeds": 5,
         "settings": {"steps": 100_000},
     },
     efficiency,

@@ -15,6 +15,7 @@ from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
 from prefrl.presets import PRESETS, TUNED
 
+CEILING = "true"
 CONTROLS = tuple(name for name, method in PRESETS.items() if "reward.source" in method.settings)
 AXES = {
     "teachers": "teacher.name",
@@ -61,6 +62,11 @@ class Grid:
     arms: tuple[Arm, ...]
     modules: tuple[str, ...] = ()
     evaluation: int = EVALUATION  # steps
+    control_seeds: int | None = None  # the first so many are enough for controls that ought to fail; None: all
+
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """All of them, but of controls other than the ceiling perhaps fewer."""
+        return self.seeds[: self.control_seeds] if arm.control and arm.name != CEILING else self.seeds
 
     def config(self, env: str, arm: Arm, seed: int) -> Config:
         base = update(Config(env=env), TUNED.get(env, {}))
@@ -74,6 +80,7 @@ class Grid:
             for seed in self.seeds
             for env in self.environments
             for arm in self.arms
+            if seed in self.seeds_of(arm)
         ]
 
     @property
@@ -100,7 +107,7 @@ def read_grid(path: Path | str, **more: Any) -> Grid:
 
 
 KEYS = (
-    "name", "environments", "methods", *AXES, "vary", "variants", "controls", "seeds", "few_seeds", "settings", "import",
+    "name", "environments", "methods", *AXES, "vary", "variants", "controls", "seeds", "control_seeds", "few_seeds", "settings", "import",
     "evaluation",
 )  # fmt: skip
 
@@ -119,7 +126,7 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     grid = Grid(
         str(told.get("name", name)), told, tuple(listed(told, "environments")), _seeds(told), settings,
         (*arms, *_control_arms(controls, arms, settings)), tuple(listed(told, "import", ())),
-        _evaluation(told),
+        _evaluation(told), _control_seeds(told),
     )  # fmt: skip
     _refuse_twins(grid)
     return grid
@@ -211,6 +218,14 @@ def _seeds(told: Settings) -> tuple[int, ...]:
             " To try a grid out without intervals, say few_seeds: true (--few-seeds)"
         )
     return seeds
+
+
+def _control_seeds(told: Settings) -> int | None:
+    count = told.get("control_seeds")
+    least = 1 if told.get("few_seeds") else FEWEST_SEEDS
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
+        raise UserError(f"control_seeds: {brief(count)} must be a number of seeds, {least} at least")
+    return count
 
 
 def _vary(told: Settings) -> dict[str, list[Any]]:

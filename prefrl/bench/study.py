@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.bench.cache import code, differences
-from prefrl.bench.grid import CONTROLS, TUNING, Grid
+from prefrl.bench.grid import CEILING, CONTROLS, TUNING, Grid
 from prefrl.bench.sweep import Failure, Sweep
 from prefrl.errors import UserError, brief
 from prefrl.evaluation.statistics import (
@@ -27,7 +27,7 @@ from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine
 
 FORMAT = 1
-CEILING, LEAK = "true", "shuffled"
+LEAK = "shuffled"
 CEILINGS = ("true", "true-scaled")  # the controls that ought to do well
 Results = list[dict[str, Any]]
 
@@ -137,7 +137,13 @@ class Study:
 def notes(study: Study) -> list[str]:
     """What a reader must know: few seeds, mixed versions, crashed runs, missing controls, and what the runs warned of."""
     found = []
-    seeds = {env: min(map(len, by_arm.values())) for env, by_arm in study.table.items()}
+    kinds = {False: "", True: "controls in "}
+    seeds = {
+        f"{kinds[controls]}{env}": min(counts)
+        for env, by_arm in study.table.items()
+        for controls in kinds
+        if (counts := [len(runs) for arm, runs in by_arm.items() if _may_fail(study, arm) == controls])
+    }
     if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
         found.append(
             f"Fewer than {ENOUGH_SEEDS} seeds in {', '.join(few)}: a 95 % interval covers less than that (86 % with 3 seeds,"
@@ -155,6 +161,11 @@ def notes(study: Study) -> list[str]:
             found.append(f"No controls were run in {env}: nothing shows that the answers did it.")
     runs = (one for by_arm in study.table.values() for results in by_arm.values() for one in results)
     return [*found, *sorted({warning for one in runs for warning in one.get("warnings", ())})]
+
+
+def _may_fail(study: Study, arm: str) -> bool:
+    """A control that ought to: it may have been run on fewer seeds."""
+    return study.is_control(arm) and arm != CEILING
 
 
 def interval(statistic: Callable[..., np.ndarray], *scores: np.ndarray) -> Interval:

@@ -36,6 +36,12 @@ def test_controls_that_ask_nothing_are_the_same_runs_whatever_the_budgets():
     assert one.cells[-1].job == other.cells[-1].job and one.cells[-1].arm.name == "zero"
 
 
+def test_controls_that_fail_by_far_may_have_fewer_seeds_than_the_ceiling():
+    grid = make_grid({**ONE, "controls": ["true", "zero"], "seeds": [4, 5, 6, 7], "control_seeds": 3})
+    seeds = {arm.name: [c.job.config.seed for c in grid.cells if c.arm is arm] for arm in grid.arms}
+    assert seeds == {"christiano": [4, 5, 6, 7], "true": [4, 5, 6, 7], "zero": [4, 5, 6]}
+
+
 def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
     (tmp_path / "mine.yaml").write_text("environments: [Pendulum-v1]\ncontrols: [true, zero]\n")
     grid = read_grid(tmp_path / "mine.yaml")
@@ -70,6 +76,8 @@ def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
         ({**ONE, "budgets": [3], "settings": {"questions.budget": 5}}, "questions.budget is said by settings: and again by"),
         ({**ONE, "methods": ["uniform"], "strategies": ["bald"]}, "questions.strategy is said by methods: and again by"),
         ({**ONE, "teachers": ["human"]}, "a benchmark has no people to ask"),
+        ({**ONE, "control_seeds": 2}, "control_seeds: 2 must be a number of seeds, 3 at least"),
+        ({**ONE, "control_seeds": "few"}, "control_seeds: 'few' must be a number of seeds"),
         ({**ONE, "evaluation": 0}, "evaluation: 0 must be a number of steps"),
     ],
 )  # fmt: skip
