@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from prefrl.config import Config, as_dict, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, update
 from prefrl.data import Queries, Segments
 from prefrl.feedback.store import LabelStore
 from prefrl.labelling import records

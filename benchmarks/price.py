@@ -19,7 +19,8 @@ from benchmarks.table import Row, show
 from prefrl.agents.environments import env_maker
 from prefrl.agents.vector import make_venv
 from prefrl.build import Own, make_agent
-from prefrl.config import Config, update
+from prefrl.config import Config
+from prefrl.configure import update
 from prefrl.evaluation.returns import true_returns
 from prefrl.presets import preset
 from prefrl.run import Run

@@ -17,7 +17,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from envs import EQUIVALENT, goal
 from prefrl import build, recordings
 from prefrl.build import Own
-from prefrl.config import Config, update
+from prefrl.config import Config
+from prefrl.configure import update
 from prefrl.errors import UserError
 from prefrl.evaluation.learned_reward import compare
 from prefrl.evaluation.report import write_plots

@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from prefrl.config import Config, as_dict, load
+from prefrl.config import Config
+from prefrl.configure import as_dict, load
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.listing import check

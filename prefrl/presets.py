@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prefrl.config import Config, update
+from prefrl.config import Config
+from prefrl.configure import update
 from prefrl.errors import pick
 
 

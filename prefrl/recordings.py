@@ -6,7 +6,8 @@ import warnings
 from pathlib import Path
 
 from prefrl.agents.tape import FILMED
-from prefrl.config import Config, get, names
+from prefrl.config import Config, get
+from prefrl.configure import names
 from prefrl.errors import UserError
 from prefrl.feedback.recording import NEVER, Recording
 from prefrl.feedback.store import LabelStore

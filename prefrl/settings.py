@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import tyro
 
-from prefrl.config import Config, names, read, update
+from prefrl.config import Config
+from prefrl.configure import names, read, update
 from prefrl.errors import UserError, near
 from prefrl.presets import PRESETS, TUNED, preset
 

@@ -14,7 +14,8 @@ from short import SHORT
 
 from prefrl import checkpoint
 from prefrl.cli import COMMANDS, main
-from prefrl.config import RANGES, Config, get, names, update
+from prefrl.config import RANGES, Config, get
+from prefrl.configure import names, update
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.presets import preset

@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.config import RANGES, Config, as_dict, get, load, names, update
+from prefrl.config import RANGES, Config, get
+from prefrl.configure import as_dict, load, names, update
 from prefrl.errors import UserError
 
 

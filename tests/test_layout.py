@@ -14,6 +14,7 @@ FLOORS = [
     [
         "prefrl.data",
         "prefrl.config",
+        "prefrl.configure",
         "prefrl.checkpoint",
         "prefrl.evaluation.preference_metrics",
         "prefrl.evaluation.statistics",

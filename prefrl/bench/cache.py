@@ -13,7 +13,8 @@ from typing import Any
 
 import envs
 import prefrl
-from prefrl.config import Config, as_dict, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, update
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine

@@ -10,7 +10,8 @@ from typing import Any
 
 from prefrl.bench.cache import EVALUATION, Job
 from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
-from prefrl.config import Config, as_dict, names, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, names, update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
 from prefrl.presets import PRESETS, TUNED

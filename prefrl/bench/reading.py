@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from prefrl.config import Config, get, update
+from prefrl.config import Config, get
+from prefrl.configure import update
 from prefrl.errors import UserError, brief
 
 Settings = dict[str, Any]

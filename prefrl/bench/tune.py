@@ -17,7 +17,8 @@ from prefrl.bench.grid import TUNING, Grid, make_grid
 from prefrl.bench.reading import Settings, flat_settings
 from prefrl.bench.sweep import Sweep, sweep
 from prefrl.bench.workers import Workers
-from prefrl.config import Config, get, update
+from prefrl.config import Config, get
+from prefrl.configure import update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import interquartile_mean, normalised_scores
 from prefrl.listing import check

@@ -13,7 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from prefrl import __version__
-from prefrl.config import Config, as_dict
+from prefrl.config import Config
+from prefrl.configure import as_dict
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content, rows_of
 from prefrl.dataset.names import Pseudonyms

@@ -13,7 +13,8 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from prefrl.config import Config, as_dict, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, update
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question

@@ -14,7 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from prefrl.config import Config, load
+from prefrl.config import Config
+from prefrl.configure import load
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.labelling import messages as m

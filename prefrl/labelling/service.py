@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefrl.config import load
+from prefrl.configure import load
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore, open_store
 from prefrl.labelling import drawing

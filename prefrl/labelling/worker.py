@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 
 from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.tape import FILMED
-from prefrl.config import load
+from prefrl.configure import load
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore

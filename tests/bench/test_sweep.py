@@ -15,7 +15,8 @@ from prefrl.bench.grid import make_grid
 from prefrl.bench.sweep import Clock, duration, sweep
 from prefrl.bench.work import do
 from prefrl.bench.workers import Outcome, Processes
-from prefrl.config import Config, update
+from prefrl.config import Config
+from prefrl.configure import update
 
 GRID = make_grid(TINY)
 ARM = GRID.cells[0].job

@@ -11,7 +11,8 @@ import yaml
 from prefrl.agents.environments import env_maker
 from prefrl.agents.recorder import Recorder
 from prefrl.agents.vector import make_venv
-from prefrl.config import Config, as_dict, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, update
 from prefrl.data import Queries, Segments, Tapes
 from prefrl.feedback.store import LabelStore
 

@@ -21,7 +21,8 @@ import uvicorn
 import yaml
 from PIL import Image
 
-from prefrl.config import Config, as_dict, load, update
+from prefrl.config import Config
+from prefrl.configure import as_dict, load, update
 from prefrl.data import Queries, Segments
 from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore, open_store

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from serving import ask, draw, make_run
 
-from prefrl.config import Config, update
+from prefrl.config import Config
+from prefrl.configure import update
 from prefrl.data import Queries
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore

@@ -18,7 +18,7 @@ from short import SHORT
 
 from prefrl import checkpoint
 from prefrl.api import load_run, train
-from prefrl.config import load
+from prefrl.configure import load
 from prefrl.data import Tape, Tapes
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore

@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefrl.config import Config, load
+from prefrl.config import Config
+from prefrl.configure import load
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.labelling.ai.agenda import Agenda, Task
