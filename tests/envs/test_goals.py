@@ -120,3 +120,9 @@ def test_the_pendulum_earns_counter_clockwise_speed():
     assert env.step(np.array([2.0], np.float32))[1] == pytest.approx(1.0)
     env.unwrapped.state = np.array([np.pi, -8.0])
     assert env.step(np.array([-2.0], np.float32))[1] == pytest.approx(-1.0)
+
+
+def test_making_a_task_is_quiet_and_leaves_no_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    make("HalfCheetah").close()
+    assert capfd.readouterr() == ("", "") and not list(tmp_path.iterdir())
