@@ -16,7 +16,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from torch import nn
 
 from prefrl.agents.environments import MakeEnv, env_maker
-from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.agents.recorder import Recorder
+from prefrl.agents.ring import steps_that_fit
 from prefrl.agents.small_cnn import LEAST, SmallCNN
 from prefrl.agents.vector import make_venv
 from prefrl.config import AgentConfig, Config, RewardConfig

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from prefrl import build
-from prefrl.agents.recorder import frame_of
+from prefrl.agents.ring import frame_of
 from prefrl.agents.vector import make_venv
 from prefrl.build import Own
 from prefrl.config import Config

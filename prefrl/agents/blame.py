@@ -1,11 +1,17 @@
-"""Find out which environment of a vector raised, and say so."""
+"""Find out which environment of a vector raised, hangs or gives numbers that are none, and say so."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol
 
-from prefrl.errors import EnvironmentFailed, UserError
+import numpy as np
+
+from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
+
+HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown every other label
 
 
 @contextmanager
@@ -33,3 +39,42 @@ def failed_environment(error: BaseException) -> str:
             return str(trace.tb_frame.f_locals["env_idx"])
         trace = trace.tb_next
     return "?"
+
+
+class Asked(Protocol):
+    """Whoever asks environments for something, and is looked at by a watchdog meanwhile."""
+
+    steps: int
+    waiting_since: float | None
+
+
+class Answering:
+    """While environments are at work: the watchdog looks at the clock, and an error is blamed on one of them."""
+
+    def __init__(self, asking: Asked, doing: str):
+        self.asking, self.doing = asking, doing
+
+    def __enter__(self) -> None:
+        self.asking.waiting_since = time.monotonic()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.asking.waiting_since = None
+        if error is not None:
+            blame(error, self.doing.format(done=self.asking.steps, next=self.asking.steps + 1))
+
+
+def require_finite(values: np.ndarray, what: str, step: int, env: int | None = None) -> None:
+    """Raise NonFiniteError for NaN, infinity and huge rewards. values: (n_envs, ...), or those of one environment alone"""
+    if values.dtype.kind != "f":
+        return
+    huge = HUGE_REWARD if what == "reward" else np.inf
+    if np.isfinite(values).all() and np.abs(values).max() <= huge:
+        return
+    if env is None:
+        good = np.isfinite(values) & (np.abs(values) <= huge)
+        env = int(np.argmin(good.reshape(len(values), -1).all(1)))
+        values = values[env]
+    raise NonFiniteError(
+        f"environment {env} gave the {what} {values} in step {step};"
+        f" expected finite numbers (rewards below {HUGE_REWARD:g}). Nothing of this step was learned from"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +11,17 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
 
-from prefrl.agents.blame import blame
+from prefrl.agents.blame import HUGE_REWARD, Answering, require_finite
 from prefrl.agents.environments import check_spaces
 from prefrl.agents.film import Film, Filmed, number
+from prefrl.agents.ring import allocate, frame_of
 from prefrl.agents.snapshot import EVERY
 from prefrl.agents.tape import Openings, possible_notes
 from prefrl.agents.vector import Taped
 from prefrl.data import Segments, Tape, Tapes
-from prefrl.errors import NonFiniteError, UserError
+from prefrl.errors import UserError
 from prefrl.frames import Frames
 
-HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown every other label
 BLOCK = 256  # steps that wait to be written into the arrays at once: writing each by itself costs ten times as much
 BLOCK_BYTES = 16 * 2**20  # of observations that wait, at most
 
@@ -73,8 +72,8 @@ class Recorder(VecEnvWrapper):
         self._snapshots = False  # whether the environments' states are noted between resets
         self.film: Film | None = None  # of the first environment, where it is filmed
         self._stepping, self._resetting = (
-            _Answering(self, "in step {next}"),
-            _Answering(self, "in the reset after step {done}"),
+            Answering(self, "in step {next}"),
+            Answering(self, "in the reset after step {done}"),
         )
         self._environments = venv.envs if isinstance(venv, DummyVecEnv) else []  # none of those in other processes
         self._sum = np.zeros(venv.num_envs)
@@ -85,7 +84,7 @@ class Recorder(VecEnvWrapper):
         shape = (capacity, self.num_envs)
         self.capacity = capacity
         self.observations = np.zeros((*shape, *self.frame), self.observation_space.dtype)
-        self.actions = _allocate(shape, self.action_space)
+        self.actions = allocate(shape, self.action_space)
         self.true_rewards = np.zeros(shape, np.float32)
         self.dones = np.zeros(shape, bool)  # no segment goes on after these
         self.finishes = np.zeros(shape, bool)  # those of them that the environment ended itself
@@ -98,7 +97,7 @@ class Recorder(VecEnvWrapper):
             self.venv.seed(self.seed_at(self.steps))
         with self._resetting:
             self._now = np.asarray(self.venv.reset())
-        self._require_finite(self._now, "observation")
+        require_finite(self._now, "observation", self.steps + 1)
         self._sum[:], self._age[:] = 0, 0
         for env in range(self.num_envs):
             self._note_opening(env)
@@ -115,14 +114,14 @@ class Recorder(VecEnvWrapper):
         # one cheap look that NaN, infinity and huge numbers all fail
         size = np.vdot(rewards, rewards) + (np.vdot(observations, observations) if self._floats else 0)
         if not size < HUGE_REWARD**2:
-            self._require_finite(observations, "observation")
-            self._require_finite(rewards, "reward")
+            require_finite(observations, "observation", self.steps + 1)
+            require_finite(rewards, "reward", self.steps + 1)
         ended = 1 in dones.tobytes()
         last = {}
         if ended:
             last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
             for env, observation in last.items():
-                self._require_finite(observation, "last observation of an episode", env)
+                require_finite(observation, "last observation of an episode", self.steps + 1, env)
         block = (self._newest(self._now), self._actions, rewards, dones)
         self._block.append(block if self._own_arrays else tuple(map(np.array, block)))
         self.steps += 1
@@ -355,57 +354,3 @@ class Recorder(VecEnvWrapper):
         return (
             (float(np.mean([r for r, _ in last])), float(np.mean([n for _, n in last]))) if last else (np.nan, np.nan)
         )
-
-    def _require_finite(self, values: np.ndarray, what: str, env: int | None = None) -> None:
-        """values: (n_envs, ...), or those of one environment alone"""
-        if values.dtype.kind != "f":
-            return
-        huge = HUGE_REWARD if what == "reward" else np.inf
-        if np.isfinite(values).all() and np.abs(values).max() <= huge:
-            return
-        if env is None:
-            good = np.isfinite(values) & (np.abs(values) <= huge)
-            env = int(np.argmin(good.reshape(len(values), -1).all(1)))
-            values = values[env]
-        raise NonFiniteError(
-            f"environment {env} gave the {what} {values} in step {self.steps + 1};"
-            f" expected finite numbers (rewards below {HUGE_REWARD:g}). Nothing of this step was learned from"
-        )
-
-
-class _Answering:
-    """While environments are at work: the watchdog looks at the clock, and an error is blamed on one of them."""
-
-    def __init__(self, recorder: Recorder, doing: str):
-        self.recorder, self.doing = recorder, doing
-
-    def __enter__(self) -> None:
-        self.recorder.waiting_since = time.monotonic()
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.recorder.waiting_since = None
-        if error is not None:
-            blame(error, self.doing.format(done=self.recorder.steps, next=self.recorder.steps + 1))
-
-
-def _allocate(lead: tuple[int, int], space: Any) -> np.ndarray:
-    return np.zeros((*lead, *(space.shape or ())), space.dtype)
-
-
-def frame_of(venv: VecEnv) -> tuple[tuple[int, ...], int]:
-    """The shape of the newest frame in an observation, and how many older ones are stacked before it on the first axis."""
-    shape = tuple(venv.observation_space.shape or ())
-    stack = int(venv.get_attr("frames_stacked")[0]) if venv.has_attr("frames_stacked") else 1
-    if stack == 1 or venv.observation_space.dtype != np.uint8 or len(shape) != 3 or shape[0] % stack:
-        return shape, 0
-    return (shape[0] // stack, *shape[1:]), stack - 1
-
-
-def steps_that_fit(megabytes: float, venv: VecEnv) -> int:
-    """How many steps per environment fit into this much memory."""
-    observation, action = venv.observation_space, venv.action_space
-    sizes = [
-        int(np.prod(shape or (1,))) * np.dtype(space.dtype).itemsize
-        for shape, space in ((frame_of(venv)[0], observation), (action.shape, action))
-    ]
-    return int(megabytes * 2**20 / (venv.num_envs * (sum(sizes) + 6)))  # and a float32, two bools

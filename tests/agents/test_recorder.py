@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from prefrl.agents.environments import env_maker
-from prefrl.agents.recorder import Recorder, steps_that_fit
+from prefrl.agents.recorder import Recorder
+from prefrl.agents.ring import steps_that_fit
 from prefrl.agents.vector import make_venv
 from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
 
