@@ -54,7 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
 def next_free(base: Path) -> Path:
     """This path, or the first of -2, -3, ... that does not exist."""
     path, number = base, 2
-    while path.exists():
+    while path.exists() or path.is_symlink():  # a link to a disk that is not there now is somebody's run
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
     return path
 

@@ -16,6 +16,7 @@ from prefrl.config import Config
 
 STEADY = 10.0  # seconds that a label server has to live to count as one that works
 LONGEST = 10.0  # seconds between starts of one that dies at once
+PATIENCE = 10.0  # seconds that a label server has to end
 LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
 
@@ -53,8 +54,7 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
         server = subprocess.Popen(line, start_new_session=True)  # Ctrl-C is for the trainer, which then ends us
         while server.poll() is None:
             if over.wait(0.2):
-                server.terminate()
-                server.wait(10)
+                _end(server)
                 return
         if server.returncode == 2 and not _served(folder):  # it cannot work here, and it said why
             return
@@ -64,6 +64,16 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
             print(f"the label server died {deaths} times in a row; another try in {pause:.0f} s", file=sys.stderr)
         if over.wait(pause):
             return
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """What it acknowledged is on disk, so that it may be killed if it does not end by itself."""
+    server.terminate()
+    try:
+        server.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def _served(folder: Path) -> bool:

@@ -15,6 +15,7 @@ import prefrl
 from prefrl.api import evaluate
 from prefrl.errors import UserError
 from prefrl.evaluation.returns import Returns
+from prefrl.folder import claim, next_free
 from prefrl.metrics import read_metrics
 from prefrl.rewards.model import RewardModel
 
@@ -236,3 +237,8 @@ def test_two_runs_that_choose_the_same_folder_at_once_get_two(short, tmp_path, m
     found = prefrl.train(Line, tell=meanwhile_somebody_takes_it, quiet=True, **SHORT)
     assert chosen == ["runs/own-christiano-s0"] and found.folder == Path("runs/own-christiano-s0-2")
     assert not any(Path(chosen[0]).iterdir())
+
+
+def test_the_folder_of_a_run_whose_disk_is_away_is_not_free(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "away")
+    assert next_free(tmp_path / "run") == claim(tmp_path / "run") == tmp_path / "run-2"

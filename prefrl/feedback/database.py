@@ -36,6 +36,10 @@ FAULTS: dict[str, tuple[type[UserError], str]] = {
     "disk I/O error": (StorageFull, "cannot be written, its disk is full or failing; free some space and resume"),
     "not a database": (UserError, "is not a database; move it away or restore it from a copy of the run folder"),
     "malformed": (UserError, "is damaged; restore it from a copy of the run folder"),
+    "no such": (
+        UserError,
+        "is damaged; restore it from a copy of the run folder",
+    ),  # table or column, all of which we made
     "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
     "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
     "connection to server": (UserError, "cannot be reached; check that it runs, its host, port, user and password"),
@@ -160,6 +164,8 @@ def _explained(engine: Engine) -> Iterator[None]:
             if phrase in str(error.orig):
                 raise kind(f"{name_of(engine)} {text} ({error.orig})") from error
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged name
+        raise UserError(f"{name_of(engine)} is damaged; restore it from a copy of the run folder ({error})") from error
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

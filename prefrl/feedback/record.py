@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Table, select
@@ -12,7 +12,7 @@ from prefrl.feedback import database
 from prefrl.feedback.database import together
 from prefrl.feedback.seals import seal
 from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import answers, closures, questions, rooms, watermarks
+from prefrl.feedback.tables import DAMAGED, answers, closures, questions, rooms, watermarks
 
 Row = dict[str, Any]
 
@@ -31,6 +31,22 @@ class Record:
         """Answers that no later one corrects or withdraws."""
         gone = {row["supersedes"] for row in self.answers}
         return (row for row in self.answers if row["kind"] == "answer" and row["seq"] not in gone)
+
+    def undamaged(self) -> Record:
+        """As if answers that were not what was written had never been; of corrections it stays that they took one back."""
+        marks = {row["seq"]: row["supersedes"] for row in self.answers if row["key"].startswith(DAMAGED)}
+        damaged, asked = set(marks.values()), {row["seq"]: row["query_id"] for row in self.answers}
+        kept = []
+        for row in self.answers:
+            old = row["supersedes"]
+            if row["seq"] in marks or old in marks:
+                continue
+            if row["seq"] not in damaged:
+                kept.append(row)
+            elif old in asked and old < row["seq"]:
+                blank = {"kind": "withdrawal", "preference": None, "details": None}
+                kept.append({**row, **blank, "query_id": asked[old]})
+        return replace(self, answers=kept)
 
     def files(self) -> list[str]:
         """The segment files that the questions are about."""

@@ -57,7 +57,7 @@ class Recording:
     @classmethod
     def read(cls, store: LabelStore, until: int | None = None) -> Recording:
         """Read all of a store, or its answers up to a number. Raises UserError for missing or damaged segments."""
-        record = read_record(store)
+        record = read_record(store).undamaged()
         if until is not None:
             record = Record(**{**vars(record), "answers": [row for row in record.answers if row["seq"] <= until]})
         marks = [(row["seq"], row["round"]) for row in record.watermarks]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,14 +18,14 @@ from sqlalchemy import Connection, Engine, bindparam, select
 
 from prefrl.errors import UserError, brief
 from prefrl.feedback.database import add, by_value, last, name_of, reading, writing
-from prefrl.feedback.tables import answers, questions, seals
+from prefrl.feedback.tables import DAMAGED, GOLD, answers, questions, seals
 
 GUARD = "prefrl"  # the labeller who withdraws what is damaged
 
-_sealed = select(*answers.c, questions.c.uid, questions.c.segments_file, questions.c.row).join_from(
-    answers, questions, isouter=True
-)
+_about = (questions.c.uid, questions.c.segments_file, questions.c.row, (questions.c.strategy == GOLD).label("gold"))
+_sealed = select(*answers.c, *_about).join_from(answers, questions, isouter=True)
 _later = _sealed.where(answers.c.seq > bindparam("latest")).order_by(answers.c.seq)
+_SUPERSEDES = list(answers.c).index(answers.c.supersedes)
 _newest = select(seals.c.seq, seals.c.sha256).order_by(seals.c.seq.desc()).limit(1)
 
 
@@ -69,6 +70,7 @@ def _faults(connection: Connection) -> tuple[list[int], list[int]]:
     newest = max(kept, default=0)  # later answers are not sealed yet
     lost: list[int] = []
     damaged: set[int] = set()
+    earlier: dict[int, list[int]] = defaultdict(list)  # by question
     before, otherwise, previous = "", "", 0
     for seq in sorted({*kept, *(seq for seq in rows if seq <= newest)}):
         stored = kept.get(seq, "")
@@ -80,6 +82,12 @@ def _faults(connection: Connection) -> tuple[list[int], list[int]]:
             if stored and otherwise != before and _digest(otherwise, rows[seq]) == stored:
                 damaged -= {seq, previous}  # the one before is as it was: its seal was hit
                 digest = stored
+            else:
+                damaged |= {
+                    old for old in earlier[rows[seq].query_id] if _digest(before, rows[seq], old) == stored
+                }  # what it took the place of before `supersedes` was changed would stand again
+        if seq in rows:
+            earlier[rows[seq].query_id].append(seq)
         before, otherwise, previous = stored, digest, seq
     return lost, sorted(damaged)
 
@@ -96,11 +104,17 @@ def _withdraw(connection: Connection, damaged: list[int]) -> None:
         seq += 1
         row: dict[str, Any] = dict.fromkeys(column.name for column in answers.c)
         row |= {
-            "seq": seq, "query_id": known[old]["query_id"], "key": f"{old}:damaged", "kind": "withdrawal",
+            "seq": seq, "query_id": known[old]["query_id"], "key": f"{DAMAGED}{old}", "kind": "withdrawal",
             "labeller": GUARD, "supersedes": old, "answered_at": time.time(),
         }  # fmt: skip
         add(connection, answers, [row])
 
 
-def _digest(before: str, row: Iterable[Any]) -> str:
-    return hashlib.sha256(f"{before}{json.dumps(list(row), default=repr)}".encode()).hexdigest()
+def _digest(before: str, row: Iterable[Any], supersedes: int | None = None) -> str:
+    """supersedes: in place of what the row says"""
+    told: list[Any] = list(row)
+    if told.pop():  # of no other strategy, as seals were made before this was looked at
+        told.append(GOLD)
+    if supersedes is not None:
+        told[_SUPERSEDES] = supersedes
+    return hashlib.sha256(f"{before}{json.dumps(told, default=repr)}".encode()).hexdigest()

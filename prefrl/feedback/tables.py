@@ -145,6 +145,9 @@ POSTGRESQL_EVENTS = "BEFORE UPDATE OR DELETE OR TRUNCATE"  # per statement, the 
 GOLD = "gold"
 """The strategy of questions that are asked to check labellers by, and teach nothing."""
 
+DAMAGED = "damaged:"
+"""The beginning of the keys of withdrawals that hold at all times: what they take back was never said."""
+
 JUDGEMENTS = ("answer", "opinion")  # kinds of rows that say what a labeller thinks
 
 _later = answers.alias("later")
@@ -152,10 +155,11 @@ _corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
 
 
 def standing(until: int | None = None) -> Any:
-    """The condition on an answer that no row up to and including `until` corrects or withdraws it."""
+    """The condition on an answer that no row up to and including `until` corrects or withdraws it, and no damage was found in it."""
     if until is None:
         return ~_corrected.exists()
-    return (answers.c.seq <= until) & ~_corrected.where(_later.c.seq <= until).exists()
+    by_then = (_later.c.seq <= until) | _later.c.key.startswith(DAMAGED)
+    return (answers.c.seq <= until) & ~_corrected.where(by_then).exists()
 
 
 def current_answers(until: int | None = None) -> Select[Any]:

@@ -18,10 +18,12 @@ from prefrl.cli import main
 from prefrl.dataset.content import rows_of
 from prefrl.dataset.export import export_run
 from prefrl.dataset.importing import import_dataset
+from prefrl.dataset.names import Pseudonyms
 from prefrl.errors import UserError
 from prefrl.feedback.record import read_record
 from prefrl.feedback.segment_files import PARTS
 from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import DAMAGED
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*episodes of 200 steps"),
@@ -223,3 +225,11 @@ def test_what_cannot_be_exported_is_refused(study, tmp_path, capsys):
     )
     assert main(["export", str(tmp_path / "zero"), str(tmp_path / "out")]) == 2
     assert "nothing was ever asked in" in capsys.readouterr().err
+
+
+def test_the_mark_of_a_damaged_answer_is_nobodys_word():
+    row = {"seq": 1, "step": None, "labeller": "ann", "key": "1:ann", "details": None}
+    mark = {**row, "seq": 2, "labeller": "prefrl", "key": f"{DAMAGED}1"}
+    people = Pseudonyms([row, mark])
+    assert people.label(mark) == mark
+    assert people.people == {"ann": "labeller-1"}

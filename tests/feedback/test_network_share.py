@@ -1,5 +1,6 @@
 """SQLite's WAL does not work over a network: such a run is written another way, and says so."""
 
+import os
 import sqlite3
 
 import numpy as np
@@ -12,13 +13,13 @@ from prefrl.feedback.store import LabelStore
 LINE = "36 35 98:0 / {place} rw,noatime master:1 - {kind} server:/home rw"
 
 
-def mounted(monkeypatch, tmp_path, kind):
-    """As the system tells it: a disk, and a share in a folder with a space in its name."""
-    share = tmp_path / "the share"
+def mounted(monkeypatch, tmp_path, kind, name="the share"):
+    """As the system tells it: a disk, and a share in a folder with a space in its name; between them one of any bytes."""
+    share = tmp_path / name
     share.mkdir()
     told = tmp_path / "mountinfo"
-    places = [("/", "ext4"), (str(share).replace(" ", r"\040"), kind)]
-    told.write_text("\n".join(LINE.format(place=place, kind=kind) for place, kind in places))
+    places = [("/", "ext4"), ("/media/Fr\udcfchling\x0c", "ext4"), (str(share).replace(" ", r"\040"), kind)]
+    told.write_bytes(os.fsencode("\n".join(LINE.format(place=place, kind=kind) for place, kind in places)))
     monkeypatch.setattr(disk, "MOUNTS", told)
     return share
 
@@ -50,3 +51,9 @@ def test_a_local_disk_beside_a_share_keeps_wal(monkeypatch, tmp_path):
 def test_a_disk_is_no_share(monkeypatch, tmp_path):
     share = mounted(monkeypatch, tmp_path, "xfs")
     assert disk.network_share(share) is None
+
+
+@pytest.mark.parametrize("name", ["Übungen", "a\u00a0b"])
+def test_a_share_of_any_name_is_one(monkeypatch, tmp_path, name):
+    share = mounted(monkeypatch, tmp_path, "nfs4", name)
+    assert disk.network_share(share / "labels.db") == "nfs4"

@@ -11,7 +11,9 @@ import pytest
 from prefrl.data import Queries, Segments
 from prefrl.errors import UserError
 from prefrl.feedback.record import read_record, write_record
+from prefrl.feedback.recording import Recording
 from prefrl.feedback.store import LabelStore
+from prefrl.feedback.tables import GOLD
 
 QUESTIONS = 30
 
@@ -118,6 +120,65 @@ def test_an_answer_whose_seal_was_hit_still_counts(copy, hit):
     change(copy, hit)
     with LabelStore.open(copy) as store:
         assert labels(store) == right
+
+
+def test_a_damaged_answer_never_stood(copy):
+    with LabelStore.open(copy) as store:
+        mark = store.watermark(0)
+        right = {query: told for query, (told, _) in labels(store).items()}
+    change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
+    with pytest.warns(UserWarning, match="damaged"), LabelStore.open(copy) as store:
+        found = store.feedback(until=store.watermark(0))
+        assert store.last_seq() > mark == store.watermark(0)
+        recorded = Recording.read(store, until=mark)
+    told = dict(zip(found.query.tolist(), found.preferences.tolist(), strict=True))
+    assert told == {query: one for query, one in right.items() if query != 1}
+    assert {query: event.row["preference"] for query, (event,) in recorded.standing.items()} == told
+
+
+@pytest.mark.parametrize("other", ["NULL", "4", "7"])
+def test_what_a_damaged_correction_replaced_does_not_come_back(copy, other):
+    change(copy, f"UPDATE answers SET supersedes = {other} WHERE seq = 6")
+    with pytest.warns(UserWarning, match=r"answers \[5, 6\]"), LabelStore.open(copy) as store:
+        assert 5 not in labels(store)
+        assert 5 in store.open_queries()
+        assert 5 not in Recording.read(store).standing
+
+
+@pytest.mark.parametrize("hit", ["preference = 0.0", "query_id = 4"])
+def test_a_recording_keeps_what_a_damaged_correction_took_back(copy, hit):
+    change(copy, f"UPDATE answers SET {hit} WHERE seq = 6")
+    with pytest.warns(UserWarning, match=r"\[6\]"), LabelStore.open(copy) as store:
+        recorded = Recording.read(store)
+    assert 4 in recorded.standing and 5 not in recorded.standing
+    about = [event.row for event in recorded.events if event.row["query_id"] == 5]
+    assert [(row["kind"], row["preference"]) for row in about] == [("answer", 0.5), ("withdrawal", None)]
+
+
+def test_a_question_to_check_labellers_by_never_becomes_one_to_learn_from(copy):
+    with LabelStore.open(copy) as store:
+        (id,) = store.ask(Queries(store.queries([1]).segments, np.zeros(1), GOLD))
+        store.answer([id], [1.0], labeller="ann")
+        before = labels(store)
+    change(copy, f"UPDATE queries SET strategy = 'golf' WHERE id = {id}")
+    with pytest.warns(UserWarning, match="damaged"), LabelStore.open(copy) as store:
+        assert labels(store) == before
+
+
+def test_a_labeller_of_any_name_leaves_it_open(copy):
+    with LabelStore.open(copy) as store:
+        store.answer([1], [0.5], labeller="damaged", kind="opinion")
+    change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
+    with pytest.warns(UserWarning, match=r"\[1\]"), LabelStore.open(copy) as store:
+        assert 1 not in labels(store)
+
+
+@pytest.mark.parametrize("name", [b"segments_filf", b"segments_\xe9ile"])
+def test_a_damaged_schema_is_named(copy, name):
+    file = copy / "labels.db"
+    file.write_bytes(file.read_bytes().replace(b"segments_file VARCHAR", name + b" VARCHAR"))
+    with pytest.raises(UserError, match="is damaged"):
+        LabelStore.open(copy)
 
 
 def test_lost_answers_are_named(copy):
