@@ -16,6 +16,7 @@ from prefrl.config import Config
 
 STEADY = 10.0  # seconds that a label server has to live to count as one that works
 LONGEST = 10.0  # seconds between starts of one that dies at once
+REFUSALS = 2  # after which a label server that cannot work is believed; a busy disk may pass
 PATIENCE = 10.0  # seconds that a label server has to end
 LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
@@ -45,7 +46,7 @@ def label_page(folder: Path, config: Config, modules: Sequence[str] = ()) -> Ite
 
 def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
     """Start a server whenever there is none; one that serves already, for whatever reason, is left alone."""
-    deaths = 0  # in a row, of servers that did not live long
+    deaths = refusals = 0  # in a row: of servers that did not live long, and of those that said why
     while True:
         while _served(folder):
             if over.wait(0.5):
@@ -56,7 +57,8 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
             if over.wait(0.2):
                 _end(server)
                 return
-        if server.returncode == 2 and not _served(folder):  # it cannot work here, and it said why
+        refusals = refusals + 1 if server.returncode == 2 and not _served(folder) else 0
+        if refusals == REFUSALS:  # it cannot work here, and it said why
             return
         deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
         pause = min(LONGEST, 2.0 ** (deaths - 4))

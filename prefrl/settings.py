@@ -45,7 +45,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     options, rest = own.parse_known_args([_in_full(argument) for argument in arguments])
     _refuse_unknown(rest)
     told = read(options.config) if options.config else {}
-    said = told.pop("preset", "christiano")
+    said = told.pop("preset", None) or "christiano"
     options.preset = options.preset or ("true" if said is True else str(said))  # YAML reads `true` as yes
     env = options.env or (update(Config(), told, options.config).env if told else None)
     base = update(preset(options.preset, env), told, options.config or "")

@@ -44,7 +44,7 @@ The grid is YAML; all but environments has a default:
   variants: {one net: {reward.members: 1, questions.strategy: uniform}, three: {}}
   controls: [true, zero]               default: all of them; false: none
   seeds: 10                            0 to 9, or a list
-  control_seeds: 5                     enough for controls that fail by far; true gets all (default: all of them do)
+  control_seeds: 5                     of all controls but true, which fail by far (default: all seeds)
   settings: {steps: 100_000}           of every run
   evaluation: 20_000                   steps of whole episodes that score the last policy
   import: [my_module]                  registers environments
@@ -123,7 +123,9 @@ def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
     todo = sum(cell.job in seconds for cell in cells)
     arms = sum(not arm.control for arm in grid.arms)
     whole = duration(sum(seconds.values()) / workers)
-    fewer = f" ({grid.control_seeds} of controls)" if grid.control_seeds else ""
+    fewer = (
+        f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
+    )
     return (
         f"{grid.name}: {len(grid.environments)} environments x ({arms} arms + {len(grid.arms) - arms} controls) x"
         f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs; {len(cells) - todo} are done, {todo} to do:"

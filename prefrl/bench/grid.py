@@ -63,10 +63,10 @@ class Grid:
     arms: tuple[Arm, ...]
     modules: tuple[str, ...] = ()
     evaluation: int = EVALUATION  # steps
-    control_seeds: int | None = None  # the first so many are enough for controls that ought to fail; None: all
+    control_seeds: int | None = None  # the first so many, for all controls but the ceiling; None: all
 
     def seeds_of(self, arm: Arm) -> tuple[int, ...]:
-        """All of them, but of controls other than the ceiling perhaps fewer."""
+        """All of them, but for controls other than the ceiling perhaps fewer."""
         return self.seeds[: self.control_seeds] if arm.control and arm.name != CEILING else self.seeds
 
     def config(self, env: str, arm: Arm, seed: int) -> Config:

@@ -142,7 +142,7 @@ def notes(study: Study) -> list[str]:
         f"{kinds[controls]}{env}": min(counts)
         for env, by_arm in study.table.items()
         for controls in kinds
-        if (counts := [len(runs) for arm, runs in by_arm.items() if _may_fail(study, arm) == controls])
+        if (counts := [len(runs) for arm, runs in by_arm.items() if _beside(study, arm) == controls])
     }
     if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
         found.append(
@@ -163,8 +163,8 @@ def notes(study: Study) -> list[str]:
     return [*found, *sorted({warning for one in runs for warning in one.get("warnings", ())})]
 
 
-def _may_fail(study: Study, arm: str) -> bool:
-    """A control that ought to: it may have been run on fewer seeds."""
+def _beside(study: Study, arm: str) -> bool:
+    """A control other than the ceiling: it may have been run on fewer seeds."""
     return study.is_control(arm) and arm != CEILING
 
 

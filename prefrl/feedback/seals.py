@@ -113,8 +113,6 @@ def _withdraw(connection: Connection, damaged: list[int]) -> None:
 def _digest(before: str, row: Iterable[Any], supersedes: int | None = None) -> str:
     """supersedes: in place of what the row says"""
     told: list[Any] = list(row)
-    if told.pop():  # of no other strategy, as seals were made before this was looked at
-        told.append(GOLD)
     if supersedes is not None:
         told[_SUPERSEDES] = supersedes
     return hashlib.sha256(f"{before}{json.dumps(told, default=repr)}".encode()).hexdigest()
