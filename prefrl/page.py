@@ -61,8 +61,8 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
         if refusals == REFUSALS:  # it cannot work here, and it said why
             return
         deaths = 0 if time.monotonic() - began > STEADY else deaths + 1
-        pause = min(LONGEST, 2.0 ** (deaths - 4))
-        if pause > 1:
+        pause = min(LONGEST, 2.0 ** (deaths + 4 * refusals - 4))
+        if deaths > 4:
             print(f"the label server died {deaths} times in a row; another try in {pause:.0f} s", file=sys.stderr)
         if over.wait(pause):
             return
