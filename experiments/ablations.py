@@ -9,10 +9,10 @@ no ensemble      one network, and so random queries
 no online        all questions at the start: about what an untrained policy does
 no regularising  without weight decay, and without the assumption that a tenth of the answers are coin flips
 no segments      questions about single steps
+target           regression on the true returns of the segments asked about, in place of comparisons
 
 In the paper the offline variant does worst. Pendulum cannot show that: a random policy already swings through most of
-what there is to know. LineTarget (line_target.py) is made to show it. The paper's sixth ablation ("target": regression
-on the true return of a segment) is not here: it needs a teacher who answers with numbers.
+what there is to know. LineTarget (line_target.py) is made to show it.
 """
 
 from experiments.figure import Experiment
@@ -30,6 +30,7 @@ EXPERIMENT = Experiment(
             "no online": {"questions.initial": 1.0},
             "no regularising": {"reward.l2": 0.0, "reward.error": 0.0},
             "no segments": {"questions.length": 1},
+            "target": {"reward.objective": "returns"},
         },
         "settings": {"steps": 100_000},
     },

@@ -130,6 +130,8 @@ class RewardConfig:
 
     source: Source = "learned"
     """Where the agent's reward comes from. All but `learned` are controls; `shuffled` learns from permuted answers."""
+    objective: str = "preferences"
+    """What is learned from a question: preferences, or returns (the true returns of its segments, an ablation)."""
     network: str = "auto"
     """Reward network; see `prefrl list`. auto: cnn where observations are pictures, else mlp."""
     hidden: tuple[int, ...] = (64, 64)
@@ -245,6 +247,10 @@ class Config:
                     raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
         if (checks := self.teacher.gold + self.teacher.repeat + self.teacher.mirror) > 1:
             raise UserError(f"teacher.gold, repeat and mirror are shares of what people see; they sum to {checks:g}")
+        if self.reward.objective == "returns" and self.teacher.name == "human":
+            raise UserError(
+                "reward.objective=returns learns from true rewards, not from people; leave out --teacher human"
+            )
         collected = self.agent.n_envs * self.agent.n_steps
         if self.agent.algorithm == "ppo" and not 2 <= self.agent.batch_size <= collected:
             raise UserError(

@@ -17,6 +17,7 @@ from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.networks import ALL_NETWORKS
+from prefrl.rewards.objectives import OBJECTIVES
 from prefrl.teachers import TEACHERS, recorded
 from prefrl.teachers.recorded import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
@@ -39,6 +40,7 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
         name: f"actions stick with probability {p.sticky:g}, up to {p.noops} no-ops at first"
         for name, p in PROTOCOLS.items()
     },
+    "reward.objective": lambda: {name: objective.about for name, objective in OBJECTIVES.items()},
     "reward.inputs": lambda: {name: " and ".join(parts) for name, parts in INPUTS.items()},
     "reward.source": lambda: dict.fromkeys(get_args(Source), ""),
 }
@@ -72,6 +74,7 @@ def everything() -> dict[str, dict[str, str]]:
         "several opinions (--teacher.combine)": "teacher.combine",
         "reward networks (--reward.network)": "reward.network",
         "reward inputs (--reward.inputs)": "reward.inputs",
+        "reward objectives (--reward.objective)": "reward.objective",
         "observations (--pixels.show)": "pixels.show",
         "Atari games (--pixels.atari)": "pixels.atari",
         "agents (--agent.algorithm)": "agent.algorithm",

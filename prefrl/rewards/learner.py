@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from prefrl.config import RewardConfig
-from prefrl.feedback import pair
 from prefrl.rewards.ensemble import RewardEnsemble
+from prefrl.rewards.objectives import OBJECTIVES
 
 RATIO = (1.1, 1.5)  # wanted held-out loss over training loss (Christiano et al. 2017, 2.2.3)
 L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
@@ -27,6 +27,7 @@ class Answers:
 
     features: Any  # rows (B,) -> (B, 2, T, d) standardised features, or pictures (B, 2, T, C, H, W)
     preferences: Tensor  # (Q,) probability that the first is better
+    returns: Tensor  # (Q, 2) true returns of the segments, over all answers of zero mean and unit spread
     weights: Tensor  # (E, Q) how often a member has drawn the answer
     train: list[np.ndarray]  # per member: the answers that it learns from
     held_out: list[np.ndarray]  # per member: those that it is validated on
@@ -35,7 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a fit went; losses are means over members, in nats per answer."""
+    """How a fit went; losses are means over members and answers (preferences: in nats)."""
 
     epochs: int
     updates: int  # pair-member updates
@@ -49,6 +50,7 @@ class Fitter:
 
     def __init__(self, ensemble: RewardEnsemble, settings: RewardConfig):
         self.ensemble, self.settings = ensemble, settings
+        self.loss = OBJECTIVES[settings.objective].loss
         self.l2 = [settings.l2] * len(ensemble.members)
         self.optimiser = self._fresh_optimiser()
 
@@ -105,23 +107,23 @@ class Fitter:
         return sums / np.maximum([len(order) for order in orders], 1)
 
     def _loss(self, member: int, answers: Answers, rows: Tensor) -> Tensor:
-        weights, gap = answers.weights[member, rows], self._gap(member, answers.features[rows])
-        return (weights * pair.loss(gap, answers.preferences[rows], self.settings.error)).sum() / weights.sum()
+        weights, predicted = answers.weights[member, rows], self._returns(member, answers.features[rows])
+        losses = self.loss(predicted, answers.preferences[rows], answers.returns[rows], self.settings.error)
+        return (weights * losses).sum() / weights.sum()
 
     @torch.no_grad()
     def _held_out_loss(self, member: int, answers: Answers, rows: np.ndarray) -> float:
         if not len(rows):
             return np.nan
         size = CHECK if self.ensemble.axes == 1 else FEW_PICTURES
-        gaps = [self._gap(member, answers.features[rows[at : at + size]]) for at in range(0, len(rows), size)]
-        gap = gaps[0] if len(gaps) == 1 else torch.cat(gaps)
-        return pair.loss(gap, answers.preferences[rows], self.settings.error).mean().item()
+        blocks = [self._returns(member, answers.features[rows[at : at + size]]) for at in range(0, len(rows), size)]
+        predicted = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        told = answers.preferences[rows], answers.returns[rows]
+        return self.loss(predicted, *told, self.settings.error).mean().item()
 
-    def _gap(self, member: int, features: Tensor) -> Tensor:
-        """Return of the first minus return of the second: (B, 2, T, *features) -> (B,)"""
-        rewards = self.ensemble.members[member](features.flatten(0, 2)).reshape(features.shape[:3])  # (B, 2, T)
-        returns = rewards.sum(-1)
-        return returns[:, 0] - returns[:, 1]
+    def _returns(self, member: int, features: Tensor) -> Tensor:
+        """Predicted returns: (B, 2, T, *features) -> (B, 2)"""
+        return self.ensemble.members[member](features.flatten(0, 2)).reshape(features.shape[:3]).sum(-1)
 
     def _adapt_l2(self, train: np.ndarray, held_out: np.ndarray) -> None:
         for e, group in enumerate(self.optimiser.param_groups):

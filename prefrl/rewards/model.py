@@ -78,6 +78,7 @@ class RewardModel:
         self.cpu_seconds = 0.0  # spent on fitting
         self.memory = memory_for(features)  # of the Q latest answers' segments
         self._preferences = torch.zeros(0)  # (Q,)
+        self._returns = torch.zeros(0, 2)  # (Q, 2) true ones
         self._query = np.zeros(0, int)  # (Q,) their questions' numbers
         self._where = np.zeros((0, 2, 2), int)  # (Q, 2, [environment, first step])
 
@@ -134,13 +135,16 @@ class RewardModel:
         self.fresh += self._changed(told) if answers.whole else len(told)
         if answers.whole:
             self.memory.clear()
-            self._preferences, self._query, self._where = self._preferences[:0], self._query[:0], self._where[:0]
+            self._preferences, self._returns = self._preferences[:0], self._returns[:0]
+            self._query, self._where = self._query[:0], self._where[:0]
         if not len(told):
             return
         last = slice(-self.settings.window, None)
         self.memory.add(told.segments, self.settings.window)
         said = torch.as_tensor(told.preferences, dtype=torch.float32)
         self._preferences = torch.cat([self._preferences, said])[last]
+        earned = torch.as_tensor(told.segments.true_returns, dtype=torch.float32)
+        self._returns = torch.cat([self._returns, earned])[last]
         self._query = np.concatenate([self._query, told.query])[last]
         where = np.stack([told.segments.env_index, told.segments.start_step], -1)
         self._where = np.concatenate([self._where, where])[last]
@@ -253,7 +257,9 @@ class RewardModel:
         first_fresh = max(0, len(self._preferences) - fresh)  # what was corrected comes last, too
         device = self.ensemble.scale.device
         drawn_weights = torch.from_numpy(weights).float().to(device)
-        return Answers(features, self._preferences.to(device), drawn_weights, train, held_out, first_fresh)
+        returns = (self._returns - self._returns.mean()) / self._returns.std().clamp(min=1e-6)
+        told = self._preferences.to(device), returns.to(device)
+        return Answers(features, *told, drawn_weights, train, held_out, first_fresh)
 
     def _apart(self, held_out: np.ndarray, train: np.ndarray) -> np.ndarray:
         """The held-out answers no segment of which overlaps with a segment of the training answers."""

@@ -1,0 +1,41 @@
+"""What a reward model is fitted to: preferences, or as an ablation the true returns."""
+
+import numpy as np
+import pytest
+import torch
+
+from prefrl.config import Config
+from prefrl.configure import update
+from prefrl.errors import UserError
+from prefrl.feedback import pair
+from prefrl.rewards.objectives import OBJECTIVES
+
+PREDICTED = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+ANSWERS, RETURNS = torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [0.5, 1.0]])
+
+
+def test_losses_by_hand():
+    told = PREDICTED, ANSWERS, RETURNS, 0.1
+    assert OBJECTIVES["returns"].loss(*told).tolist() == [1.0, 0.5]
+    expected = pair.loss(torch.tensor([2.0, -1.5]), ANSWERS, 0.1)
+    assert torch.equal(OBJECTIVES["preferences"].loss(*told), expected)
+
+
+def test_true_returns_teach_though_the_answers_are_noise(make_model, answered):
+    answers, rng = answered(200), np.random.default_rng(0)
+    answers.preferences[:] = rng.permutation(answers.preferences)
+    known = {}
+    for objective in OBJECTIVES:
+        model = make_model(objective=objective, first_epochs=40)
+        model.hear(answers)
+        model.fit(0)
+        told = answered(100, seed=7).segments.flat()
+        predicted = model.member_returns(told).mean(0)
+        known[objective] = np.corrcoef(predicted, told.true_rewards.sum(-1))[0, 1]
+    assert known["returns"] > 0.9 and abs(known["preferences"]) < 0.5, known
+
+
+def test_people_are_not_asked_for_what_is_not_learned():
+    config = update(Config(), {"reward.objective": "returns", "teacher.name": "human"})
+    with pytest.raises(UserError, match=r"reward.objective=returns learns from true rewards, not from people"):
+        config.check()
