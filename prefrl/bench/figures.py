@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from prefrl.bench.study import CEILING, Study, interval
+from prefrl.bench.study import CEILING, LEAK, Study, interval
 from prefrl.evaluation.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
 
 THRESHOLDS = np.linspace(-0.25, 1.5, 106)
@@ -37,9 +37,17 @@ def _seeds(study: Study) -> str:
 
 def _bands(axes: Axes, study: Study, env: str) -> None:
     """Controls as lines across, with their intervals."""
-    for k, arm in enumerate(name for name in study.table[env] if study.is_control(name)):
-        found, colour = study.interval(env, arm), COLOURS[(k + 1) % len(COLOURS)]
-        axes.axhline(found.estimate, color=colour, linestyle="--", linewidth=1, label=f"{arm} reward")
+    for k, arm in enumerate(study.arm_names(controls=True), 1):  # of the same colour in every panel
+        if arm not in study.table[env]:
+            continue
+        found, colour = study.interval(env, arm), COLOURS[k % len(COLOURS)]
+        axes.axhline(
+            found.estimate,
+            color=colour,
+            linestyle="--",
+            linewidth=1,
+            label="shuffled answers" if arm == LEAK else f"{arm} reward",
+        )
         if np.isfinite(found.low):
             axes.axhspan(found.low, found.high, color=colour, alpha=0.1)
 
@@ -155,8 +163,8 @@ def learning(study: Study, path: Path) -> Path | None:
         return None
     figure, panels = _panels(len(study.table))
     for axes, (env, by_arm) in zip(panels, study.table.items(), strict=True):
-        for k, (arm, runs) in enumerate(by_arm.items()):
-            curves = [one["curve"] for one in runs if one.get("curve")]
+        for k, arm in enumerate(study.arm_names()):
+            curves = [one["curve"] for one in by_arm.get(arm, ()) if one.get("curve")]
             if arm not in study.arm_names(controls=False) and arm != CEILING or not curves:
                 continue
             steps, low, middle, high = _along(curves)
