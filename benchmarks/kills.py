@@ -1,6 +1,6 @@
 """Label server, trainer or both killed (kill -9) at random moments while people label: is every label there, once?
 
-    python -m benchmarks.kills [--kills 200]      a quarter of an hour
+    python -m benchmarks.kills [--kills 200]      half an hour
 
 A real run (`prefrl train --teacher human`), real clips, people who answer over HTTP and send an answer again until it is
 acknowledged. The server comes back by itself; the trainer with `prefrl resume`. Afterwards the store is compared with
@@ -130,9 +130,9 @@ def trained(folder: Path) -> int:
     return max((int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()), default=0)
 
 
-def soak(folder: Path, kills: int, people: list[Person]) -> Counter[str]:
+def soak(folder: Path, kills: int, people: list[Person], seconds: float = float("inf")) -> Counter[str]:
     """Kill at random moments, and wait until what was killed is at work again. Returns how often what was killed."""
-    rng, counts = random.Random(0), Counter[str]()
+    rng, counts, began = random.Random(0), Counter[str](), time.monotonic()
     log = (folder.parent / "log.txt").open("a")
     quietly: dict[str, Any] = {"stdout": log, "stderr": log, "env": os.environ | {"BROWSER": "true"}}
     trainer = subprocess.Popen([*PREFRL, *RUN, str(folder)], **quietly)
@@ -141,6 +141,8 @@ def soak(folder: Path, kills: int, people: list[Person]) -> Counter[str]:
         for person in people:
             person.start()
         for _ in tqdm(range(kills), unit="kill", dynamic_ncols=True):
+            if time.monotonic() - began > seconds:
+                break
             time.sleep(rng.uniform(0.2, 4))
             victim = rng.choice(["server", "trainer", "both"])
             counts[victim] += 1
@@ -194,11 +196,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end earlier, after so many")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder, over = Path(place) / "run", threading.Event()
         people = [Person(folder, f"person {number}", over) for number in range(given.people)]
-        for what, found in {**soak(folder, given.kills, people), **check(folder, people)}.items():
+        for what, found in {**soak(folder, given.kills, people, 60 * given.minutes), **check(folder, people)}.items():
             print(f"{what:26}{found!s:>10}")
 
 
