@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="end earlier, after so many")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # a render worker may still be at it
         folder, over = Path(place) / "run", threading.Event()
         people = [Person(folder, f"person {number}", over) for number in range(given.people)]
         for what, found in {**soak(folder, given.kills, people, 60 * given.minutes), **check(folder, people)}.items():
