@@ -85,6 +85,6 @@ def compare(folders: list[Path], path: Path) -> Path:
     axes = figure.subplots()
     for folder in folders:
         _line(axes, metrics_of(folder), "rollout/ep_rew_mean", folder.name)
-    axes.set(xlabel="environment steps", ylabel="true return (mean of the last 100 training episodes)")
+    axes.set(xlabel="environment steps", ylabel="true return (mean of the last 100 episodes)")
     axes.legend(fontsize="small")
     return _save(figure, path)
