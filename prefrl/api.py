@@ -135,9 +135,9 @@ def _start(
             describe(path, config, name, own.names())
             run = Run(path, config, own, callbacks, quiet)
             run.prepare()
-        with label_page(path, config, modules):
+        with label_page(path, config, modules):  # until the end, so that open pages hear of it
             run.learn()
-        return _finish(run)
+            return _finish(run)
 
 
 def _question(env: str) -> str:
@@ -175,7 +175,7 @@ def resume(
         run.prepare()
         with label_page(Path(folder), config, modules):
             run.learn()
-        return _finish(run)
+            return _finish(run)
 
 
 def _finish(run: Run) -> Result:

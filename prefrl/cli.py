@@ -178,7 +178,11 @@ def plot(arguments: list[str]) -> int:
     """Draw a run's plots again, the learning curves of several runs in one picture, or the figure of a study.json."""
     parser = _parser("plot", plot)
     parser.add_argument("run", nargs="+", type=Path, help="run folders, or one study of prefrl bench")
-    parser.add_argument("--out", type=Path, help="the picture (default: curves.png; of a study: beside it)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="the picture (default: of one run its own plots, of several curves.png, of a study beside it)",
+    )
     options = parser.parse_args(arguments)
     first = options.run[0]
     if len(options.run) == 1 and (first.suffix == ".json" or (first / "study.json").exists()):
@@ -191,8 +195,8 @@ def plot(arguments: list[str]) -> int:
     from prefrl.evaluation import report
 
     made = (
-        report.write_plots(options.run[0])
-        if len(options.run) == 1
+        report.write_plots(first)
+        if len(options.run) == 1 and not options.out
         else [report.compare(options.run, options.out or Path("curves.png"))]
     )
     print("\n".join(map(str, made)))

@@ -46,7 +46,7 @@ class Progress:
             self.bar.set_postfix_str(what)
 
     def close(self) -> None:
-        self.bar.n = self.run.agent.step
+        self.show()
         self.bar.close()
 
 

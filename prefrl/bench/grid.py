@@ -117,6 +117,8 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     """A grid from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
     for key in told:
         if key not in KEYS:
+            if str(key) in names():
+                raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(told[key])}}}")
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
     settings = settings_in(told.get("settings", {}), "settings")
     for setting, key in ELSEWHERE.items():

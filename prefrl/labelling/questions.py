@@ -150,8 +150,9 @@ class Questions:
         ready = self._ready(session, want, holding)
         if not ready:
             return []
-        for other in self._others(session, want, holding):
-            ready.insert(self.rng.randint(0, want), other)
+        new = min(want, len(ready))
+        for other in self._others(session, new, holding):  # one chance for each that it may take the place of
+            ready.insert(self.rng.randint(0, new), other)
         return ready
 
     def _ready(self, session: Session, want: int, holding: set[int]) -> list[Offer]:

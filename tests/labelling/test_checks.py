@@ -108,6 +108,28 @@ def test_repetitions_with_the_same_and_with_changed_sides_are_told_apart(serve, 
     assert same["agree"] == same["n"] > 0 and mirrored["agree"] == 0 < mirrored["n"]
 
 
+def test_a_page_that_wants_many_where_few_are_ready_is_checked_no_more_often(serve, tmp_path, monkeypatch):
+    """While training asks one question after the other, and the page would take six."""
+    monkeypatch.setattr(questions, "FRESH", -1.0)
+    folder, seen, shown = tmp_path / "slow", set(), []
+    make_run(folder, questions.GAP + 10, **{"teacher.mirror": 0.2})
+    ann = serve(folder, rng=Random(0)).person("ann")
+
+    def answer_all() -> list[int]:
+        here = ann.next(want=6)
+        for question in here:
+            ann.answer(question)
+        return [question["query"] for question in here]
+
+    while found := answer_all():
+        seen |= set(found)
+    for k in range(40):
+        ask(folder, 1, seed=100 + k)
+        shown += answer_all()
+    repeats = len(shown) - len(set(shown) - seen)
+    assert 2 <= repeats <= 18  # a fifth of 40, and not of 240
+
+
 def test_the_experimenter_sees_who_is_right_how_often_and_what_people_differ_on(serve, tmp_path):
     make_run(tmp_path / "three", 40, **{"teacher.opinions": 3})
     serving = serve(tmp_path / "three")

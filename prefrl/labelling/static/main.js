@@ -164,6 +164,7 @@ export class App {
     /** @type {any[]} */
     const said = [];
     if (locked) said.push(`This page may not talk to the server any more, perhaps because that was restarted. Open the address that it prints.${kept ? ` ${count(kept, "answer is", "answers are")} kept in this browser and will be sent then.` : ""}`);
+    else if (lost && !kept && this.status?.trainer.state === "finished") said.push("The training has finished, and its page with it. All your answers are stored; prefrl label, with the run's folder, opens it again.");
     else if (lost) said.push(`No connection to the label server. ${held}`);
     else if (this.#fault ?? this.status?.trouble) said.push(this.#fault?.message ?? this.status?.trouble);
     else if (refused) said.push(`The server did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));

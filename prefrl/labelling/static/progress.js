@@ -57,10 +57,10 @@ function trainerText({trainer}) {
 export function whyEmpty(status) {
   const {trainer, budget, asked, open, rendering, ready} = status;
   const over = {finished: "The training has finished", stopped: "The training has stopped", absent: "No training runs"}[trainer.state];
-  if (rendering > 0 || (open > 0 && ready === 0))
-    return {title: "The next clips are being drawn", text: `${count(open, "question is", "questions are")} waiting for clips.`, waiting: true};
+  if (ready === 0 && (rendering > 0 || open > 0))
+    return {title: "The next clips are being drawn", text: `${count(rendering || open, "question is", "questions are")} waiting for clips.`, waiting: true};
   if (open > 0)
-    return {title: "Others are answering the open questions", text: `${count(open, "question is", "questions are")} on the screens of other people. What they leave comes here.`, waiting: true};
+    return {title: "Nothing new this moment", text: `${count(open, "question is", "questions are")} on another screen, or answered a moment ago. What others leave comes here.`, waiting: true};
   if (budget && asked >= budget)
     return {title: "No question is left", text: `The budget of ${count(budget, "question")} is used up.${over ? "" : " The training goes on with what you taught it."}`, waiting: false};
   if (over)
