@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -21,6 +22,7 @@ from prefrl.api import load_run, train
 from prefrl.configure import load
 from prefrl.data import Tape, Tapes
 from prefrl.errors import UserError
+from prefrl.feedback.record import read_record, write_record
 from prefrl.feedback.store import LabelStore
 from prefrl.folder import describe
 from prefrl.labelling.replay import Unfaithful
@@ -273,10 +275,11 @@ def retaped(folder: Path, row: int, change) -> None:
         tapes = [store.files.tape(name, place, side) for place in range(3) for side in (0, 1)]
         tapes[2 * row] = change(tapes[2 * row])
         other = store.files.write(store.files.read(name), Tapes.of(tapes))
-        with store.engine.connect() as connection:
-            connection.exec_driver_sql("DROP TRIGGER queries_no_update")
-            connection.exec_driver_sql(f"UPDATE queries SET segments_file = '{other}'")
-            connection.commit()
+        record = read_record(store)
+    for path in folder.glob("labels.db*"):  # written anew, as the store itself would have
+        path.unlink()
+    with LabelStore.open(folder) as store:
+        write_record(store, replace(record, questions=[{**q, "segments_file": other} for q in record.questions]))
 
 
 def test_a_run_that_noted_nothing_says_what_still_works(bare):
