@@ -78,16 +78,21 @@ def load(path: Path | str, base: Config | None = None) -> Config:
 
 def read(path: Path | str) -> dict[str, Any]:
     """What a YAML file of settings says, not checked yet."""
-    try:
-        settings = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"cannot read the configuration {path}: {fault}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise UserError(f"{path} is not YAML: {fault}") from fault
+    settings = parsed(path, "the configuration ")
     if not isinstance(settings, dict):
         found = "nothing" if settings is None else brief(settings)
         raise UserError(f"{path} holds {found}; expected settings such as 'steps: 100000'")
     return settings
+
+
+def parsed(path: Path | str, what: str = "") -> Any:
+    """What a YAML file says. Raises UserError if it cannot be read or is none."""
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"cannot read {what}{path}: {fault}") from fault
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise UserError(f"{path} is not YAML: {fault}") from fault
 
 
 def as_dict(config: Config) -> dict[str, Any]:

@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from prefrl.config import Config, get
-from prefrl.configure import update
+from prefrl.configure import parsed, update
 from prefrl.errors import UserError, brief
 
 Settings = dict[str, Any]
@@ -17,12 +15,7 @@ Settings = dict[str, Any]
 
 def read_yaml(path: Path | str) -> Settings:
     """What a YAML file says by key. Raises UserError if that is nothing."""
-    try:
-        told = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"cannot read {path}: {fault}") from fault
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise UserError(f"{path} is not YAML: {fault}") from fault
+    told = parsed(path)
     if not isinstance(told, dict) or not told:
         raise UserError(
             f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
