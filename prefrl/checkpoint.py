@@ -38,7 +38,7 @@ def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep
         "tensors.safetensors": save(
             {name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}
         ),
-        "state.json": json.dumps(state, indent=1).encode(),
+        "state.json": json.dumps(state).encode(),
     }
     manifest = {"format": FORMAT, "step": step, "files": {name: _entry(content) for name, content in files.items()}}
     files["manifest.json"] = json.dumps(manifest, indent=1).encode()

@@ -7,11 +7,25 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Connection, Engine, Table, create_engine, delete, event, func, insert, select
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from prefrl.disk import network_share
@@ -121,9 +135,15 @@ def by_value(
     """The rows whose first column is among these values, by that value."""
     found: dict[Any, dict[str, Any]] = {}
     for start in range(0, len(values), CHUNK):
-        rows = connection.execute(select(*columns).where(columns[0].in_(values[start : start + CHUNK])))
+        rows = connection.execute(_among(tuple(columns)), {"values": list(values[start : start + CHUNK])})
         found.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
     return found
+
+
+@lru_cache
+def _among(columns: tuple[Column[Any], ...]) -> Select[Any]:
+    """Made once: making a statement takes longer than running it."""
+    return select(*columns).where(columns[0].in_(bindparam("values", expanding=True)))
 
 
 def add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -272,6 +272,12 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         """How many questions were asked, up to and including an environment step. Those to check labellers by do not count."""
         return len(self.asked_queries(until_step))
 
+    def last_asked_step(self) -> int:
+        """The latest step of the run at which a question was asked, -1 before the first."""
+        with reading(self.engine) as connection:
+            latest = connection.scalar(select(func.max(questions.c.asked_step)))
+        return -1 if latest is None else int(latest)
+
     def asked_steps(self, ids: Sequence[int]) -> dict[int, int]:
         """The environment steps at which these questions were asked, by their ids."""
         with reading(self.engine) as connection:

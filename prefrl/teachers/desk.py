@@ -37,6 +37,7 @@ class Desk:
         self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
+        self._step_before = store.last_asked_step()  # up to it a run that was killed has asked before
 
     def ask(self, queries: Queries) -> None:
         """Store the questions; let the teacher answer, if it does so at once."""
@@ -46,7 +47,7 @@ class Desk:
     def _lay(self, queries: Queries) -> tuple[list[int], Queries]:
         """Store the questions. Returns their ids, and what is in the store: after a kill they may be there already."""
         ids = self._store(queries)
-        return ids, self.store.queries(ids)
+        return ids, self.store.queries(ids) if queries.step <= self._step_before else queries
 
     def _have_answered(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
         """Let the teacher answer these questions, and store what it says at once."""
@@ -61,7 +62,7 @@ class Desk:
                 f"teacher {self.labeller!r} gave answers of shape {preferences.shape} to {len(shown)} questions;"
                 " it must give one preference for each: 1 first, 0 second, .5 equal, NaN skip"
             )
-        waiting = set(self.store.open_queries())
+        waiting = set(self.store.open_queries() if step <= self._step_before else ids)
         new = [k for k, id in enumerate(ids) if id in waiting]
         self.store.answer(
             [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version

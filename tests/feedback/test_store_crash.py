@@ -125,7 +125,7 @@ def test_a_full_disk_stores_what_it_acknowledged_and_stays_readable(tmp_path):
 def test_writers_do_not_get_in_each_others_way(tmp_path):
     names = ["ann", "ben", "cem"]
     writers = [child(write_at_the_same_time, tmp_path, name) for name in names]
-    outputs = [writer.communicate(timeout=60) for writer in writers]
+    outputs = [writer.communicate(timeout=300) for writer in writers]
     assert [errors for _, errors in outputs] == [""] * 3  # no "database is locked"
     promised = set().union(*(acknowledged(output) for output, _ in outputs))
     assert len(promised) == 3 * 40
