@@ -34,6 +34,8 @@ _TASKS = {
     "Swimmer": Task("envs.locomotion:Swimmer", 1000, "swim forward"),
     "Reacher": Task("envs.reacher:Reacher", 50, "bring the fingertip to the target"),
     "InvertedPendulum": Task("envs.inverted_pendulum:InvertedPendulum", 200, "balance a pole; a fall costs one"),
+    # Pictures, small enough for a laptop.
+    "Dot": Task("envs.dot:Dot", 50, "pictures of 16 x 16: bring the dot onto the mark and stay there"),
     # Goals that a person can see and Gymnasium has no reward for: the true reward is a scripted oracle's judgement.
     "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
     "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward, front foot in the air"),

@@ -90,6 +90,17 @@ PRESETS: dict[str, Method] = {
 
 TUNED: dict[str, dict[str, Any]] = {
     "Pendulum-v1": {"agent.gamma": 0.9},  # RL Zoo's
+    "prefrl/Dot-v0": {
+        "steps": 40_000,
+        "agent.n_steps": 128,
+        "agent.n_epochs": 8,
+        "agent.learning_rate": 5e-4,
+        "agent.gamma": 0.9,
+        "agent.ent_coef": 0.02,  # without it the policy is sure before it has seen every place, on the true reward too
+        "agent.hidden": (),
+        "questions.budget": 100,
+        "questions.length": 10,
+    },
     "ALE/*": {
         "steps": 10_000_000,
         "agent.n_steps": 128,  # the agent: RL Zoo's for Atari

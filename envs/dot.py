@@ -1,0 +1,55 @@
+"""A dot in a small picture: the smallest task that has to be seen, learned in minutes without a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+CELLS = 8  # places on a side
+PIXELS = 2  # of a place, on a side
+TARGET = (2, 5)  # row and column: no corner, so the dot has to stop
+MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+ZOOM = 24  # people see each place so large
+FLOOR, RING, DOT = (24, 26, 32), (240, 160, 40), (240, 240, 240)
+
+
+class Dot(gymnasium.Env):
+    """Bring the dot onto the mark and stay there.
+
+    Observation (16, 16) uint8: the dot is white, the mark grey. Action: 0 stay, 1 up, 2 down, 3 left, 4 right.
+    Reward: minus the distance to the mark, over 8. The dot starts anywhere.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    observation_space = gymnasium.spaces.Box(0, 255, (CELLS * PIXELS, CELLS * PIXELS), np.uint8)
+    action_space = gymnasium.spaces.Discrete(len(MOVES))
+
+    def __init__(self, render_mode: str | None = None):
+        self.render_mode = render_mode
+        self.place = np.zeros(2, int)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.place = self.np_random.integers(0, CELLS, 2)
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.place = np.clip(self.place + MOVES[int(action)], 0, CELLS - 1)
+        return self._seen(), -float(np.hypot(*(self.place - TARGET))) / CELLS, False, False, {}
+
+    def _seen(self) -> np.ndarray:
+        picture = np.zeros((CELLS, CELLS), np.uint8)
+        picture[TARGET] = 128
+        picture[tuple(self.place)] = 255
+        return picture.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
+
+    def render(self) -> np.ndarray:
+        """(192, 192, 3) uint8"""
+        picture = np.full((CELLS, CELLS, 3), FLOOR, np.uint8)
+        picture[TARGET] = RING
+        picture[tuple(self.place)] = DOT
+        return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
