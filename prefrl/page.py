@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from prefrl.config import Config
+from prefrl.labelling import address
 
 STEADY = 10.0  # seconds that a label server has to live to count as one that works
 LONGEST = 10.0  # seconds between starts of one that dies at once
 REFUSALS = 2  # after which a label server that cannot work is believed; a busy disk may pass
 PATIENCE = 10.0  # seconds that a label server has to end
-LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 
 
 def command(folder: Path, config: Config, modules: Sequence[str] = ()) -> list[str]:
     """How to start a label server for this run. It is a process of its own: labels come in whatever training does."""
     store = ["--store", config.record.labels] if config.record.labels else []
     imports = [word for name in modules for word in ("--import", name)]
-    return [sys.executable, "-m", "prefrl.cli", "label", str(folder), *store, *imports]
+    return [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--beside-training", *store, *imports]
 
 
 @contextmanager
@@ -50,6 +52,7 @@ def _keep(line: list[str], folder: Path, over: threading.Event) -> None:
     while True:
         while _served(folder):
             if over.wait(0.5):
+                _end_left_behind(folder)
                 return
         began = time.monotonic()
         server = subprocess.Popen(line, start_new_session=True)  # Ctrl-C is for the trainer, which then ends us
@@ -78,8 +81,16 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
+def _end_left_behind(folder: Path) -> None:
+    """End a server that a trainer opened which was killed; one that somebody opened by hand stays."""
+    here = address.read(folder)
+    if here and here.beside_training and _served(folder):
+        with suppress(OSError):
+            os.kill(here.pid, signal.SIGTERM)
+
+
 def _served(folder: Path) -> bool:
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / address.LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

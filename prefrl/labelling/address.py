@@ -15,6 +15,7 @@ from pathlib import Path
 from prefrl.errors import UserError
 
 FILE = "label-server.json"
+LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
 FIRST_PORT, PORTS = 7700, 1000
 
 
@@ -27,6 +28,7 @@ class Address:
     token: str
     pid: int
     invites: dict[str, str] = field(default_factory=dict)
+    beside_training: bool = False  # opened by a trainer, and to end with the run
 
     def url(self, token: str | None = None) -> str:
         return f"http://{self.name}:{self.port}/?token={token or self.token}"

@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--import", action="append", default=[], dest="modules", metavar="MODULE",
         help="registers environments; needed for drawing their clips")  # fmt: skip
     add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
+    add("--beside-training", action="store_true", help=argparse.SUPPRESS)  # said by a trainer that opens the page
     ai.add_options(made)
     return made
 

@@ -23,7 +23,6 @@ from prefrl.labelling import address, service
 from prefrl.labelling.access import Access
 from prefrl.labelling.address import Address
 from prefrl.labelling.connections import guarded
-from prefrl.page import LOCK
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,13 @@ class Options:
     modules: Sequence[str] = ()
     store: str | None = None
     invites: Sequence[str] = ()
+    beside_training: bool = False
 
 
 def serve(options: Options) -> int:
     """Serve until told to stop; or, if somebody serves this run already, say where."""
     _check(options)
-    lock = FileLock(options.folder / LOCK)
+    lock = FileLock(options.folder / address.LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -60,7 +60,7 @@ def _serve(options: Options) -> int:
     folder, died = options.folder, address.read(options.folder)
     listening = address.listen(options.host, options.port, folder, died.port if died else None)
     access = _access(options, listening.getsockname()[1], died)
-    here = Address(options.host, access.port, access.token, os.getpid(), access.invites)
+    here = Address(options.host, access.port, access.token, os.getpid(), access.invites, options.beside_training)
     access.changed = lambda: here.write(folder)
     for name in options.invites:
         access.invite(name)

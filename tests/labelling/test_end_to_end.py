@@ -115,9 +115,15 @@ def test_a_labeller_that_sees_only_clips_teaches_pendulum_while_it_trains(tmp_pa
         assert store.counts().answered > 60
 
 
+def until_gone(file: Path, deadline: float) -> None:
+    while file.exists():
+        assert time.monotonic() < deadline, f"{file} is still there"
+        time.sleep(0.1)
+
+
 @pytest.mark.timeout(300)
 def test_trainer_and_server_killed_at_any_moment_both_go_on_and_no_answer_is_lost(tmp_path):
-    """The server comes back by itself, under the same address; training goes on with `prefrl resume`."""
+    """The server comes back by itself, under the same address; training goes on with `prefrl resume`, and ends it."""
     folder, deadline = tmp_path / "run", time.monotonic() + 240
     settings = ["--steps", "10240", "--questions.budget", "30", "--wait-for-labels", "6", "--teacher.lag", "4"]
     trainer = train(folder, *settings)
@@ -140,6 +146,7 @@ def test_trainer_and_server_killed_at_any_moment_both_go_on_and_no_answer_is_los
         trainer = resumed
         said = label_until_it_ends(resumed, labeller, deadline)
         assert resumed.returncode == 0, said
+        until_gone(folder / "label-server.json", deadline)
     finally:
         trainer.kill()
         with_server = (
