@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import torch
+from stable_baselines3.common.env_util import make_vec_env
 
 from benchmarks.table import Row, show
 from prefrl.agents.environments import env_maker
-from prefrl.agents.vector import make_venv
 from prefrl.build import Own, make_agent
 from prefrl.config import Config
 from prefrl.configure import update
@@ -33,7 +33,7 @@ ARMS = ("uniform", "disagreement")
 def plain(config: Config) -> tuple[float, float]:
     """SB3 alone, on the true reward. Returns CPU seconds and the true return at the end."""
     started = time.process_time()
-    model = make_agent(config.agent, make_venv(env_maker(ENV), config.agent.n_envs), config.seed)
+    model = make_agent(config.agent, make_vec_env(ENV, config.agent.n_envs), config.seed)
     model.learn(config.steps)
     return time.process_time() - started, true_returns(model, env_maker(ENV), 20).mean
 

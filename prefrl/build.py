@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 from torch import nn
 
 from prefrl.agents.environments import MakeEnv, env_maker
+from prefrl.agents.native_atari import NativeAtari
 from prefrl.agents.recorder import Recorder
 from prefrl.agents.ring import steps_that_fit
 from prefrl.agents.small_cnn import LEAST, SmallCNN
@@ -88,7 +89,7 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
         model.set_env(venv)
         _require_same_spaces(recorder, config, own)
     else:
-        recorder = Recorder(make_venv(maker(config, own), config.agent.n_envs), capacity=1)
+        recorder = Recorder(_make_venv(config, own), capacity=1)
         set_random_seed(config.seed)  # the user's function may not pass a seed
         model = own.agent(recorder) if own.agent else make_agent(config.agent, recorder, config.seed)
         if not isinstance(model, OnPolicyAlgorithm):
@@ -98,6 +99,17 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
     recorder.seed_at = partial(_seed_at, config.seed)
     recorder.resize(_capacity(config, recorder, model.n_steps))
     return model, recorder
+
+
+def _make_venv(config: Config, own: Own) -> VecEnv:
+    if not config.pixels.native:
+        return make_venv(maker(config, own), config.agent.n_envs)
+    if own.env is not None:
+        raise UserError("pixels.native is for Atari games by name, and env= is a function; leave one of them out")
+    if config.teacher.name == "human" and config.reward.source == "learned":
+        raise UserError("people need clips, and with pixels.native none can be drawn; leave it out")
+    maker(config, own)()  # with the errors and the ways out of environments that step one by one
+    return NativeAtari(config.env, config.agent.n_envs, config.pixels)
 
 
 def _capacity(config: Config, recorder: Recorder, n_steps: int) -> int:

@@ -189,6 +189,8 @@ class PixelConfig:
     """Frames in an observation."""
     atari: str = "v5"
     """How games are played: v5 (actions stick with probability .25) or paper (they do not; up to 30 no-ops at first)."""
+    native: bool = False
+    """Let ale-py step all games at once, faster: for synthetic teachers, since no clips can be drawn afterwards."""
     mask: bool = True
     """Black out the score, lives and counters of the games whose profile we have. People are drawn the whole screen."""
 

@@ -127,7 +127,7 @@ def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
         f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
     )
     return (
-        f"{grid.name}: {len(grid.environments)} environments x ({arms} arms + {len(grid.arms) - arms} controls) x"
+        f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arms + {len(grid.arms) - arms} controls) x"
         f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs; {len(cells) - todo} are done, {todo} to do:"
         f" about {whole} on {workers} {'core' if workers == 1 else 'cores'}"
     )
