@@ -14,11 +14,12 @@ import time
 from pathlib import Path
 
 import torch
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from benchmarks.table import Row, show
 from prefrl.agents.environments import env_maker
-from prefrl.build import Own, make_agent
+from prefrl.build import Own
 from prefrl.config import Config
 from prefrl.configure import update
 from prefrl.evaluation.returns import true_returns
@@ -33,7 +34,12 @@ ARMS = ("uniform", "disagreement")
 def plain(config: Config) -> tuple[float, float]:
     """SB3 alone, on the true reward. Returns CPU seconds and the true return at the end."""
     started = time.process_time()
-    model = make_agent(config.agent, make_vec_env(ENV, config.agent.n_envs), config.seed)
+    s = config.agent
+    model = PPO(
+        "MlpPolicy", make_vec_env(ENV, s.n_envs), learning_rate=s.learning_rate, n_steps=s.n_steps, n_epochs=s.n_epochs,
+        batch_size=s.batch_size, gamma=s.gamma, gae_lambda=s.gae_lambda, policy_kwargs={"net_arch": list(s.hidden)},
+        seed=config.seed, device="cpu",
+    )  # fmt: skip
     model.learn(config.steps)
     return time.process_time() - started, true_returns(model, env_maker(ENV), 20).mean
 

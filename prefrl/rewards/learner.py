@@ -59,7 +59,7 @@ class Fitter:
             {"params": list(m.parameters()), "weight_decay": l2}
             for m, l2 in zip(self.ensemble.members, self.l2, strict=True)
         ]
-        return torch.optim.Adam(groups, lr=self.settings.learning_rate, foreach=True)
+        return torch.optim.Adam(groups, lr=self.settings.learning_rate, fused=True)
 
     def fit(self, answers: Answers, epochs: int, rng: np.random.Generator) -> Fitted:
         """Train for at most `epochs` passes, fewer once held-out answers stop improving."""
