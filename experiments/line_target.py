@@ -1,7 +1,7 @@
-"""A point on a line that should stop at 1: the smallest task on which questions have to be asked online.
+"""A point on a line that should stop at 1.7: the smallest task on which questions have to be asked online.
 
 A random policy stays near 0, where further right is always better. A reward learned from its behaviour alone says so
-beyond 1 as well, and an agent that follows it runs on. Use it with --import experiments.line_target.
+beyond it as well, and an agent that follows it runs on. Use it with --import experiments.line_target.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-TARGET, STRIDE = 1.0, 0.1
+TARGET, STRIDE = 1.7, 0.1  # three standard deviations of where a random policy ends
 
 
 class LineTarget(gymnasium.Env):
-    """Observation (1,): the place, 0 at first. Action (1,) in [-1, 1]: a step of up to a tenth. Reward: -distance to 1.
+    """Observation (1,): the place, 0 at first. Action (1,) in [-1, 1]: a step of up to a tenth. Reward: -distance to 1.7.
 
-    50 steps. Doing nothing earns -50, running right without a stop about -85, the best policy about -4.5.
+    50 steps. Doing nothing earns -85, running right without a stop -70, the best policy -13.6.
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
