@@ -60,15 +60,16 @@ def test_an_experiment_ends_in_a_table_a_result_file_and_a_figure(tmp_path, monk
     assert "minus true reward" in capsys.readouterr().out
 
 
-def test_on_the_line_running_right_for_ever_is_worse_than_staying():
-    def earned(force):
+def test_on_the_line_who_runs_on_earns_little_more_than_who_stays_and_who_stops_in_time_earns_most():
+    def earned(steps):
         env = LineTarget()
         env.reset()
-        return sum(env.step([force])[1] for _ in range(50))
+        return sum(env.step([1.0 if k < steps else 0.0])[1] for k in range(50))
 
-    assert earned(0.0) == -50
-    assert earned(1.0) == pytest.approx(-sum(abs(0.1 * k - 1) for k in range(1, 51)))
-    assert earned(1.0) < -80
+    assert earned(0) == pytest.approx(-85)
+    assert earned(50) == pytest.approx(-sum(abs(0.1 * k - 1.7) for k in range(1, 51)))
+    assert earned(50) == pytest.approx(-69.7)
+    assert earned(17) == pytest.approx(-13.6) and max(map(earned, range(51))) == earned(17)
 
 
 @pytest.mark.parametrize("view", reward_anatomy.VIEWS, ids=lambda view: view.env)
