@@ -26,6 +26,7 @@ from prefrl.build import torch_device
 from prefrl.config import RewardConfig
 from prefrl.data import Feedback, Segments
 from prefrl.frames import Frames
+from prefrl.presets import tuned
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS
 from prefrl.rewards.pictures import Pictures
@@ -95,8 +96,9 @@ def main() -> None:
         _, unseen = play(60 if options.quick else 400, seed + 1000)
         assert isinstance(taught.observations, Frames)
         settings = RewardConfig(
-            network=options.network, hidden=(64,), members=options.members, batch_size=16, first_epochs=options.passes
-        )
+            network=options.network, hidden=(64,), members=options.members, batch_size=16,
+            first_epochs=options.passes, patience=tuned(ENV)["reward.patience"],
+        )  # fmt: skip
         torch.manual_seed(seed)
         pictures = Pictures(recorder.observation_space, recorder.action_space)
         network = partial(ALL_NETWORKS[options.network][0], hidden=settings.hidden)
