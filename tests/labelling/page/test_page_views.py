@@ -156,6 +156,8 @@ def test_the_experimenter_sees_whom_to_rely_on_and_marks_what_is_known(browser, 
         text = window.page.locator("main.team").inner_text()
         assert "Estimated right" in text and "eve: Right is better" in text
         assert window.page.locator("main.team .small-pair").count() == 8
+        window.page.set_viewport_size({"width": 390, "height": 844})
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= 390
         window.go("history")
         until(lambda: window.page.locator(".record").count() > 10, 15)
         mark = window.page.locator(".record").first.get_by_role("button", name="Known")
