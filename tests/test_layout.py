@@ -25,6 +25,7 @@ FLOORS = [
         "prefrl.loop",
         "prefrl.metrics",
         "prefrl.evaluation",
+        "prefrl.labelling.address",
         "prefrl.labelling.clips",
         "prefrl.labelling.rehearsal",
         "prefrl.labelling.replay",
