@@ -23,7 +23,7 @@ def place(picture: np.ndarray) -> tuple[int, int]:
     return int(rows.min()) // 2, int(columns.min()) // 2
 
 
-@pytest.mark.parametrize("action, move", enumerate(MOVES))
+@pytest.mark.parametrize("action, move", list(enumerate(MOVES)))
 def test_an_action_moves_the_dot_by_one_place_and_never_out_of_the_picture(dot, action, move):
     for seed in range(20):
         before = place(dot.reset(seed=seed)[0])
