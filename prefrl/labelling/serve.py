@@ -142,6 +142,8 @@ def _ask_to_invite(here: Address, name: str) -> str:
 
 
 def _announce(here: Address, options: Options) -> None:
+    if options.beside_training:
+        print()  # the trainer's progress bar is on this line
     print(f"label page:   {here.url()}")
     if address.is_loopback(here.host):
         print(f"from another machine, first:   {here.tunnel}\n  then open the same address there")
