@@ -15,7 +15,7 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
-from envs.atari import SKIP, ale_seed, is_atari
+from envs.atari import PROTOCOLS, SKIP, ale_seed, is_atari
 from envs.masks import hidden
 from prefrl.config import PixelConfig
 from prefrl.errors import UserError
@@ -30,10 +30,10 @@ class NativeAtari(VecEnv):
         _require_playable(env_id, shown)
         from ale_py.vector_env import AtariVectorEnv  # an optional package
 
-        about = gym.spec(env_id).kwargs
+        about, protocol = gym.spec(env_id).kwargs, PROTOCOLS[shown.atari]
         self.games = AtariVectorEnv(
-            about["game"], n_envs, stack_num=1, img_height=shown.size, img_width=shown.size, frameskip=SKIP, noop_max=0,
-            repeat_action_probability=0.25, full_action_space=about.get("full_action_space", False),
+            about["game"], n_envs, stack_num=1, img_height=shown.size, img_width=shown.size, frameskip=SKIP,
+            noop_max=protocol.noops, repeat_action_probability=protocol.sticky, full_action_space=about.get("full_action_space", False),
             reward_clipping=False, use_fire_reset=False, autoreset_mode="SameStep",
             max_num_frames_per_episode=about.get("max_num_frames_per_episode", 108_000),
         )  # fmt: skip
