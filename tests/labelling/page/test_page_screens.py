@@ -22,13 +22,13 @@ def test_a_phone_shows_both_clips_and_all_four_answers_without_scrolling(visit):
     assert window.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_team_and_help_are_no_wider_than_a_phone(visit):
+def test_no_page_is_wider_than_a_phone_even_with_a_labeller_of_a_long_name(visit):
     window = visit(**PHONE)
     query = window.ready()
     window.page.locator(CHOICES[0]).tap()
     window.ready(other_than=query)
     window.settle()
-    for view, shown in (("team", "Labellers"), ("help", "")):
+    for view, shown in (("history", "Left is better"), ("team", "Labellers"), ("help", "")):
         window.go(view)
         until(lambda view=view, shown=shown: shown in window.page.locator(f"main.{view}").inner_text(), 15)
         assert window.page.evaluate("document.documentElement.scrollWidth") <= 390, view
