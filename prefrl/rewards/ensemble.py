@@ -40,8 +40,11 @@ class RewardEnsemble(nn.Module):
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
 
     def scaled(self, features: Tensor) -> Tensor:
-        """Features as members take them."""
-        return (features - self.feature_mean) / self.feature_std
+        """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""
+        if self.axes == 1:
+            return (features - self.feature_mean) / self.feature_std
+        pixels = features.movedim(-3, -1).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        return pixels.div_(self.feature_std).movedim(-1, -3)
 
     def member(self, index: int, features: Tensor) -> Tensor:
         """Rewards of one member, not standardised: (..., d) -> (...); of pictures (..., C, H, W) -> (...)"""
