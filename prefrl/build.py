@@ -108,7 +108,7 @@ def _make_venv(config: Config, own: Own) -> VecEnv:
         raise UserError("pixels.native is for Atari games by name, and env= is a function; leave one of them out")
     if config.teacher.name == "human" and config.reward.source == "learned":
         raise UserError("people need clips, and with pixels.native none can be drawn; leave it out")
-    maker(config, own)()  # with the errors and the ways out of environments that step one by one
+    maker(config, own)().close()  # with the errors and the ways out of environments that step one by one
     return NativeAtari(config.env, config.agent.n_envs, config.pixels)
 
 
