@@ -38,7 +38,7 @@ def played(env: str, segments: int, length: int) -> tuple[Recorder, Segments]:
     venv = make_venv(env_maker(env), 8)
     recorder = Recorder(venv, capacity=segments * length // 8 + 2 * length)
     recorder.reset()
-    for _ in range(recorder.capacity):
+    for _ in range(recorder.memory.capacity):
         recorder.step(np.array([venv.action_space.sample() for _ in range(8)]))
     return recorder, recorder.cut_segments(length, rng)[:segments]
 
@@ -55,8 +55,9 @@ def stored_bytes(segments: Segments) -> int:
 
 def memory(env: str) -> list[Row]:
     recorder, segments = played(env, 1000, 25)
-    arrays = (recorder.observations, recorder.actions, recorder.true_rewards, recorder.dones)
-    held = sum(array.nbytes for array in arrays) * 1000 * 25 / (recorder.capacity * 8)
+    ring = recorder.memory
+    arrays = (ring.observations, ring.actions, ring.true_rewards, ring.dones)
+    held = sum(array.nbytes for array in arrays) * 1000 * 25 / (ring.capacity * 8)
     return [
         Row(f"recorder, 1,000 segments of 25 steps, {env}", f"{held / 1e6:.2f} MB", "allocated once", COMMAND),
         Row(

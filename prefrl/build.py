@@ -97,7 +97,7 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
     _refuse_moving_scale(model.get_env())
     recorder.endless = config.agent.endless
     recorder.seed_at = partial(_seed_at, config.seed)
-    recorder.resize(_capacity(config, recorder, model.n_steps))
+    recorder.memory.resize(_capacity(config, recorder, model.n_steps))
     return model, recorder
 
 
@@ -115,13 +115,13 @@ def _make_venv(config: Config, own: Own) -> VecEnv:
 def _capacity(config: Config, recorder: Recorder, n_steps: int) -> int:
     """Steps per environment that the recorder remembers."""
     fits = steps_that_fit(config.record.memory_mb, recorder)
-    least = max(n_steps, config.questions.length + 1) + recorder.history
+    least = max(n_steps, config.questions.length + 1) + recorder.memory.history
     if fits < least:
         raise UserError(
             f"record.memory_mb={config.record.memory_mb:g} holds {fits} steps of each environment; a rollout and a"
             f" segment need {least}. Raise it"
         )
-    return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps + recorder.history))
+    return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps + recorder.memory.history))
 
 
 def _insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:

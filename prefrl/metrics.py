@@ -16,7 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from prefrl.agents.recorder import Rollout
+from prefrl.agents.ring import Rollout
 from prefrl.rewards.model import FitReport
 
 STEP = "time/total_timesteps"

@@ -37,9 +37,10 @@ def probe(make_env: MakeEnv, length: int, seed: int, timeout: float = 60.0) -> P
         terminations = _act_at_random(recorder, seed)
     seconds = (time.perf_counter() - started) / STEPS
     recorder.close()
-    recorder.settle()
-    rewards = recorder.true_rewards[:, 0].astype(float)
-    bounds = [0, *(np.flatnonzero(recorder.dones[:, 0]) + 1).tolist()]  # where episodes begin; the last may go on
+    seen = recorder.memory
+    seen.settle()
+    rewards = seen.true_rewards[:, 0].astype(float)
+    bounds = [0, *(np.flatnonzero(seen.dones[:, 0]) + 1).tolist()]  # where episodes begin; the last may go on
     lengths = np.diff(bounds).tolist()
     returns = [rewards[first:end].sum() for first, end in zip(bounds, bounds[1:], strict=False)]
     terminated = terminations / max(1, len(lengths))

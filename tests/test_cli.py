@@ -108,7 +108,7 @@ UNKNOWN = {
     "train --teacher.units tsk": "teacher.units='tsk' does not exist; did you mean 'task'?",
     "train --questions.strategy unifrom": "questions.strategy='unifrom' does not exist; did you mean 'uniform'?",
     "train --questions.schedule hyperbol": "did you mean 'hyperbolic'?",
-    "train --reward.network mpl": "reward.network='mpl' does not exist; did you mean 'mlp'? There are: auto, cnn, impala, mlp, ",
+    "train --reward.network mpl": "reward.network='mpl' does not exist; did you mean 'mlp'? There are: auto, cnn, impala, mlp, nature",
     "train --reward.inputs bth": "did you mean 'both'?",
     "train --config": "argument --config: expected one argument",
     "train --config nope.yaml": "cannot read the configuration nope.yaml",

@@ -3,7 +3,7 @@ import pytest
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prefrl.agents.recorder import Rollout
+from prefrl.agents.ring import Rollout
 from prefrl.metrics import STEP, Log, MetricsFile, TensorBoardFile, read_metrics
 
 

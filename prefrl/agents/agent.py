@@ -11,7 +11,8 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from prefrl.agents.buffer import put_learned_reward
-from prefrl.agents.recorder import Recorder, Rollout
+from prefrl.agents.recorder import Recorder
+from prefrl.agents.ring import Rollout
 from prefrl.errors import UserError
 from prefrl.streams import number
 

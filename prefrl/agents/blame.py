@@ -44,8 +44,10 @@ def failed_environment(error: BaseException) -> str:
 class Asked(Protocol):
     """Whoever asks environments for something, and is looked at by a watchdog meanwhile."""
 
-    steps: int
     waiting_since: float | None
+
+    @property
+    def steps(self) -> int: ...
 
 
 class Answering:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from prefrl.agents.environments import MakeEnv
-from prefrl.agents.recorder import Recorder, Rollout
+from prefrl.agents.recorder import Recorder
+from prefrl.agents.ring import Rollout
 from prefrl.agents.vector import make_venv
 from prefrl.evaluation.returns import SEED, RandomPolicy
 from prefrl.evaluation.reward_distance import TRUE_REWARDS, epic, reward_agreement

@@ -47,6 +47,16 @@ def small_cnn(shape: tuple[int, ...], hidden: Sequence[int] = (64,)) -> nn.Modul
     return _with_head([nn.Conv2d(shape[0], 16, 3), nn.LeakyReLU(0.01)], shape, hidden)
 
 
+def nature(shape: tuple[int, ...], hidden: Sequence[int] = (64,)) -> nn.Module:
+    """Three convolutions without batch norm and dropout (Mnih et al. 2015, methods): SB3's own for policies."""
+    layers: list[nn.Module] = []
+    channels = shape[0]
+    for width, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
+        layers += [nn.Conv2d(channels, width, size, stride), nn.ReLU()]
+        channels = width
+    return _with_head(layers, shape, hidden)
+
+
 def impala(shape: tuple[int, ...], hidden: Sequence[int] = (64,)) -> nn.Module:
     """Fifteen convolutions with residual connections (Espeholt et al. 2018, figure 3 right)."""
     layers: list[nn.Module] = []
@@ -79,6 +89,7 @@ def _with_head(layers: Sequence[nn.Module], shape: tuple[int, ...], hidden: Sequ
 PICTURE_NETWORKS: dict[str, tuple[PictureNetwork, str]] = {
     "cnn": (cnn, "pictures: four convolutions, batch norm, dropout (Christiano et al. 2017, for Atari)"),
     "small_cnn": (small_cnn, "pictures of a few pixels: one convolution"),
+    "nature": (nature, "pictures: three convolutions, no dropout (Mnih et al. 2015)"),
     "impala": (impala, "pictures: fifteen convolutions with residual connections (Espeholt et al. 2018)"),
 }
 

@@ -118,11 +118,11 @@ def played(env="ALE/Breakout-v5", n_envs=2, steps=150, notes="", capacity=400, *
 @pytest.mark.parametrize("capacity", [400, 60])
 def test_each_frame_is_kept_once_and_stacks_come_back_as_they_were_shown(capacity):
     recorder, shown = played(capacity=capacity, steps=150)  # Breakout at random: games of some 40 to 60 steps
-    assert recorder.observations.shape == (capacity, 2, 1, 84, 84)
-    assert recorder.dones.any()
+    assert recorder.memory.observations.shape == (capacity, 2, 1, 84, 84)
+    assert recorder.memory.dones.any()
     rollout = recorder.latest(50)
     assert np.array_equal(rollout.observations, shown[-51:-1])
-    ended = recorder.dones[np.arange(100, 150) % capacity]
+    ended = recorder.memory.dones[np.arange(100, 150) % capacity]
     assert np.array_equal(rollout.next_observations[~ended], shown[-50:][~ended])
     segments = recorder.cut_segments(10, np.random.default_rng(0))
     assert len(segments) > 4 and segments.history == 3 and segments.observations.shape == (len(segments), 14, 1, 84, 84)
@@ -135,9 +135,9 @@ def test_each_frame_is_kept_once_and_stacks_come_back_as_they_were_shown(capacit
 def test_the_last_stack_of_a_game_is_the_true_one():
     env = env_maker("ALE/Breakout-v5")()
     recorder, _ = played(n_envs=1, steps=300)
-    end = int(np.flatnonzero(recorder.dones[:, 0])[0])
+    end = int(np.flatnonzero(recorder.memory.dones[:, 0])[0])
     env.reset(seed=3)
-    for action in recorder.actions[: end + 1, 0]:
+    for action in recorder.memory.actions[: end + 1, 0]:
         last, _, terminated, *_ = env.step(action)
     assert terminated
     rollout = recorder.latest(300)

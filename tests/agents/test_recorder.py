@@ -47,7 +47,9 @@ def test_every_stretch_gives_all_segments_it_holds(episodes, steps, length, sinc
     played(recorder, steps)
     stretches = np.zeros(0, int)
     for env in range(recorder.num_envs):
-        ended = np.cumsum(recorder.dones[:steps, env]) - recorder.dones[:steps, env]  # episode of each step
+        ended = (
+            np.cumsum(recorder.memory.dones[:steps, env]) - recorder.memory.dones[:steps, env]
+        )  # episode of each step
         stretches = np.append(stretches, np.unique(ended[since:], return_counts=True)[1])
     assert len(recorder.cut_segments(length, np.random.default_rng(0), since)) == (stretches // length).sum()
 
@@ -90,15 +92,21 @@ def test_segments_repeat_when_the_environment_is_stepped_again(rng):
 def test_memory_stays_bounded_however_short_the_episodes():
     recorder = Recorder(counting([[1], [1, 2], [3]]), 20)
     played(recorder, 900)
-    assert len(recorder.observations) == 20
-    assert len(recorder._last) <= 2 * 20 * 3
+    assert len(recorder.memory.observations) == 20
+    assert len(recorder.memory._last) <= 2 * 20 * 3
     assert len(recorder.finished) == 100
 
 
 def test_the_memory_that_fits_is_the_memory_that_is_taken():
     venv = counting([[5], [5]])
     recorder = Recorder(venv, steps_that_fit(1.0, venv))
-    arrays = recorder.observations, recorder.actions, recorder.true_rewards, recorder.dones, recorder.finishes
+    arrays = (
+        recorder.memory.observations,
+        recorder.memory.actions,
+        recorder.memory.true_rewards,
+        recorder.memory.dones,
+        recorder.memory.finishes,
+    )
     assert 0.99 * 2**20 < sum(array.nbytes for array in arrays) <= 2**20
 
 

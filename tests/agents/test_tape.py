@@ -98,7 +98,7 @@ def test_pairs_give_their_tapes_one_after_the_other():
 def test_actions_are_kept_as_they_were_given():
     """The memory holds what the action space says; an environment may have been given something narrower."""
     recorder = Recorder(make_venv(env_maker("Pendulum-v1"), 1), 50)
-    recorder.actions = recorder.actions.astype(float)
+    recorder.memory.actions = recorder.memory.actions.astype(float)
     recorder.note_openings("rng")
     recorder.reset()
     for _ in range(20):

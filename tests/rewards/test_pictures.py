@@ -91,7 +91,7 @@ def test_the_papers_network_has_its_published_sizes():
 
 @pytest.mark.parametrize("name", PICTURE_NETWORKS)
 def test_every_picture_network_gives_one_reward_for_each_picture(name):
-    shape = (4, 84, 84) if name == "cnn" else (5, 10, 10)
+    shape = (4, 84, 84) if name in ("cnn", "nature") else (5, 10, 10)
     assert PICTURE_NETWORKS[name][0](shape, (8,))(torch.rand(3, *shape)).shape == (3, 1)
 
 
