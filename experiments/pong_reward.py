@@ -1,6 +1,6 @@
 """How well a reward model of pixels predicts answers about Pong that it has not seen: 1,000 labels, held-out pairs.
 
-python -m experiments.pong_reward            about an hour on two cores (minutes on a GPU)
+python -m experiments.pong_reward            about 40 minutes on two cores
 python -m experiments.pong_reward --quick    150 labels, one member, few passes: whether it runs and learns at all
 
 Play is recorded from players of mixed skill: each follows the ball with a probability of its own and else acts at random,
@@ -80,9 +80,9 @@ def accuracy(model: RewardModel, told: Feedback) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--labels", type=int, default=1000)
-    parser.add_argument("--network", default="cnn", choices=sorted(PICTURE_NETWORKS))
+    parser.add_argument("--network", default=tuned(ENV)["reward.network"], choices=sorted(PICTURE_NETWORKS))
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=100, help="passes over 100 answers each, at most")
+    parser.add_argument("--passes", type=int, default=45, help="passes over 100 answers each, at most")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quick", action="store_true")

@@ -247,7 +247,10 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
         try:
             return named(size, hidden=settings.hidden)
         except RuntimeError as fault:  # convolutions that leave nothing of a picture
-            raise UserError(f"reward.network={name!r} cannot take pictures of shape {size}: {fault}") from fault
+            raise UserError(
+                f"reward.network={name!r} cannot take pictures of shape {size} ({fault}); choose"
+                " small_cnn, or larger pictures (--pixels.size)"
+            ) from fault
 
     return make
 
