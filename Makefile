@@ -16,7 +16,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
 	  echo "make: $(PYTHON) is $$($(PYTHON) --version 2>&1); prefrl needs Python 3.10 or later. Try: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { \
 	  echo "make: $(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
-	@echo "installing into $(VENV): one to ten minutes, 2 GB with CPU wheels of torch and more with CUDA"
+	@echo "installing into $(VENV): one to ten minutes, 3 GB with CPU wheels of torch and more with CUDA"
 	@$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --config-settings editable_mode=compat -e '.[dev]'
 	@touch $@

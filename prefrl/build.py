@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,8 @@ from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS, default_network
+from prefrl.rewards.own import EXPECTED as OWN_NETWORK
+from prefrl.rewards.own import checked
 from prefrl.rewards.pictures import Pictures, is_image
 from prefrl.streams import number, stream
 from prefrl.teachers import make_teacher, recorded
@@ -65,8 +68,7 @@ EXPECTED = {
     "env": "a function that makes a gymnasium.Env",
     "agent": "a Stable-Baselines3 on-policy model (PPO, A2C), or a function of a VecEnv that makes one",
     "teacher": "a function of queries that gives preferences (Q,)",
-    "reward_network": "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape"
-    " (C, H, W) where observations are pictures, (N, C, H, W) -> (N, 1)",
+    "reward_network": OWN_NETWORK,
     "strategy": "a function of member returns (E, N, 2) that gives scores (N,)",
     "schedule": "a function of progress in [0, 1] that gives the share of the budget asked by then",
 }
@@ -209,8 +211,8 @@ def torch_device(name: str, venv: VecEnv) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if is_image(venv.observation_space) and torch.cuda.is_available() else "cpu")
     try:  # SB3 falls back to the CPU without a word where there is no such GPU
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as fault:
+        return torch.zeros(1, device=name).cpu().device and torch.device(name)
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
         raise UserError(f"agent.device={name!r} cannot be used here: {str(fault).splitlines()[0]}; use cpu") from fault
 
 
@@ -222,9 +224,8 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
     if settings.source in ("zero", "constant"):
         return ConstantReward(settings.constant if settings.source == "constant" else 0.0)
     features = _features(config, recorder, bool(own.reward_network))
-    network = own.reward_network or _network(settings, features.size)
-    if own.reward_network:
-        _check_network(own.reward_network, features.size)
+    size = features.size
+    network = checked(own.reward_network, size) if own.reward_network else _network(settings, size)
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
     device = torch_device(config.agent.device, recorder)
     model = RewardModel(settings, features, network, config.seed, device)
@@ -255,23 +256,6 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
     return make
 
 
-def _check_network(network: Callable[[Any], nn.Module], features: int | tuple[int, ...]) -> None:
-    """Raise UserError unless the user's network takes features and gives a reward for each row."""
-    inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        made = network(features)
-        if not isinstance(made, nn.Module):
-            raise UserError(f"reward_network= gave {type(made).__name__}; expected {EXPECTED['reward_network']}")
-        try:
-            shape = tuple(made(inputs).shape)
-        except (RuntimeError, ValueError, TypeError) as fault:
-            raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
-    if shape not in ((5,), (5, 1)):
-        raise UserError(
-            f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"
-        )
-
-
 def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge]:
     """Who answers, and the name under which answers are kept."""
     t, rng = config.teacher, stream(config.seed, "teacher")
@@ -289,6 +273,18 @@ def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge
             raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")
         return f"shuffled {name}", Shuffled(judge, config.seed)
     return name, judge
+
+
+def check_parts(config: Config) -> None:
+    """Make agent and reward model once, with few environments, and throw them away: what cannot be made is said now."""
+    few = min(2, config.agent.n_envs)
+    megabytes = config.record.memory_mb * few / config.agent.n_envs
+    small = replace(config, agent=replace(config.agent, n_envs=few), record=replace(config.record, memory_mb=megabytes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run itself will say it
+        _, recorder = make_recorded_agent(small, Own())
+        make_reward_model(small, Own(), recorder)
+    recorder.close()
 
 
 def asks(config: Config) -> bool:

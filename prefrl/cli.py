@@ -77,9 +77,11 @@ def train(arguments: list[str]) -> int:
     options, config = parse(arguments)
     config.check()
     _import(options.modules)
-    from prefrl import api
+    from prefrl import api, build
 
-    def tell(plan: object) -> None:
+    def tell(plan: api.Plan) -> None:
+        if options.dry_run:
+            build.check_parts(plan.config)
         print(plan, flush=True)
         if options.dry_run:
             raise _Told

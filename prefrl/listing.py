@@ -37,7 +37,7 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
     ),
     "pixels.show": lambda: {name: about for name, (_, about) in SHOWN.items()},
     "pixels.atari": lambda: {
-        name: f"actions stick with probability {p.sticky:g}, up to {p.noops} no-ops at first"
+        name: f"actions stick with probability {p.sticky:g}, {f'up to {p.noops}' if p.noops else 'no'} no-ops at first"
         for name, p in PROTOCOLS.items()
     },
     "reward.objective": lambda: {name: objective.about for name, objective in OBJECTIVES.items()},

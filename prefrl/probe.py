@@ -60,6 +60,11 @@ def _act_at_random(recorder: Recorder, seed: int) -> int:
     recorder.reset()
     for _ in range(STEPS):
         _, _, dones, infos = recorder.step(np.array([recorder.action_space.sample()]))
+        if "episode" in infos[0] and not dones[0]:
+            raise UserError(
+                "the environment's info has an 'episode' in the middle of one, where Stable-Baselines3 looks for finished"
+                " ones; rename it"
+            )
         terminations += bool(dones[0]) and not infos[0].get("TimeLimit.truncated", False)
     return terminations
 

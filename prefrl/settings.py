@@ -47,9 +47,12 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     told = read(options.config) if options.config else {}
     said = told.pop("preset", None) or "christiano"
     options.preset = options.preset or ("true" if said is True else str(said))  # YAML reads `true` as yes
-    env = options.env or (update(Config(), told, options.config).env if told else None)
+    helping = not {"-h", "--help"}.isdisjoint(rest)  # which shows what holds for all environments
+    env = options.env
+    if env is None and not (helping and not told):
+        env = update(Config(), told, options.config or "").env
     base = update(preset(options.preset, env), told, options.config or "")
-    if options.env:
+    if options.env is not None:
         rest += ["--env", options.env]
     tuned = ", ".join(TUNED)
     about = ABOUT.format(presets=", ".join(PRESETS), tuned=tuned)

@@ -260,6 +260,14 @@ class NaNReward(nn.Module):
         return self.linear(features) * float("nan")
 
 
+ONE = nn.Linear(7, 1)
+
+
+class Twice(nn.Linear):
+    def forward(self, features):
+        return super().forward(features), super().forward(features)
+
+
 def own_agent(**how):
     return lambda venv: PPO("MlpPolicy", VecNormalize(venv, **how), n_steps=64, batch_size=64, n_epochs=2)
 
@@ -270,6 +278,11 @@ def own_agent(**how):
         ({"reward_network": lambda d: nn.Linear(d, 3)}, r"gives \(5, 3\) for 5 steps; expected one reward for each"),
         ({"reward_network": lambda d: nn.Linear(d + 1, 1)}, r"cannot take features of shape \(5, 7\)"),
         ({"reward_network": lambda d: 5}, "reward_network= gave int; expected a function of the number of features"),
+        ({"reward_network": nn.Linear(7, 1)}, "reward_network= is a module, and every member .* needs its own"),
+        ({"reward_network": nn.Linear}, "reward_network= cannot be made for 7 features"),
+        ({"reward_network": lambda d: ONE}, "gives the same module each time"),
+        ({"reward_network": lambda d: nn.Flatten()}, "without trainable parameters"),
+        ({"reward_network": lambda d: Twice(d, 1)}, "gives tuple for 5 steps; expected one reward for each"),
         ({"reward_network": "mlpp"}, "reward.network='mlpp' does not exist; did you mean 'mlp'?"),
         ({"teacher": 5}, "teacher=5 is of type int; expected a name, or a function of queries"),
         ({"teacher": "orakel"}, "teacher.name='orakel' does not exist; did you mean 'oracle'? There are: equal, "),
@@ -283,6 +296,7 @@ def own_agent(**how):
         ({"agent": own_agent()}, "VecNormalize.norm_reward=True. rescales a reward"),
         ({"agent.policy": "CnnPolicy"}, "PPO with agent.policy='CnnPolicy' cannot be made here"),
         ({"agent.policy": "Mlp"}, "agent.policy='Mlp' cannot be made here: Policy Mlp unknown"),
+        ({"agent.device": "meta"}, "agent.device='meta' cannot be used here"),
         ({"agent.device": "abacus"}, "agent.device='abacus' cannot be used here"),
     ],
 )

@@ -284,6 +284,28 @@ def test_one_misplaced_word_is_not_taken_for_another():
 # Runs
 
 
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (["--agent.policy", "Foo"], "agent.policy='Foo' cannot be made here"),
+        (["--reward.network", "cnn"], "takes uint8 pictures"),
+        (["--pixels.native"], "is for Atari games, and Pendulum-v1 is none"),
+        (["--agent.device", "meta"], "agent.device='meta' cannot be used here"),
+        (["--agent.n-steps", "100000", "--record.memory-mb", "1"], "record.memory_mb=.* holds"),
+        (["--env", ""], "unknown environment ''"),
+    ],
+)
+def test_a_dry_run_refuses_what_a_run_would_refuse(prefrl, wrong, words):
+    status, out, err = prefrl("train", *wrong, "--dry-run")
+    assert status == 2 and not out
+    assert re.search(words, err)
+
+
+def test_the_settings_tuned_for_the_default_environment_hold_when_nobody_names_it():
+    named, unnamed = parse(["--env", "Pendulum-v1"])[1], parse([])[1]
+    assert named == unnamed and unnamed.agent.gamma == 0.9
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(prefrl):
     status, out, _ = prefrl("train", *OPTIONS, "--dry-run")
     assert status == 0

@@ -124,6 +124,20 @@ def test_a_users_own_pictures_with_channels_last_and_own_network_and_model_work(
     assert short(Screen, "model", agent=model, **PICTURES).run.reward_model.version
 
 
+class Viewing(torch.nn.Linear):
+    """As many people write it: `view` takes only what lies row by row."""
+
+    def forward(self, pictures):
+        return super().forward(pictures.view(len(pictures), -1))
+
+
+def test_a_users_own_network_may_view_its_pictures(short):
+    def network(shape):
+        return Viewing(int(np.prod(shape)), 1)
+
+    assert short(Screen, reward_network=network, **PICTURES).run.reward_model.version
+
+
 class Floats(Screen):
     observation_space = gym.spaces.Box(0, 1, (84, 84, 4), np.float32)
 

@@ -118,6 +118,10 @@ def _require_playable(env_id: str, shown: PixelConfig) -> None:
     """Raise UserError for what ale-py's vector cannot play."""
     if not is_atari(env_id):
         raise UserError(f"pixels.native is for Atari games, and {env_id} is none; leave it out")
+    if shown.show != "auto":
+        raise UserError(
+            f"pixels.native shows games as pixels.show=auto does, not {shown.show!r}; leave one of them out"
+        )
     if shown.atari != "v5":
         raise UserError(f"pixels.native plays by the v5 protocol alone, not pixels.atari={shown.atari!r}; choose one")
     if wrong := [name for name in ACTS_OTHERWISE if name in gym.spec(env_id).kwargs]:

@@ -70,7 +70,7 @@ def efficiency(study: Study, path: Path) -> Path:
         axes.set(title=env, xlabel="questions", ylabel="true return at the end", xscale="log")
         axes.set_xticks(budgets := sorted({n for arms in lines.values() for n in arms}), list(map(str, budgets)))
         axes.minorticks_off()
-    panels[0].legend(fontsize="x-small", title=f"IQM, 95 % intervals, {_seeds(study)}", title_fontsize="x-small")
+    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
     return _save(figure, path)
 
 
@@ -92,7 +92,7 @@ def returns(study: Study, path: Path) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(by_arm)), list(by_arm), fontsize="small")
         axes.invert_yaxis()
-    panels[0].legend(fontsize="x-small", title=f"IQM, 95 % intervals, {_seeds(study)}", title_fontsize="x-small")
+    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
     return _save(figure, path)
 
 
@@ -115,7 +115,7 @@ def against(study: Study, path: Path, axis: str, label: str, position: Callable[
                 axes.plot([x] * len(values), values, ".", color=COLOURS[k], alpha=0.4)
         _bands(axes, study, env)
         axes.set(title=env, xlabel=label, ylabel="true return at the end")
-    panels[0].legend(fontsize="x-small", title=f"IQM, 95 % intervals, {_seeds(study)}", title_fontsize="x-small")
+    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
     return _save(figure, path)
 
 
@@ -173,8 +173,13 @@ def learning(study: Study, path: Path) -> Path | None:
             axes.fill_between(steps, low, high, color=COLOURS[k % len(COLOURS)], alpha=0.15)
         axes.axhline(study.floors[env], color="grey", linestyle=":", label="random policy")
         axes.set(title=env, xlabel="environment steps", ylabel="true return, last 100 training episodes")
-    panels[0].legend(fontsize="x-small", title=f"IQM, 95 % intervals, {_seeds(study)}", title_fontsize="x-small")
+    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
     return _save(figure, path)
+
+
+def _shown(study: Study) -> str:
+    few = max(len(runs) for by_arm in study.table.values() for runs in by_arm.values()) < FEWEST_SEEDS
+    return f"IQM, {'too few seeds for intervals' if few else '95 % intervals'}, {_seeds(study)}"
 
 
 def _along(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from prefrl.agents.environments import MakeEnv
@@ -55,12 +57,21 @@ class Seeing:
         return self.model.predict(seen, *args, **kwargs)
 
 
+LONGEST = 30_000  # steps; Atari's limit is 27,000. Where there is none, a policy may stand before a wall for ever
+
+
 def true_returns(policy: Any, make_env: MakeEnv, episodes: int, deterministic: bool = True) -> Returns:
-    """Play whole episodes of the true environment, the same ones every time."""
-    venv = make_venv(make_env, min(episodes, 10))
+    """Play whole episodes of the true environment, the same ones every time; of endless ones LONGEST steps."""
+    venv = make_venv(lambda: TimeLimit(make_env(), LONGEST), min(episodes, 10))
     venv.seed(SEED)
-    returns, _ = evaluate_policy(policy, venv, episodes, deterministic, return_episode_rewards=True, warn=False)
+    returns, lengths = evaluate_policy(policy, venv, episodes, deterministic, return_episode_rewards=True, warn=False)
     venv.close()
+    if cut := int(np.sum(np.array(lengths) >= LONGEST)):
+        warnings.warn(
+            f"{cut} of {episodes} evaluation episodes did not end in {LONGEST:,} steps, and count as they stood then;"
+            " give the environment a limit (gymnasium.wrappers.TimeLimit)",
+            stacklevel=2,
+        )
     return Returns([float(value) for value in returns])  # type: ignore[union-attr]
 
 

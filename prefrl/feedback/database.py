@@ -57,6 +57,7 @@ FAULTS: dict[str, tuple[type[UserError], str]] = {
     "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
     "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
     "connection to server": (UserError, "cannot be reached; check that it runs, its host, port, user and password"),
+    "failed to resolve": (UserError, "cannot be reached; check its host"),
     "closed the connection": (
         UserError,
         "went away in the middle; what was acknowledged is stored, resume when it is back",

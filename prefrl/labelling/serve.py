@@ -70,6 +70,8 @@ def _serve(options: Options) -> int:
             folder, access, modules=options.modules, store=options.store, labeller=options.labeller
         ) as app:
             _announce(here, options)
+            if not options.beside_training:
+                print("it is open until Ctrl-C; answers are stored as they are given", flush=True)
             return run_uvicorn(app, listening)
     finally:
         (folder / address.FILE).unlink(missing_ok=True)

@@ -83,6 +83,7 @@ def test_a_run_on_it_is_the_run_on_the_usual_wrappers(tmp_path):
     [
         ("Pendulum-v1", {}, "is for Atari games, and Pendulum-v1 is none"),
         ("ALE/Pong-v5", {"pixels.atari": "paper"}, "plays by the v5 protocol alone, not pixels.atari='paper'"),
+        ("ALE/Pong-v5", {"pixels.show": "raw"}, "as pixels.show=auto does, not 'raw'"),
         ("ALE/Pong-v5", {"teacher": "human"}, "people need clips"),
     ],
 )

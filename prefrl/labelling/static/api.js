@@ -10,7 +10,7 @@ import {exchange} from "./wire.js";
  * probability that the left one is better; rewards per step, left then right
  * @typedef {{state: string, step?: number, total_steps?: number, model_version?: number, accuracy?: number | null, age_seconds?: number}} Trainer
  * @typedef {{run: string, env: string, question: string, instructions: string, budget: number, asked: number, answered: number,
- *   skipped: number, open: number, ready: number, rendering: number, next: number | null, trainer: Trainer,
+ *   skipped: number, seq: number, open: number, ready: number, rendering: number, next: number | null, trainer: Trainer,
  *   role: "experimenter" | "labeller", trouble: string | null,
  *   mine: {answers: number, per_minute: number | null, median_seconds: number | null, minutes: number}}} Status
  */

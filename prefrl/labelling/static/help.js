@@ -32,10 +32,11 @@ export class HelpView {
     this.instructions = el("section", {class: "card prose", hidden: true});
     this.root = el("main", {class: "help", id: "main", tabindex: -1}, this.instructions,
       el("section", {class: "card prose"}, el("h2", {}, "How to judge"), ...markdown(ADVICE)),
-      el("section", {class: "card"}, el("h2", {}, "Keys"), table("Your answer", pair.choices.map((one) => [[one.glyph], one.label, MEANING[one.choice]])),
+      el("section", {class: "card"}, el("h2", {}, "Keys"),
+        el("p", {class: "note"}, "Every key is also a button. On a touch screen, swipe over the clips: left, right, up for equal, down for cannot tell; tap to pause."),
+        table("Your answer", pair.choices.map((one) => [[one.glyph], one.label, MEANING[one.choice]])),
         table("Clips and answers", CONTROLS.map((key) => [key.keys.map(shown), key.label, key.help])),
-        table("Pages", PAGES.map((key) => [key.keys.map(shown), key.label, key.help])),
-        el("p", {class: "note"}, "Every key is also a button. On a touch screen, swipe over the clips: left, right, up for equal, down for cannot tell; tap to pause.")));
+        table("Pages", PAGES.map((key) => [key.keys.map(shown), key.label, key.help]))));
   }
 
   /** @param {import("./api.js").Status} status */

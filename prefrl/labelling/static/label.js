@@ -37,8 +37,8 @@ export class LabelView {
   #awake = {since: 0, total: 0};
   #revealing = false;
   #hush = 0;
-  /** Answers that arrived since the last status. */
-  #since = 0;
+  /** Numbers of the answers that arrived since the server last counted. @type {number[]} */
+  #since = [];
   /** Instructions on the page. @type {string | null} */
   #said = null;
   progress = progressLine();
@@ -190,7 +190,7 @@ export class LabelView {
 
   /** @param {import("./api.js").Status} status */
   status(status) {
-    this.#since = 0;
+    this.#since = this.#since.filter((seq) => seq > status.seq);
     this.#count();
     put(this.question, status.question || "In which clip do better things happen?");
     if (this.#said !== status.instructions) {
@@ -247,14 +247,14 @@ export class LabelView {
   /** @param {{answered: import("./turns.js").Answered, reply: any}} detail */
   #told({answered, reply}) {
     if (reply.code === "answered_already") this.#say("Somebody else was faster; your answer is kept as a second opinion");
+    else this.#since.push(reply.seq);
     if (answered === this.turns.last) this.#reveal();
-    this.#since += answered.choice === "skip" ? 0 : 1;
   }
 
   /** The server's count, and what it does not know yet. */
   #count() {
-    const kept = this.app.outbox.entries.filter((entry) => entry.kind === "answer" && entry.body.choice !== "skip");
-    if (this.app.status) this.progress.update(this.app.status, this.#since + kept.length);
+    const kept = this.app.outbox.entries.filter((entry) => entry.kind === "answer");
+    if (this.app.status) this.progress.update(this.app.status, this.#since.length + kept.length);
   }
 
   /** Only ever about an answer that was given; never about the pair on the screen. */

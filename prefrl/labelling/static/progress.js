@@ -22,10 +22,10 @@ export function progressLine() {
 
   /** @param {Status} status @param {number} extra answers given here that the server has not counted yet */
   function update(status, extra) {
-    const answered = status.answered + extra;
+    const answered = status.answered + status.skipped + extra; // who cannot tell has answered, too
     const whole = Math.max(status.budget, status.asked, 1);
     bar.firstChild.style.setProperty("--share", String(status.asked / whole));
-    bar.lastChild.style.setProperty("--share", String(Math.min(1, (answered + status.skipped) / whole)));
+    bar.lastChild.style.setProperty("--share", String(Math.min(1, answered / whole)));
     put(counts, el("b", {}, answered.toLocaleString("en")), " answered of ", status.asked.toLocaleString("en"), " asked",
       status.budget ? el("span", {class: "wide"}, ` · budget ${status.budget.toLocaleString("en")}`) : null);
     const {per_minute: perMinute, median_seconds: median} = status.mine;
