@@ -5,10 +5,12 @@ python -m benchmarks.memory           about two minutes
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from prefrl.feedback.store import LabelStore
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.memory import PictureMemory
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.networks import mlp
+from prefrl.rewards.networks import mlp, nature
 from prefrl.rewards.pictures import Pictures
 
 COMMAND = "python -m benchmarks.memory"
@@ -88,6 +90,34 @@ def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) ->
     ]
 
 
+def fit_to_pictures(env: str = "ALE/Pong-v5") -> None:
+    """Fit three networks to 5,500 answers once over, and print this process's memory in MB before, and at its peak."""
+    recorder, some = played(env, 200, 25)
+    pairs = some[np.arange(200).reshape(-1, 2)]
+    settings = RewardConfig(network="nature", hidden=(64,), batch_size=16, first_epochs=10, window=QUESTIONS)
+    seen = Pictures(recorder.observation_space, recorder.action_space)
+    model = RewardModel(settings, seen, partial(nature, hidden=settings.hidden), 0)
+    before = _peak_megabytes()
+    for first in range(0, QUESTIONS, len(pairs)):
+        number = np.arange(first, first + len(pairs)) + 1
+        later = replace(pairs, start_step=pairs.start_step + 1000 * first)  # as if each were another one
+        model.add(Feedback(later, np.tile([0.0, 1.0], len(pairs) // 2), number, number))
+    model.fit(0)
+    print(before, _peak_megabytes())
+
+
+def _peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def fit_memory() -> list[Row]:
+    code = "import benchmarks.memory; benchmarks.memory.fit_to_pictures()"
+    told = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    before, peak = map(float, told.split())
+    about = f"of them {before:.0f} before the first answer; 10 passes, three members"
+    return [Row("a process that fits 5,500 answers about Pong", f"{peak:.0f} MB", about, COMMAND)]
+
+
 def fit_seconds(labels: int) -> tuple[float, int]:
     """CPU seconds of a first fit to this many answers about Pendulum, and its pair-member updates."""
     recorder, segments = played("Pendulum-v1", min(2 * labels, 4000), 25)
@@ -136,7 +166,7 @@ def imports() -> list[Row]:
 
 def rows() -> list[Row]:
     torch.set_num_threads(1)
-    return [*memory("Pendulum-v1"), *memory("HalfCheetah-v5"), *pictures(), *growth(), *imports()]
+    return [*memory("Pendulum-v1"), *memory("HalfCheetah-v5"), *pictures(), *fit_memory(), *growth(), *imports()]
 
 
 if __name__ == "__main__":

@@ -95,14 +95,19 @@ class Fitter:
         sums = np.zeros(len(orders))
         for start in range(0, max(map(len, orders)), size):
             total = torch.zeros((), device=answers.weights.device)
+            self.optimiser.zero_grad(set_to_none=True)
             for e, order in enumerate(orders):  # a summed loss over members beats batched matrix products on a CPU
                 rows = order[start : start + size]
-                if len(rows):
-                    loss = self._loss(e, answers, rows)
-                    sums[e] += loss.item() * len(rows)
+                if not len(rows):
+                    continue
+                loss = self._loss(e, answers, rows)
+                sums[e] += loss.item() * len(rows)
+                if self.ensemble.axes == 1:
                     total = total + loss
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()
+                else:
+                    loss.backward()  # what a step over pictures remembers is large: of one member at a time
+            if self.ensemble.axes == 1:
+                total.backward()
             self.optimiser.step()
         return sums / np.maximum([len(order) for order in orders], 1)
 
