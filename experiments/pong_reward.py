@@ -22,9 +22,11 @@ import torch
 from prefrl.agents.environments import env_maker
 from prefrl.agents.recorder import Recorder
 from prefrl.agents.vector import make_venv
+from prefrl.bench.study import commit
 from prefrl.build import torch_device
 from prefrl.config import RewardConfig
 from prefrl.data import Feedback, Segments
+from prefrl.folder import machine
 from prefrl.frames import Frames
 from prefrl.presets import tuned
 from prefrl.rewards.model import RewardModel
@@ -123,7 +125,8 @@ def main() -> None:
         )
         print(json.dumps(rows[-1]), flush=True)
     if not options.quick:
-        RESULTS.write_text(json.dumps(rows, indent=1))
+        about = {"command": "python -m experiments.pong_reward", "commit": commit(), **machine()}
+        RESULTS.write_text(json.dumps({"about": about, "runs": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
