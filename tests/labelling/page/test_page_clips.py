@@ -11,9 +11,15 @@ pytestmark = needs_chromium
 
 def test_both_clips_play_in_step(visit):
     window = visit()
-    seen = [(state["left"], state["right"]) for _ in range(40) if (state := window.state()) and not time.sleep(0.03)]
+    seen: set[tuple[int, int]] = set()
+
+    def look() -> int:
+        state = window.state()
+        seen.add((state["left"], state["right"]))
+        return len(seen)
+
+    until(lambda: look() > 8)
     assert all(left == right for left, right in seen)
-    assert len(set(seen)) > 8
     window.page.keyboard.press(" ")
     before = window.pictures()
     window.page.keyboard.press(".")
