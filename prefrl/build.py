@@ -211,7 +211,9 @@ def torch_device(name: str, venv: VecEnv) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if is_image(venv.observation_space) and torch.cuda.is_available() else "cpu")
     try:  # SB3 falls back to the CPU without a word where there is no such GPU
-        return torch.zeros(1, device=name).cpu().device and torch.device(name)
+        there = torch.zeros(1, device=name)
+        there.cpu()  # fails where a device keeps no numbers
+        return there.device
     except (RuntimeError, AssertionError, NotImplementedError) as fault:
         raise UserError(f"agent.device={name!r} cannot be used here: {str(fault).splitlines()[0]}; use cpu") from fault
 

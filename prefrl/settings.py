@@ -49,7 +49,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     options.preset = options.preset or ("true" if said is True else str(said))  # YAML reads `true` as yes
     helping = not {"-h", "--help"}.isdisjoint(rest)  # which shows what holds for all environments
     env = options.env
-    if env is None and not (helping and not told):
+    if env is None and (told or not helping):
         env = update(Config(), told, options.config or "").env
     base = update(preset(options.preset, env), told, options.config or "")
     if options.env is not None:

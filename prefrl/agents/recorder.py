@@ -98,8 +98,11 @@ class Recorder(VecEnvWrapper):
     def _note_opening(self, env: int) -> None:
         """Keep how the episode that begins now was opened, where the environment tells."""
         if self._environments:
-            self._openings.forget(self.memory.oldest)
-            self._openings.add(env, self.steps, getattr(self._environments[env], "opening", b""))
+            self._note(env, getattr(self._environments[env], "opening", b""))
+
+    def _note(self, env: int, opening: bytes) -> None:
+        self._openings.forget(self.memory.oldest)
+        self._openings.add(env, self.steps, opening)
 
     def _note_states(self, dones: np.ndarray) -> None:
         """Openings in the middle of episodes, so that drawing a segment does not begin where the game began.
@@ -112,8 +115,7 @@ class Recorder(VecEnvWrapper):
             noted = self._openings.starts[env]
             if not noted or self.steps - noted[-1] >= EVERY:
                 taped: Any = self._environments[env]
-                self._openings.forget(self.memory.oldest)
-                self._openings.add(int(env), self.steps, taped.snapshot(self._actions[env]))
+                self._note(int(env), taped.snapshot(self._actions[env]))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
         """Truncate every running episode, and start all of them from fresh seeds."""

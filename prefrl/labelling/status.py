@@ -54,8 +54,8 @@ class StatusBoard:
         trainer, due = trainer_state(self.folder, self.store.board.read("trainer"))
         return {
             "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
-            "instructions": self._instructions(), "budget": self.config.questions.budget, "asked": counts.asked - counts.closed, "seq": self._seq,
-            "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
+            "instructions": self._instructions(), "budget": self.config.questions.budget,
+            "asked": counts.asked - counts.closed, "seq": self._seq, "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
             "rendering": rendering, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
         }  # fmt: skip
 
