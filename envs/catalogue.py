@@ -40,9 +40,7 @@ _TASKS = {
     "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
     "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward, front foot in the air"),
     "CartPoleWindmill": Task("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
-    "PendulumSpin": Task(
-        "envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise (the arrow is the motor's push)"
-    ),
+    "PendulumSpin": Task("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
 }
 
 CATALOGUE: dict[str, str] = {f"prefrl/{name}-v0": task.summary for name, task in _TASKS.items()}
