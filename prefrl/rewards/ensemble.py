@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prefrl.rewards.together import Together
+
 COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
 AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout takes no more memory than a short one
@@ -27,17 +29,26 @@ class RewardEnsemble(nn.Module):
     reward_std: Tensor
     scale: Tensor
 
-    def __init__(self, features: int | tuple[int, ...], network: Callable[[Any], nn.Module], members: int = 3):
-        """features: how many, or the shape of pictures (C, H, W)"""
+    def __init__(
+        self,
+        features: int | tuple[int, ...],
+        network: Callable[[Any], nn.Module],
+        members: int = 3,
+        together: bool = False,
+        precision: str = "float32",
+    ):
+        """features: how many, or the shape of pictures (C, H, W). together: members are called as one."""
         super().__init__()
         self.members = nn.ModuleList(network(features) for _ in range(members))
         self.axes = 1 if isinstance(features, int) else len(features)
+        self.precision = precision
         self.register_buffer("feature_mean", torch.zeros(features if self.axes == 1 else ()))
         self.register_buffer("feature_std", torch.ones(features) if self.axes == 1 else torch.tensor(WHITE))
         self.register_buffer("reward_mean", torch.zeros(members))
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
+        self.together = Together(self.members, features) if together else None
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""
@@ -46,22 +57,32 @@ class RewardEnsemble(nn.Module):
         pixels = features.movedim(-3, -1).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         return pixels.div_(self.feature_std).movedim(-1, -3)
 
-    def member(self, index: int, features: Tensor) -> Tensor:
-        """Rewards of one member, not standardised: (..., d) -> (...); of pictures (..., C, H, W) -> (...)"""
-        inputs = self.scaled(features)
-        return self.members[index](inputs.flatten(0, -1 - self.axes)).reshape(features.shape[: -self.axes])
+    def of(self, member: int, inputs: Tensor) -> Tensor:
+        """One member's rewards, not standardised, for inputs from `scaled`: (N, *features) -> (N,)"""
+        with self._precision():
+            return self.members[member](inputs).flatten().float()
+
+    def of_all(self, inputs: Tensor) -> Tensor:
+        """All members' rewards in one pass, each for inputs of its own, or (N, *features) for all: -> (E, N)"""
+        assert self.together is not None
+        with self._precision():
+            return self.together(inputs, shared=inputs.dim() == 1 + self.axes).float()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.scale.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @torch.no_grad()
     def per_member(self, features: Tensor) -> Tensor:
         """(..., d) -> (E, ...); of pictures (..., C, H, W) -> (E, ...). Features may be on another device."""
-        device = self.scale.device
-        if self.axes == 1:
-            features = features.to(device)
-            return torch.stack([self.member(e, features) for e in range(len(self.members))])
         lead = features.shape[: -self.axes]
-        parts = features.flatten(0, -1 - self.axes).split(AT_ONCE)
-        members = range(len(self.members))
-        found = [torch.stack([self.member(e, part) for e in members]) for part in (one.to(device) for one in parts)]
+        parts = (features.flatten(0, -1 - self.axes),)
+        if self.axes > 1:
+            parts = parts[0].split(AT_ONCE)
+        inputs = (self.scaled(part.to(self.scale.device)) for part in parts)
+        found = [
+            self.of_all(one) if self.together else torch.stack([self.of(e, one) for e in range(len(self.members))])
+            for one in inputs
+        ]
         return torch.cat(found, 1).unflatten(1, lead)
 
     @torch.no_grad()

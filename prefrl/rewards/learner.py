@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ ENOUGH = 1e-3  # nats: a smaller gain on held-out answers is none
 PASS, CHECK = 96, 50  # most answers in a pass, and most held-out ones in a check: a fit's cost does not grow for ever
 SHORT = 5  # passes of a fit that nobody would stop early: one look at held-out answers, at its end, adapts the L2
 FEW_PICTURES = 8  # answers that are checked at a time where each shows hundreds of pictures
+
+
+Part = tuple[int, Tensor]  # a member, and the rows of some of its answers
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Fitter:
             if epochs <= SHORT and done < epochs:
                 continue
             self.ensemble.eval()
-            checks = np.array([self._held_out_loss(e, answers, rows) for e, rows in enumerate(checked)])
+            checks = self._held_out_losses(answers, checked)
             self._adapt_l2(losses, checks)
             train, held_out = float(losses.mean()), _mean(checks)
             if np.isfinite(held_out):  # else nothing is held out, and nothing says when to stop
@@ -90,45 +94,52 @@ class Fitter:
 
     def _pass(self, answers: Answers, rng: np.random.Generator) -> np.ndarray:
         """One pass of every member over its answers, or PASS of them, in minibatches. Returns training losses (E,)"""
-        size = self.settings.batch_size
-        orders = [torch.from_numpy(draw(rows, answers.fresh, rng)) for rows in answers.train]
-        sums = np.zeros(len(orders))
-        for start in range(0, max(map(len, orders)), size):
-            total = torch.zeros((), device=answers.weights.device)
+        orders = [draw(rows, answers.fresh, rng) for rows in answers.train]
+        found: list[list[Tensor]] = [[] for _ in orders]
+        for block in blocks(orders, self.settings.batch_size):
             self.optimiser.zero_grad(set_to_none=True)
-            for e, order in enumerate(orders):  # a summed loss over members beats batched matrix products on a CPU
-                rows = order[start : start + size]
-                if not len(rows):
-                    continue
-                loss = self._loss(e, answers, rows)
-                sums[e] += loss.item() * len(rows)
-                if self.ensemble.axes == 1:
-                    total = total + loss
-                else:
-                    loss.backward()  # what a step over pictures remembers is large: of one member at a time
-            if self.ensemble.axes == 1:
-                total.backward()
+            for part in [block] if self.all_at_once else [[one] for one in block]:
+                losses = [self._loss(one, predicted, answers) for one, predicted in self._returns(part, answers)]
+                sum(losses, torch.zeros((), device=losses[0].device)).backward()
+                for (member, rows), loss in zip(part, losses, strict=True):
+                    found[member].append(loss.detach() * len(rows))
             self.optimiser.step()
-        return sums / np.maximum([len(order) for order in orders], 1)
+        sums = [sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in found]  # read once, for a GPU's sake
+        return np.array(sums) / np.maximum([len(order) for order in orders], 1)
 
-    def _loss(self, member: int, answers: Answers, rows: Tensor) -> Tensor:
-        weights, predicted = answers.weights[member, rows], self._returns(member, answers.features[rows])
+    @property
+    def all_at_once(self) -> bool:
+        """Whether members share a backward pass: what one remembers of pictures is large, of one member at a time."""
+        return self.ensemble.axes == 1 or self.ensemble.together is not None
+
+    def _loss(self, one: Part, predicted: Tensor, answers: Answers) -> Tensor:
+        member, rows = one
+        weights = answers.weights[member, rows]
         losses = self.loss(predicted, answers.preferences[rows], answers.returns[rows], self.settings.error)
         return (weights * losses).sum() / weights.sum()
 
     @torch.no_grad()
-    def _held_out_loss(self, member: int, answers: Answers, rows: np.ndarray) -> float:
-        if not len(rows):
-            return np.nan
-        size = CHECK if self.ensemble.axes == 1 else FEW_PICTURES
-        blocks = [self._returns(member, answers.features[rows[at : at + size]]) for at in range(0, len(rows), size)]
-        predicted = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-        told = answers.preferences[rows], answers.returns[rows]
-        return self.loss(predicted, *told, self.settings.error).mean().item()
+    def _held_out_losses(self, answers: Answers, checked: list[np.ndarray]) -> np.ndarray:
+        """Mean loss of each member over answers that it has not learned from, NaN where there are none: (E,)"""
+        found: list[list[Tensor]] = [[] for _ in checked]
+        for block in blocks(checked, CHECK if self.ensemble.axes == 1 else FEW_PICTURES):
+            for (member, rows), predicted in self._returns(block, answers):
+                told = answers.preferences[rows], answers.returns[rows]
+                found[member].append(self.loss(predicted, *told, self.settings.error))
+        return np.array([torch.cat(losses).mean().item() if losses else np.nan for losses in found])
 
-    def _returns(self, member: int, features: Tensor) -> Tensor:
-        """Predicted returns: (B, 2, T, *features) -> (B, 2)"""
-        return self.ensemble.members[member](features.flatten(0, 2)).reshape(features.shape[:3]).sum(-1)
+    def _returns(self, block: list[Part], answers: Answers) -> Iterator[tuple[Part, Tensor]]:
+        """Each part with the returns that its member predicts for it: (B, 2)"""
+        alike = len(block) == len(self.ensemble.members) and len({len(rows) for _, rows in block}) == 1
+        if self.ensemble.together and alike:
+            features = torch.stack([answers.features[rows] for _, rows in block])  # (E, B, 2, T, *features)
+            together = self.ensemble.of_all(features.flatten(1, 3)).reshape(features.shape[:4]).sum(-1)
+            yield from zip(block, together, strict=True)
+            return
+        for member, rows in block:
+            features = answers.features[rows]  # (B, 2, T, *features)
+            rewards = self.ensemble.of(member, features.flatten(0, 2)).reshape(features.shape[:3])
+            yield (member, rows), rewards.sum(-1)
 
     def _adapt_l2(self, train: np.ndarray, held_out: np.ndarray) -> None:
         for e, group in enumerate(self.optimiser.param_groups):
@@ -137,6 +148,14 @@ class Fitter:
             elif held_out[e] < RATIO[0] * train[e]:
                 self.l2[e] = max(self.l2[e] / L2_STEP, L2_LEAST)
             group["weight_decay"] = self.l2[e]
+
+
+def blocks(orders: list[np.ndarray], size: int) -> Iterator[list[Part]]:
+    """The members' answers in their order, `size` of each at a time; who has none left is left out."""
+    for start in range(0, max(map(len, orders)), size):
+        yield [
+            (e, torch.from_numpy(order[start : start + size])) for e, order in enumerate(orders) if start < len(order)
+        ]
 
 
 def draw(rows: np.ndarray, fresh: int, rng: np.random.Generator) -> np.ndarray:
