@@ -140,8 +140,8 @@ class RewardConfig:
     """Networks in the ensemble."""
     together: bool = False
     """All networks in one pass (torch.vmap): fewer kernels, for a GPU; on a CPU one after the other is faster."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of what networks compute. bfloat16 is for GPUs that have it; a CPU takes four times as long."""
+    precision: str = "float32"
+    """What networks compute in: float32, or bfloat16, for GPUs that have it; a CPU takes four times as long."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""

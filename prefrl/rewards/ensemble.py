@@ -12,6 +12,7 @@ from prefrl.rewards.together import Together
 
 COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
+PRECISIONS = {"float32": "exact", "bfloat16": "mixed precision: products in bfloat16 (torch.autocast)"}
 AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout takes no more memory than a short one
 CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
 
