@@ -27,7 +27,7 @@ from prefrl.presets import preset
 from prefrl.run import Run
 
 ENV = "Pendulum-v1"
-SETTING = {"questions.budget": 700, "questions.length": 50}
+SETTING = {"questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}
 ARMS = ("uniform", "disagreement")
 
 

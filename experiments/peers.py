@@ -39,7 +39,7 @@ from prefrl import api
 seed, steps, questions, length, episodes = map(int, sys.argv[1:])
 started = time.process_time()
 result = api.train("Pendulum-v1", seed=seed, steps=steps, quiet=True, folder=sys.stdin.read(),
-    questions={"budget": questions, "length": length},
+    agent={"batch_size": 256}, questions={"budget": questions, "length": length},
     record={"video": False, "tensorboard": False, "evaluation_episodes": 1})
 seconds = time.process_time() - started
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -22,7 +22,7 @@ class AgentConfig:
     """Environments that act side by side."""
     n_steps: int = 256
     """Steps per environment in a rollout; the reward model is asked once per rollout."""
-    batch_size: int = 256
+    batch_size: int = 128
     """Minibatch of PPO's update."""
     n_epochs: int = 10
     """Passes over a rollout."""

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from prefrl.config import PARTS, Config
-from prefrl.errors import UserError, brief, near
+from prefrl.errors import UserError, brief, near, why
 
 
 def names(part: Any = Config, prefix: str = "") -> list[str]:
@@ -90,7 +90,7 @@ def parsed(path: Path | str, what: str = "") -> Any:
     try:
         return yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"cannot read {what}{path}: {fault}") from fault
+        raise UserError(f"cannot read {what}{path}: {why(fault)}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise UserError(f"{path} is not YAML: {fault}") from fault
 

@@ -50,6 +50,11 @@ def brief(value: Any) -> str:
     return _BRIEF.repr(value)
 
 
+def why(fault: BaseException) -> str:
+    """What went wrong, without the number and the path that the system puts around it."""
+    return fault.strerror or str(fault) if isinstance(fault, OSError) else str(fault)
+
+
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 1, 80, 80
 

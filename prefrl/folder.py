@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from prefrl.config import Config
 from prefrl.configure import as_dict, load
-from prefrl.errors import StorageFull, UserError
+from prefrl.errors import StorageFull, UserError, why
 from prefrl.feedback.segment_files import write_durably
 from prefrl.listing import check
 
@@ -140,9 +140,9 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
         about = json.loads((path / "run.json").read_text())
         version = about["format"]
         if type(version) is not int or not isinstance(about["own"], dict) or not isinstance(about["packages"], dict):
-            raise ValueError("run.json is not one of ours")
+            raise ValueError("not one of ours")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise UserError(f"{path} is not a run folder: {fault}") from fault
+        raise UserError(f"{path} is not a run folder: run.json: {why(fault)}") from fault
     if version > FORMAT:
         raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
     config = load(path / "config.yaml")

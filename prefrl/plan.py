@@ -19,7 +19,7 @@ from prefrl.probe import Probe
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.pictures import is_image
 
-UPDATE_SECONDS = 9e-6  # per step and epoch of PPO with two small networks, on one laptop core
+UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
 PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
 PICTURE_SECONDS = {"cpu": (1.3e-3, 7.5e-4, 2.8e-3), "cuda": (1e-4, 1e-4, 5e-5)}

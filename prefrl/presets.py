@@ -94,6 +94,7 @@ TUNED: dict[str, dict[str, Any]] = {
     "prefrl/Dot-v0": {
         "steps": 40_000,
         "agent.n_steps": 128,
+        "agent.batch_size": 256,
         "agent.n_epochs": 8,
         "agent.learning_rate": 5e-4,
         "agent.gamma": 0.9,
@@ -105,6 +106,7 @@ TUNED: dict[str, dict[str, Any]] = {
     "ALE/*": {
         "steps": 10_000_000,
         "agent.n_steps": 128,  # the agent: RL Zoo's for Atari
+        "agent.batch_size": 256,
         "agent.n_epochs": 4,
         "agent.learning_rate": 2.5e-4,
         "agent.anneal": 1.0,

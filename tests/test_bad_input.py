@@ -378,7 +378,7 @@ def test_a_run_without_checkpoint_starts_again_but_cannot_be_evaluated(run):
         ("", "is not a run folder"),
         ("{}", "is not a run folder"),
         ("[" * 100_000, "is not a run folder"),
-        ('{"format": 1, "own": 3, "packages": {}}', "is not a run folder: run.json is not one of ours"),
+        ('{"format": 1, "own": 3, "packages": {}}', "is not a run folder: run.json: not one of ours"),
         (
             '{"format": 2, "own": {}, "packages": {}}',
             "was written in format 2, this prefrl reads up to 1; update prefrl",

@@ -94,7 +94,7 @@ def test_every_number_has_a_range():
 
 
 def test_a_minibatch_larger_than_a_rollout_is_refused():
-    with pytest.raises(UserError, match="agent.batch_size=256 must lie in 2 to 40"):
+    with pytest.raises(UserError, match="agent.batch_size=128 must lie in 2 to 40"):
         update(Config(), {"agent.n_envs": 4, "agent.n_steps": 10}).check()
 
 

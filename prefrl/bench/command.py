@@ -128,7 +128,7 @@ def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
     )
     return (
         f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arms + {len(grid.arms) - arms} controls) x"
-        f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs; {len(cells) - todo} are done, {todo} to do:"
+        f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs (and {len(grid.floors)} of a random policy); {len(cells) - todo} are done, {todo} to do:"
         f" about {whole} on {workers} {'core' if workers == 1 else 'cores'}"
     )
 

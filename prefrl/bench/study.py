@@ -14,7 +14,7 @@ import numpy as np
 from prefrl.bench.cache import code, differences
 from prefrl.bench.grid import CEILING, CONTROLS, TUNING, Grid
 from prefrl.bench.sweep import Failure, Sweep
-from prefrl.errors import UserError, brief
+from prefrl.errors import UserError, brief, why
 from prefrl.evaluation.statistics import (
     ENOUGH_SEEDS,
     Interval,
@@ -187,7 +187,7 @@ def load(path: Path | str) -> Study:
             for arm in by_arm:
                 study.returns(env, arm)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise UserError(f"{file} holds no study of prefrl bench: {brief(str(fault))}") from fault
+        raise UserError(f"{file} holds no study of prefrl bench: {brief(why(fault))}") from fault
     if version > FORMAT:
         raise UserError(f"{file} is of format {version}, this prefrl reads up to {FORMAT}; update prefrl")
     return study

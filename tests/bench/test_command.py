@@ -29,7 +29,7 @@ def test_a_grid_ends_in_a_report_and_a_second_time_costs_nothing(grid, tmp_path,
     told = grid(seeds=[0, 1])
     assert main(["bench", told, "--workers", "2"]) == 0
     out = capfd.readouterr().out
-    assert "4 runs; 0 are done, 4 to do" in out and "| christiano, 4 questions |" in out
+    assert "4 runs (and 1 of a random policy); 0 are done, 4 to do" in out and "| christiano, 4 questions |" in out
     study = load(tmp_path / "runs/bench/tiny")
     assert [one["seed"] for one in study.table["Pendulum-v1"]["christiano, 4 questions"]] == [0, 1]
     assert study.about["Pendulum-v1"]["command"] == "prefrl bench tiny.yaml --workers 2"
@@ -44,7 +44,7 @@ def test_a_grid_ends_in_a_report_and_a_second_time_costs_nothing(grid, tmp_path,
 def test_a_dry_run_says_what_would_be_run_and_runs_nothing(grid, tmp_path, capfd):
     assert main(["bench", grid(budgets=[4, 8]), "--dry-run"]) == 0
     out = capfd.readouterr().out
-    assert "3 runs; 0 are done, 3 to do" in out and "8 questions: questions.budget=8" in out
+    assert "3 runs (and 1 of a random policy); 0 are done, 3 to do" in out and "8 questions: questions.budget=8" in out
     assert not list((tmp_path / "runs/cache").glob("*.json"))
 
 
