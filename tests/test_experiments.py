@@ -20,11 +20,15 @@ def experiment(name: str) -> Experiment:
     return importlib.import_module(f"experiments.{name}").EXPERIMENT
 
 
-def test_there_are_ten_grids():
-    assert len(SCRIPTS) == 10
+def test_there_are_ten_grids_and_a_search():
+    assert len(SCRIPTS) == 11
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_search_for_defaults_looks_at_no_seed_that_reports():
+    assert min(make_grid(experiment("defaults").grid, "defaults").seeds) >= 1000
+
+
+@pytest.mark.parametrize("name", sorted({*SCRIPTS} - {"defaults"}))
 def test_a_grid_has_ten_seeds_a_ceiling_and_controls(name):
     grid = make_grid(experiment(name).grid, name)
     controls = {arm.name for arm in grid.arms if arm.control}
