@@ -15,6 +15,7 @@ import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks.table import Row, show
+from prefrl.agents.native_atari import NativeAtari
 from prefrl.agents.vector import make_venv
 from prefrl.build import Own, make_agent, maker, torch_device
 from prefrl.config import Config
@@ -31,6 +33,7 @@ from prefrl.configure import update
 from prefrl.presets import preset
 from prefrl.run import Run
 
+COMMAND = " ".join(["python -m benchmarks.pixels", *sys.argv[1:]])
 ARMS: dict[str, dict[str, Any]] = {
     "plain SB3 PPO": {},
     "preferences": {},
@@ -54,7 +57,8 @@ def measured(arm: str, config: Config) -> dict[str, float]:
 
 
 def _plain(config: Config) -> float:
-    venv = make_venv(maker(config, Own()), config.agent.n_envs)
+    native, count = config.pixels.native, config.agent.n_envs
+    venv = NativeAtari(config.env, count, config.pixels) if native else make_venv(maker(config, Own()), count)
     make_agent(config.agent, venv, config.seed).learn(config.steps)
     return 0.0
 
@@ -85,6 +89,7 @@ def _in_turn(config: Config, arms: list[str], seeds: int) -> dict[str, list[dict
     found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
     for seed in range(seeds):
         for arm in arms:
+            print(f"seed {seed}: {arm}", file=sys.stderr, flush=True)
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
                 found[arm].append(alone.submit(measured, arm, update(config, {"seed": seed, **ARMS[arm]})).result())
     return found
@@ -106,8 +111,7 @@ def rows(env: str, steps: int, questions: int, seeds: int, arms: list[str], sett
         remark = f"{device}; {figures['fits']:.0f} CPU s of fits; peak {figures['host']:.0f} MB"
         if "device" in figures:
             remark += f", {figures['device']:.0f} MB on the GPU, which was busy {figures['load']:.0f} %"
-        command = f"python -m benchmarks.pixels --env {env} --steps {steps} --questions {questions} --seeds {seeds}"
-        made.append(Row(f"{env}, {arm}", f"{frames / figures['seconds']:,.0f} frames/s{ratio}", remark, command))
+        made.append(Row(f"{env}, {arm}", f"{frames / figures['seconds']:,.0f} frames/s{ratio}", remark, COMMAND))
     return made
 
 
