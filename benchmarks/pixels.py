@@ -57,8 +57,9 @@ def measured(arm: str, config: Config) -> dict[str, float]:
 
 
 def _plain(config: Config) -> float:
-    native, count = config.pixels.native, config.agent.n_envs
-    venv = NativeAtari(config.env, count, config.pixels) if native else make_venv(maker(config, Own()), count)
+    make, count = maker(config, Own()), config.agent.n_envs
+    make().close()  # which registers the games
+    venv = NativeAtari(config.env, count, config.pixels) if config.pixels.native else make_venv(make, count)
     make_agent(config.agent, venv, config.seed).learn(config.steps)
     return 0.0
 
