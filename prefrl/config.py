@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from prefrl.errors import UserError
+from prefrl.ranges import RANGES
 
 Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
 
@@ -263,69 +264,6 @@ class Config:
                 f"agent.batch_size={self.agent.batch_size} must lie in 2 to {collected},"
                 " the steps of a rollout (agent.n_envs x agent.n_steps)"
             )
-
-
-_MANY = 1e12
-RANGES: dict[str, tuple[float, float]] = {
-    "steps": (1, _MANY),
-    "seed": (0, 2**31 - 1),
-    "agent.n_envs": (1, 4096),
-    "agent.n_steps": (2, 1e6),
-    "agent.n_epochs": (1, 1000),
-    "agent.hidden": (1, 65536),
-    "agent.learning_rate": (1e-8, 1),
-    "agent.anneal": (0, 1),
-    "agent.bounds": (0, 1e6),
-    "agent.gamma": (0, 1),
-    "agent.gae_lambda": (0, 1),
-    "agent.clip_range": (1e-6, 10),
-    "agent.ent_coef": (0, 10),
-    "agent.vf_coef": (0, 100),
-    "agent.max_grad_norm": (1e-6, 1e6),
-    "questions.budget": (0, 1e7),
-    "questions.length": (1, 100_000),
-    "questions.candidates": (1, 1000),
-    "questions.initial": (0, 1),
-    "questions.until": (0.01, 1),
-    "questions.half_at": (1e-6, 1e6),
-    "questions.growth": (0, 10),
-    "teacher.beta": (1e-6, float("inf")),
-    "teacher.gamma": (0, 1),
-    "teacher.mistake": (0, 1),
-    "teacher.skip": (0, 1),
-    "teacher.equal": (0, 1),
-    "teacher.wait": (0, 1e6),
-    "teacher.lag": (0, 1e6),
-    "teacher.queue": (1, 1e6),
-    "teacher.stale": (0, 1),
-    "teacher.opinions": (1, 100),
-    "teacher.gold": (0, 0.5),
-    "teacher.repeat": (0, 1),
-    "teacher.mirror": (0, 1),
-    "pixels.size": (8, 1024),
-    "pixels.stack": (1, 64),
-    "reward.hidden": (1, 65536),
-    "reward.members": (1, 100),
-    "reward.change_scale": (1e-6, 1e6),
-    "reward.action_scale": (1e-6, 1e6),
-    "reward.learning_rate": (1e-8, 1),
-    "reward.batch_size": (1, 1e6),
-    "reward.first_epochs": (1, 1e6),
-    "reward.epochs": (1, 1e6),
-    "reward.patience": (1, 1e6),
-    "reward.refit": (0, 10),
-    "reward.error": (0, 0.99),
-    "reward.l2": (0, 10),
-    "reward.window": (1, 1e9),
-    "reward.scale": (1e-6, 1e6),
-    "reward.constant": (-1e6, 1e6),
-    "record.memory_mb": (1, 1e7),
-    "record.frames_mb": (1, 1e7),
-    "record.checkpoints": (0, 10_000),
-    "record.keep": (1, 10_000),
-    "record.evaluation_episodes": (1, 100_000),
-    "record.step_timeout": (0.1, 1e6),
-}
 
 
 def get(config: Config, name: str) -> Any:

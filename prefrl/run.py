@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from prefrl.agents.progress import Progress, watching
 from prefrl.build import Own
 from prefrl.bulletin import Bulletin
 from prefrl.config import Config
-from prefrl.errors import Stopped, UserError
+from prefrl.errors import UserError
 from prefrl.feedback.store import open_store
 from prefrl.labelling.rehearsal import film, prepare
 from prefrl.labelling.replay import CannotDraw, Unfaithful
@@ -32,6 +31,7 @@ from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
 from prefrl.rewards.model import FitReport
 from prefrl.rewards.pictures import is_image
+from prefrl.stopping import stoppable
 from prefrl.teachers.desk import Desk
 from prefrl.teachers.people import PeoplesDesk, Person
 from prefrl.teachers.recorded import RecordedDesk, Replay
@@ -156,7 +156,7 @@ class Run(Watcher):
         loop = PreferenceLoop(self.agent, self.asker, self.desk, self.reward_model, self.log)
         before = self.agent.step
         try:
-            with _stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._telling():
+            with stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._telling():
                 loop.run()
             if self.agent.step > before:  # a finished run's last checkpoint is not put at risk by writing it again
                 self.agent.check_weights()
@@ -283,20 +283,3 @@ class Run(Watcher):
 
 def _part(tensors: checkpoint.Tensors, prefix: str) -> checkpoint.Tensors:
     return {name.removeprefix(prefix): values for name, values in tensors.items() if name.startswith(prefix)}
-
-
-@contextmanager
-def _stoppable(folder: Path) -> Iterator[None]:
-    def stop(number: int, _: Any) -> None:
-        raise Stopped(number, folder)
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever is there handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

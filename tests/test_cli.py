@@ -14,11 +14,12 @@ from short import SHORT
 
 from prefrl import checkpoint
 from prefrl.cli import COMMANDS, main
-from prefrl.config import RANGES, Config, get
+from prefrl.config import Config, get
 from prefrl.configure import names, update
 from prefrl.errors import UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.presets import preset
+from prefrl.ranges import RANGES
 from prefrl.settings import parse
 
 ROOT = str(Path(__file__).parent.parent)

@@ -5,9 +5,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.config import RANGES, Config, get
+from prefrl.config import Config, get
 from prefrl.configure import as_dict, load, names, update
 from prefrl.errors import UserError
+from prefrl.ranges import RANGES
 
 
 def test_nested_and_dotted_settings_are_the_same():

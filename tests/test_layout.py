@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    ["prefrl.errors", "prefrl.disk", "prefrl.streams", "prefrl.frames", "envs"],
+    ["prefrl.errors", "prefrl.ranges", "prefrl.disk", "prefrl.streams", "prefrl.frames", "envs"],
     [
         "prefrl.data",
         "prefrl.config",
         "prefrl.configure",
         "prefrl.checkpoint",
+        "prefrl.stopping",
         "prefrl.evaluation.preference_metrics",
         "prefrl.evaluation.statistics",
     ],

@@ -244,7 +244,8 @@ class RewardModel:
 
         Bootstrap weights are Poisson(1), the limit of drawing with replacement: 1/e of the answers of each member weigh
         nothing and are held out, and a question keeps its weight for life, also when its answer is corrected, so that a
-        warm start never trains on what it is validated on. Held-out answers that share steps with a member's training answers are left out altogether.
+        warm start never trains on what it is validated on. Held-out answers that share steps with a member's training
+        answers are left out altogether.
         """
         if isinstance(self.memory, VectorMemory):
             self._see(self.memory.held.flatten(0, 2))
