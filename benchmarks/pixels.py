@@ -1,4 +1,4 @@
-"""Learning a game from preferences beside plain SB3 PPO: the same network, environments and frames, in turn.
+"""Learning a game from preferences beside plain SB3 PPO: the same network, Adam, environments and frames, in turn.
 
     python -m benchmarks.pixels                                       on a CPU: some ten minutes
     python -m benchmarks.pixels --steps 500000 --questions 5500       2 million frames, for a GPU
@@ -50,9 +50,10 @@ def measured(arm: str, config: Config) -> dict[str, float]:
         started = time.perf_counter()
         fits = _plain(config) if arm == PLAIN else _preferences(config, Path(folder))
         seconds = time.perf_counter() - started
+    busy = load.mean()
     found = {"seconds": seconds, "fits": fits, "host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     if torch.cuda.is_initialized():
-        found |= {"device": torch.cuda.max_memory_allocated() / 2**20, "load": load.mean()}
+        found |= {"device": torch.cuda.max_memory_allocated() / 2**20, "load": busy}
     return found
 
 
@@ -105,7 +106,8 @@ def rows(env: str, steps: int, questions: int, seeds: int, arms: list[str], sett
     venv.close()
     found, made = _in_turn(config, arms, seeds), []
     mean = {arm: {key: statistics.mean(run[key] for run in runs) for key in runs[0]} for arm, runs in found.items()}
-    frames = steps * (4 if env.startswith("ALE/") else 1)
+    rollout = config.agent.n_envs * config.agent.n_steps
+    frames = -(-steps // rollout) * rollout * (4 if env.startswith("ALE/") else 1)
     plain = mean[PLAIN]["seconds"]
     for arm, figures in mean.items():
         ratio = "" if arm == PLAIN else f" ({figures['seconds'] / plain:.2f} times as long)"

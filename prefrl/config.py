@@ -134,7 +134,7 @@ class RewardConfig:
     objective: str = "preferences"
     """What is learned from a question: preferences, or returns (the true returns of its segments, an ablation)."""
     network: str = "auto"
-    """Reward network; see `prefrl list`. auto: cnn where observations are pictures, else mlp."""
+    """Reward network; see `prefrl list`. auto: mlp, or for pictures cnn or small_cnn, by their size."""
     hidden: tuple[int, ...] = (64, 64)
     """Its layers."""
     members: int = 3

@@ -1,5 +1,7 @@
 """Whole short runs on pictures, and what is said where they cannot be."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from prefrl.agents.environments import env_maker
 from prefrl.api import load_run, resume
 from prefrl.config import PixelConfig
 from prefrl.errors import UserError
+from prefrl.evaluation import learned_reward
 
 PICTURES = {"steps": 512, "agent.n_envs": 2, "agent.n_steps": 64, "agent.n_epochs": 1, "questions.budget": 20}
 MINATAR = {**PICTURES, "questions.length": 10, "agent.endless": True, "reward.first_epochs": 2}
@@ -42,6 +45,15 @@ def test_any_picture_is_small_with_channels_first_and_stacked(env, pixels, expec
         {"Mi": "minigrid", "Ca": "Box2D"}.get(env[:2], "numpy") if "Grid" in env or "Car" in env else "minatar"
     )
     assert shape(env, **pixels) == expected
+
+
+def test_a_task_with_a_known_reward_is_learned_from_its_pictures_to_the_end(short, monkeypatch):
+    monkeypatch.setattr(learned_reward, "STEPS", 8)
+    run = short(
+        "Pendulum-v1", **{**PICTURES, "steps": 256, "questions.length": 8, "pixels.show": "drawn", "pixels.size": 16}
+    )
+    found = json.loads((run.folder / "result.json").read_text())["reward_model"]
+    assert -1 <= found["step_pearson"] <= 1 and "epic" not in found  # whose reward is a function of states
 
 
 def test_a_run_on_pictures_is_resumed_bit_for_bit(short, tmp_path):

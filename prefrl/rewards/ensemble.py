@@ -17,6 +17,11 @@ AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout tak
 CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
 
 
+def computing_in(precision: str, device: str = "cpu") -> torch.autocast:
+    """Whatever is computed below is so in one of PRECISIONS."""
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
+
+
 class RewardEnsemble(nn.Module):
     """Members see standardised features. What the agent gets is the mean of members standardised one by one.
 
@@ -38,9 +43,13 @@ class RewardEnsemble(nn.Module):
         together: bool = False,
         precision: str = "float32",
     ):
-        """features: how many, or the shape of pictures (C, H, W). together: members are called as one."""
+        """features: how many, or the shape of pictures (C, H, W). together: members are called as one.
+
+        precision: of PRECISIONS
+        """
         super().__init__()
-        self.members = nn.ModuleList(network(features) for _ in range(members))
+        self._network = lambda: network(features)
+        self.members = nn.ModuleList(self._network() for _ in range(members))
         self.axes = 1 if isinstance(features, int) else len(features)
         self.precision = precision
         self.register_buffer("feature_mean", torch.zeros(features if self.axes == 1 else ()))
@@ -49,7 +58,7 @@ class RewardEnsemble(nn.Module):
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
-        self.together = Together(self.members, features) if together else None
+        self.together = Together(self.members) if together else None
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""
@@ -70,7 +79,7 @@ class RewardEnsemble(nn.Module):
             return self.together(inputs, shared=inputs.dim() == 1 + self.axes).float()
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(self.scale.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        return computing_in(self.precision, self.scale.device.type)
 
     @torch.no_grad()
     def per_member(self, features: Tensor) -> Tensor:
@@ -92,14 +101,22 @@ class RewardEnsemble(nn.Module):
         each = (self.per_member(features) - self.reward_mean[:, None]) / self.reward_std[:, None]
         return each.mean(0).clamp(-CLIP, CLIP) * self.scale
 
-    def standardise(self, each: Tensor, spread: float = 1.0) -> bool:
-        """Give members' rewards like these (E, N) zero mean and this spread. False, and no change, if all are alike."""
+    def standardise(self, each: Tensor, spread: float = 1.0, collapsed: float = COLLAPSED) -> bool:
+        """Give members' rewards like these (E, N) zero mean and this spread. False, and no change, if all are alike.
+
+        collapsed: the spread up to which they count as alike.
+        """
         means, stds = each.mean(1), each.std(1)
-        if not (stds > COLLAPSED).all():
+        if not (stds > collapsed).all():
             return False
         mean = ((each - means[:, None]) / stds[:, None]).mean(0)
         self.reward_mean, self.reward_std, self.scale = means, stds, spread / mean.std().clamp(min=0.1)
         return True
+
+    def start_over(self) -> None:
+        """Give members the weights of networks newly made."""
+        for member in self.members:
+            member.load_state_dict(self._network().state_dict())
 
     def see(self, mean: Tensor, std: Tensor, weight: Tensor) -> None:
         """Standardise features by these statistics from now on, and weigh them: (d,) each"""

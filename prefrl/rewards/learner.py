@@ -68,7 +68,8 @@ class Fitter:
     def fit(self, answers: Answers, epochs: int, rng: np.random.Generator) -> Fitted:
         """Train for at most `epochs` passes, fewer once held-out answers stop improving."""
         if not self.settings.warm:
-            self._start_over()
+            self.ensemble.start_over()
+            self.optimiser = self._fresh_optimiser()
         best, idle, done, updates, train, held_out = np.inf, 0, 0, 0, np.nan, np.nan
         checked = [rng.permutation(rows)[:CHECK] for rows in answers.held_out]
         while done < epochs and idle < self.settings.patience:
@@ -85,12 +86,6 @@ class Fitter:
             if np.isfinite(held_out):  # else nothing is held out, and nothing says when to stop
                 best, idle = (held_out, 0) if held_out < best - ENOUGH else (best, idle + 1)
         return Fitted(done, updates, train, held_out, float(np.mean(self.l2)))
-
-    def _start_over(self) -> None:
-        for layer in self.ensemble.members.modules():
-            if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()  # type: ignore[operator]
-        self.optimiser = self._fresh_optimiser()
 
     def _pass(self, answers: Answers, rng: np.random.Generator) -> np.ndarray:
         """One pass of every member over its answers, or PASS of them, in minibatches. Returns training losses (E,)"""

@@ -29,6 +29,7 @@ FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
 MOST = 10_000  # answers times steps of a segment that a member looks at in a warm fit, so that its cost is bounded
 PAUSE = 3  # turns without new answers after which those that are there are learned from, few as they may be
+UNTRAINED = 1e-7  # untrained networks tell pictures apart by 1e-4, more than they err by
 LATEST = 100  # answers over which rewards are standardised and judged: they are about what the agent does now
 
 
@@ -102,7 +103,7 @@ class RewardModel:
         """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
         features = self.features.of_steps(rollout).flatten(0, 1)
         self._see(features)
-        self.ensemble.standardise(self.ensemble.per_member(features), self.settings.scale)
+        self.ensemble.standardise(self.ensemble.per_member(features), self.settings.scale, UNTRAINED)
 
     def member_returns(self, segments: Segments) -> np.ndarray | None:
         """Each member's predicted returns, in the units of its log-odds: (N,) -> (E, N). None before the first fit."""

@@ -18,7 +18,15 @@ def mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:
     for size in hidden:
         layers += [nn.Linear(features, size), nn.LeakyReLU(0.01)]
         features = size
-    return nn.Sequential(*layers, nn.Linear(features, 1))
+    return nn.Sequential(*layers, _Reward(features, 1))
+
+
+class _Reward(nn.Linear):
+    """The last layer, exact where others compute in bfloat16: rewards may differ little and be far from zero."""
+
+    def forward(self, seen: Tensor) -> Tensor:
+        with torch.autocast(seen.device.type, enabled=False):
+            return super().forward(seen.float())
 
 
 def tanh_mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:

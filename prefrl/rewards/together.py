@@ -10,23 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from prefrl.errors import UserError
-
 
 class Together:
-    """Calls networks of one make as one. Gradients and what batch norm learns go to each network's own tensors."""
+    """Calls networks of one make as one. Gradients and what batch norm learns go to each network's own tensors.
 
-    def __init__(self, members: nn.ModuleList, features: int | tuple[int, ...]):
-        """Raises UserError if these networks cannot be called so."""
+    Networks may differ in their parameters and buffers only: whatever else one holds is taken from the first.
+    """
+
+    def __init__(self, members: nn.ModuleList):
         self.members = members
         self.skeleton = copy.deepcopy(members[0]).to("meta")
-        try:
-            with torch.no_grad():
-                self(torch.zeros(2, *((features,) if isinstance(features, int) else features)), shared=True)
-        except (RuntimeError, ValueError, TypeError, KeyError) as fault:
-            raise UserError(
-                f"reward.together=true, but torch.vmap cannot call these reward networks as one: {fault}. Leave it out"
-            ) from fault
 
     def __call__(self, inputs: Tensor, shared: bool = False) -> Tensor:
         """Rewards of each network for rows of its own, (E, N, *features), or for `shared` ones (N, *features) -> (E, N)"""

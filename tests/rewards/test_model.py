@@ -257,6 +257,26 @@ def test_cold_fits_forget_the_weights_before(make_model, answered):
     assert moved(warm=False) > 0.1
 
 
+class Line(nn.Module):
+    """Its weights are no layer's."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.slope = nn.Parameter(torch.randn(features))
+
+    def forward(self, rows):
+        return rows @ self.slope
+
+
+def test_cold_fits_forget_also_weights_that_belong_to_no_layer(answered):
+    settings = RewardConfig(inputs="observation", warm=False, learning_rate=1e-8, first_epochs=1)
+    model = RewardModel(settings, FEATURES, Line, 0)
+    learn(model, answered(20))
+    before = model.ensemble.members[0].slope.detach().clone()
+    learn(model, answered(20, seed=1), 1)
+    assert (model.ensemble.members[0].slope - before).abs().max() > 0.1
+
+
 def test_a_fit_that_broke_is_named(make_model, answered, steps):
     model = make_model()
     learn(model, answered(20))

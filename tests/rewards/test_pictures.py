@@ -1,5 +1,7 @@
 """Reward models of pictures: what they see, the published networks, memory in which each frame is packed once."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from prefrl.config import RewardConfig
 from prefrl.data import Feedback, Segments
 from prefrl.errors import UserError
 from prefrl.frames import Frames
+from prefrl.rewards.controls import RandomReward
 from prefrl.rewards.memory import PictureMemory
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import PICTURE_NETWORKS, cnn, default_network
@@ -135,6 +138,21 @@ def test_a_model_of_pictures_learns_what_is_preferred():
     assert ((returns[:, 0] > returns[:, 1]) == (unseen.preferences == 1))[decisive].mean() > 0.9
     rewards, chosen = taught.opinion(unseen.segments[:4])
     assert rewards.shape == (4, 2, 5) and chosen.shape == (4,)
+
+
+def test_untrained_networks_that_tell_pictures_apart_by_little_still_pay_a_reward_of_unit_spread():
+    torch.manual_seed(0)
+    screens = Pictures(space(4, 84, 84), ACTIONS)
+    untrained = RewardModel(RewardConfig(), screens, lambda s: PICTURE_NETWORKS["nature"][0](s, (64,)), 0)
+    seen = np.zeros((40, 1, 4, 84, 84), np.uint8)
+    for step, row in enumerate(np.random.default_rng(0).integers(4, 80, 40)):
+        seen[step, 0, :, row : row + 4, 40:44] = 255  # a ball
+    control, nothing = RandomReward(untrained), np.zeros((40, 1))
+    rewards = control.rewards(SimpleNamespace(
+        observations=seen, actions=nothing, next_observations=seen, true_rewards=nothing
+    ))  # fmt: skip
+    assert float(untrained.ensemble.reward_std.min()) < 1e-3
+    assert rewards.std() == pytest.approx(1, abs=0.05)
 
 
 def test_many_segments_are_judged_as_few_are():
