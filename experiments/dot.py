@@ -19,6 +19,7 @@ EXPERIMENT = Experiment(
         "controls": ["true", "shuffled", "random", "constant", "zero"],
         "control_seeds": 5,
         "settings": {"steps": 40_000},
+        "evaluation": 20_000,
     },
     efficiency,
     {"budgets": [20], "controls": ["true", "zero"]},

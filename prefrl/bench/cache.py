@@ -19,7 +19,12 @@ from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine
 
-EVALUATION = 20_000  # steps of whole episodes, the same ones for every run of an environment
+EVALUATION = 100_000
+"""Steps of whole episodes, the same ones for every run of an environment.
+
+With 20,000, a hundred episodes of Pendulum, one policy scored -225 that earns -206 in 800: a standard error of up to 19.
+"""
+
 ASIDE = ("bench", "labelling", "reels", "cli.py")  # of prefrl: what no figure of a run depends on
 
 

@@ -20,7 +20,7 @@ from prefrl.plan import make_plan
 from prefrl.probe import Probe, probe, warn_of_leaks
 from prefrl.run import Run
 
-EVALUATION = 6.0  # seconds of a core that an evaluation takes, until the first run tells
+EVALUATION = 15.0  # seconds of a core that an evaluation takes, until the first run tells
 
 
 @dataclass

@@ -46,7 +46,7 @@ The grid is YAML; all but environments has a default:
   seeds: 10                            0 to 9, or a list
   control_seeds: 5                     of all controls but true, which fail by far (default: all seeds)
   settings: {steps: 100_000}           of every run
-  evaluation: 20_000                   steps of whole episodes that score the last policy
+  evaluation: 100_000                  steps of whole episodes that score the last policy
   import: [my_module]                  registers environments
 """
 
