@@ -15,13 +15,13 @@ from prefrl.config import Config
 from prefrl.feedback.store import LabelStore
 from prefrl.feedback.tables import JUDGEMENTS
 from prefrl.labelling import records
+from prefrl.labelling.instructions import instructions
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
 
 FRESH = 1.0  # seconds for which a status is good
 SILENCE = 7.0  # seconds without a notice, and without a process, after which a trainer counts as stopped
 WORKING = ("running", "waiting for labels", "paused")
-MOST_INSTRUCTIONS = 64 * 1024  # bytes
 
 
 class StatusBoard:
@@ -54,7 +54,7 @@ class StatusBoard:
         trainer, due = trainer_state(self.folder, self.store.board.read("trainer"))
         return {
             "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
-            "instructions": self._instructions(), "budget": self.config.questions.budget,
+            "instructions": instructions(self.folder, self.config.env), "budget": self.config.questions.budget,
             "asked": counts.asked - counts.closed, "seq": self._seq, "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
             "rendering": rendering, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
         }  # fmt: skip
@@ -65,14 +65,6 @@ class StatusBoard:
         if ready or not notice or not notice[0].get("refused"):
             return None
         return f"{notice[0]['refused']} questions are not shown, since their clips could not be drawn: {notice[0]['error']}"
-
-    def _instructions(self) -> str:
-        """What the experimenter wrote for labellers, as it stands now."""
-        try:
-            with (self.folder / "instructions.md").open("rb") as file:
-                return file.read(MOST_INSTRUCTIONS).decode(errors="replace")
-        except OSError:
-            return ""
 
 
 def trainer_state(folder: Path, notice: tuple[dict[str, Any], float] | None) -> tuple[dict[str, Any], float | None]:

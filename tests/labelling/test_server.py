@@ -397,6 +397,10 @@ def test_history_tells_every_answer_with_its_clips_the_latest_first(serve):
     assert [answer["seq"] for answer in rest["answers"]] == [1] and rest["more"] is False
 
 
+def test_without_instructions_what_a_picture_shows_is_explained(serve):
+    assert "push of its motor" in serve().person().get("/api/status")["instructions"]
+
+
 def test_status_counts_and_reads_what_the_experimenter_wrote(serve, run):
     (run / "instructions.md").write_text("Prefer the **upright** one.")
     person = serve().person()

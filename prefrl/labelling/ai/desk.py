@@ -17,8 +17,7 @@ from prefrl.labelling.ai.pictures import strip
 from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.settings import Settings
 from prefrl.labelling.clips import clips_ready
-
-MOST_INSTRUCTIONS = 64 * 1024  # bytes
+from prefrl.labelling.instructions import instructions
 
 
 @dataclass
@@ -51,19 +50,11 @@ class Desk:
         if frames is None:
             return None
         first, second = (strip(one, self.settings.frames, self.settings.widest) for one in frames)
-        return Prompt(self.config.teacher.question, self._instructions(), first, second)
+        return Prompt(self.config.teacher.question, instructions(self.folder, self.config.env), first, second)
 
     def stuck(self) -> str | None:
         """Why clips do not come, if they do not."""
         return self.footage.stuck()
-
-    def _instructions(self) -> str:
-        """What the experimenter wrote for labellers, as it stands now."""
-        try:
-            with (self.folder / "instructions.md").open("rb") as file:
-                return file.read(MOST_INSTRUCTIONS).decode(errors="replace")
-        except OSError:
-            return ""
 
 
 @contextmanager
