@@ -235,15 +235,20 @@ def _failed(failure: Failure) -> dict[str, Any]:
     return {"env": config.env, "seed": config.seed, "failed": failure.fault}
 
 
-def commit() -> str | None:
-    """The commit of the source tree that prefrl is run from, `+` if it was changed since; None outside of one."""
-    root = Path(__file__).parents[2]
+def commit(root: Path = Path(__file__).parents[2]) -> str | None:
+    """The commit of the source tree that prefrl is run from, `+` if it was changed since; None outside of one.
+
+    Results that are committed beside it are not its source: a second task of an experiment is of the same commit.
+    """
     if not (root / ".git").exists():
         return None
     try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=root, capture_output=True, text=True, timeout=10
-        )  # fmt: skip
-        return told.stdout.strip() or None
+        known = _git(root, "rev-parse", "--short", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!experiments/results")
     except (OSError, subprocess.TimeoutExpired):
         return None
+    return known + "+" * bool(changed) if known else None
+
+
+def _git(root: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -1,6 +1,8 @@
 """What results say: scores between floor and ceiling, verdicts against controls, files that come back as they went."""
 
 import json
+import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from prefrl.bench.blocks import html, markdown
 from prefrl.bench.compare import changes, comparison, unlike
 from prefrl.bench.figures import against, efficiency, figures
 from prefrl.bench.report import write_report
-from prefrl.bench.study import load, merged, notes, slimmed
+from prefrl.bench.study import commit, load, merged, notes, slimmed
 from prefrl.bench.tables import environment_table, number, tables
 from prefrl.cli import main
 from prefrl.errors import UserError
@@ -156,3 +158,18 @@ def test_what_is_committed_leaves_out_what_no_figure_needs(make_study):
 @pytest.mark.parametrize(("value", "said"), [(-1234.5, "-1234"), (0.12345, "0.123"), (12.345, "12.3"), (np.nan, "nan")])
 def test_numbers_have_three_digits_and_no_power_of_ten(value, said):
     assert number(value) == said
+
+
+def test_a_commit_is_changed_by_its_source_and_not_by_its_results(tmp_path):
+    for name in ("prefrl/loop.py", "experiments/results/noise.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    author = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "first"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    clean = commit(tmp_path)
+    (tmp_path / "experiments/results/noise.json").write_text("2")
+    assert commit(tmp_path) == clean and re.fullmatch("[0-9a-f]{7,}", clean)
+    (tmp_path / "prefrl/loop.py").write_text("2")
+    assert commit(tmp_path) == clean + "+"
+    assert commit(tmp_path / "prefrl") is None
