@@ -74,15 +74,6 @@ def goal(env_id: str) -> str:
     return _GOALS.get(env_id, CATALOGUE.get(env_id, "").removeprefix("goal only: "))
 
 
-_ARROW = "The round arrow over the pendulum is the push of its motor: the larger, the stronger."
-_SEEN = {"Pendulum-v1": _ARROW, "prefrl/PendulumSpin-v0": _ARROW}
-
-
-def seen(env_id: str) -> str:
-    """What a task's pictures show that does not explain itself, for people who compare clips of it."""
-    return _SEEN.get(env_id, "")
-
-
 def register_all() -> None:
     """Make every task known to `gymnasium.make`; calling it again changes nothing."""
     for name, task in _TASKS.items():
