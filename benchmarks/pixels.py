@@ -25,9 +25,8 @@ from typing import Any
 import torch
 
 from benchmarks.table import Row, show
-from prefrl.agents.native_atari import NativeAtari
 from prefrl.agents.vector import make_venv
-from prefrl.build import Own, make_agent, maker, torch_device
+from prefrl.build import Own, make_agent, maker, torch_device, vector_env
 from prefrl.config import Config
 from prefrl.configure import update
 from prefrl.presets import preset
@@ -58,10 +57,7 @@ def measured(arm: str, config: Config) -> dict[str, float]:
 
 
 def _plain(config: Config) -> float:
-    make, count = maker(config, Own()), config.agent.n_envs
-    make().close()  # which registers the games
-    venv = NativeAtari(config.env, count, config.pixels) if config.pixels.native else make_venv(make, count)
-    make_agent(config.agent, venv, config.seed).learn(config.steps)
+    make_agent(config.agent, vector_env(config, Own()), config.seed).learn(config.steps)
     return 0.0
 
 

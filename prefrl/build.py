@@ -91,7 +91,7 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
         model.set_env(venv)
         _require_same_spaces(recorder, config, own)
     else:
-        recorder = Recorder(_make_venv(config, own), capacity=1)
+        recorder = Recorder(vector_env(config, own), capacity=1)
         set_random_seed(config.seed)  # the user's function may not pass a seed
         model = own.agent(recorder) if own.agent else make_agent(config.agent, recorder, config.seed)
         if not isinstance(model, OnPolicyAlgorithm):
@@ -103,7 +103,8 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
     return model, recorder
 
 
-def _make_venv(config: Config, own: Own) -> VecEnv:
+def vector_env(config: Config, own: Own) -> VecEnv:
+    """The environments of a run, side by side."""
     if not config.pixels.native:
         return make_venv(maker(config, own), config.agent.n_envs)
     if own.env is not None:
