@@ -138,7 +138,7 @@ def _check_cuts(config: Config, longest: int) -> None:
     rollouts = -(-config.steps // (config.agent.n_envs * config.agent.n_steps))
     cut = max(1, rollouts // max(1, config.record.checkpoints)) * config.agent.n_steps
     if config.record.checkpoints and longest > cut:
-        fits = rollouts * config.agent.n_steps // longest
+        fits = rollouts // -(-longest // config.agent.n_steps)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"

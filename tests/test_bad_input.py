@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -194,6 +195,15 @@ def test_more_questions_than_segments_are_fewer_questions(short):
     with pytest.warns(UserWarning, match="questions.budget=5000, but 2048 steps hold only 102 pairs"):
         result = short(**{"questions.budget": 5000})
     assert 0 < result.run.asker.asked < 200
+
+
+def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_that_work(short):
+    rollouts = {"steps": 2048, "agent.n_envs": 4, "agent.n_steps": 32}  # sixteen; an episode has 50 steps, so takes two
+    with pytest.warns(UserWarning, match=r"record.checkpoints=9 they are cut every 32, .*; set it to 8 or less"):
+        short(task(), **rollouts, **{"record.checkpoints": 9})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*are cut every")
+        assert short(task(), **rollouts, **{"record.checkpoints": 8}).run.episodes
 
 
 def test_no_room_for_a_single_question_is_an_error(short):
