@@ -23,6 +23,7 @@ from prefrl.api import evaluate, load_run, resume, train
 from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.folder import locked
+from prefrl.metrics import read_metrics
 from prefrl.probe import STEPS
 
 
@@ -197,13 +198,18 @@ def test_more_questions_than_segments_are_fewer_questions(short):
     assert 0 < result.run.asker.asked < 200
 
 
-def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_that_work(short):
+def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_that_work(short, tmp_path):
     rollouts = {"steps": 2048, "agent.n_envs": 4, "agent.n_steps": 32}  # sixteen; an episode has 50 steps, so takes two
     with pytest.warns(UserWarning, match=r"record.checkpoints=9 they are cut every 32, .*; set it to 8 or less"):
-        short(task(), **rollouts, **{"record.checkpoints": 9})
+        short(task(), "nine", **rollouts, **{"record.checkpoints": 9})
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*are cut every")
-        assert short(task(), **rollouts, **{"record.checkpoints": 8}).run.episodes
+        short(task(), "eight", **rollouts, **{"record.checkpoints": 8})
+
+    def finished(folder):
+        return any("rollout/ep_rew_mean" in row for row in read_metrics(tmp_path / folder / "metrics.csv"))
+
+    assert finished("eight") and not finished("nine")
 
 
 def test_no_room_for_a_single_question_is_an_error(short):
