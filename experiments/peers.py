@@ -31,7 +31,7 @@ from prefrl.folder import machine
 
 PLACE = Path("runs/peers")
 PINS = ["imitation==1.0.1", "stable-baselines3==2.2.1", "numpy<2", "torch<2.14", "setuptools<81"]
-LENGTH, EPISODES = 25, 100
+LENGTH, EPISODES = 25, 500
 
 OURS = """
 import json, resource, sys, time

@@ -13,11 +13,12 @@ import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.native_atari import NativeAtari
+from prefrl.agents.own_model import insert_recorder, refuse_moving_scale, require_same_spaces
 from prefrl.agents.recorder import Recorder
 from prefrl.agents.ring import steps_that_fit
 from prefrl.agents.small_cnn import LEAST, SmallCNN
@@ -87,16 +88,16 @@ def make_recorded_agent(config: Config, own: Own) -> tuple[Model, Recorder]:
     """The SB3 model and the recorder that sits directly above its environments."""
     if isinstance(own.agent, OnPolicyAlgorithm):
         model = own.agent
-        recorder, venv = _insert_recorder(model.get_env())
+        recorder, venv = insert_recorder(model.get_env())
         model.set_env(venv)
-        _require_same_spaces(recorder, config, own)
+        require_same_spaces(recorder, maker(config, own)(), config.env)
     else:
         recorder = Recorder(vector_env(config, own), capacity=1)
         set_random_seed(config.seed)  # the user's function may not pass a seed
         model = own.agent(recorder) if own.agent else make_agent(config.agent, recorder, config.seed)
         if not isinstance(model, OnPolicyAlgorithm):
             raise UserError(f"agent= gave {type(model).__name__}; expected {EXPECTED['agent']}")
-    _refuse_moving_scale(model.get_env())
+    refuse_moving_scale(model.get_env())
     recorder.endless = config.agent.endless
     recorder.seed_at = partial(_seed_at, config.seed)
     recorder.memory.resize(_capacity(config, recorder, model.n_steps))
@@ -125,51 +126,6 @@ def _capacity(config: Config, recorder: Recorder, n_steps: int) -> int:
             f" segment need {least}. Raise it"
         )
     return min(fits, max(least, -(-config.steps // recorder.num_envs) + n_steps + recorder.memory.history))
-
-
-def _insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
-    """Put a recorder below all wrappers of a model's environments; one from an earlier run gives way."""
-    if venv is None:
-        raise UserError("agent= has no environment; make it with one: PPO('MlpPolicy', env)")
-    wrappers = []
-    lowest = venv
-    while isinstance(lowest, VecEnvWrapper):
-        if not isinstance(lowest, Recorder):
-            wrappers.append(lowest)
-        lowest = lowest.venv
-    for wrapper in wrappers:
-        kept = isinstance(wrapper, VecNormalize | VecTransposeImage)  # a model transposes pictures by itself
-        if not kept and wrapper.observation_space != lowest.observation_space:
-            raise UserError(
-                f"agent= sees its environments through {type(wrapper).__name__}, which an evaluation would lack;"
-                " wrap each single environment instead (gymnasium.wrappers has the same)"
-            )
-    recorder = Recorder(lowest, capacity=1)
-    if not wrappers:
-        return recorder, recorder
-    wrappers[-1].venv = recorder
-    return recorder, wrappers[0]
-
-
-def _require_same_spaces(recorder: Recorder, config: Config, own: Own) -> None:
-    """The evaluation makes environments anew, so they must be those that the user's agent acts in."""
-    env = maker(config, own)()
-    for name in ("observation_space", "action_space"):
-        acts_in, named = getattr(recorder, name), getattr(env, name)
-        if acts_in != named:
-            raise UserError(
-                f"agent= acts in an environment with {name} {acts_in}, but env={config.env!r} has {named}; give its env"
-            )
-    env.close()
-
-
-def _refuse_moving_scale(venv: VecEnv | None) -> None:
-    while isinstance(venv, VecEnvWrapper):
-        if isinstance(venv, VecNormalize) and venv.norm_reward:
-            raise UserError(
-                "VecNormalize(norm_reward=True) rescales a reward that the reward model has standardised; set it to False"
-            )
-        venv = venv.venv
 
 
 AGENTS: dict[str, tuple[Callable[..., Model], str]] = {
