@@ -57,9 +57,10 @@ RUN = [
 class Person(threading.Thread):
     """Asks, answers at random, and sends each answer until somebody acknowledges it."""
 
-    def __init__(self, folder: Path, name: str, over: threading.Event):
+    def __init__(self, folder: Path, name: str, over: threading.Event, pause: float = 0.05):
+        """pause: seconds to think about each question"""
         super().__init__(name=name, daemon=True)
-        self.folder, self.over, self.rng = folder, over, random.Random(name)
+        self.folder, self.over, self.pause, self.rng = folder, over, pause, random.Random(name)
         self.sent: dict[str, tuple[int, float]] = {}  # ticket: question, preference
         self.acknowledged: dict[str, int] = {}  # ticket: number of the answer
         self.fault: BaseException | None = None
@@ -79,7 +80,7 @@ class Person(threading.Thread):
             self.sent[ticket] = query, float(choice == "left")
             told = {"session": session, "ticket": ticket, "query": query, "choice": choice}
             self.acknowledged[ticket] = self._say("/api/answers", told)["seq"]
-            time.sleep(0.05)
+            time.sleep(self.pause)
         if not shown:
             time.sleep(0.1)
 
