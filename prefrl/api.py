@@ -256,7 +256,7 @@ def film(model: Any, config: Config, own: Own, path: Path) -> Path | None:
         env.close()
         return write_video(frames, path, fps)
     except Exception as fault:  # a video is a courtesy: no drawing library may cost a finished run
-        warnings.warn(f"no video of {config.env}: {fault}", stacklevel=2)
+        warnings.warn(f"no video of {config.env}: {fault}; --record.no-video asks for none", stacklevel=2)
         return None
 
 

@@ -23,9 +23,10 @@ from prefrl.build import Own
 from prefrl.bulletin import Bulletin
 from prefrl.config import Config
 from prefrl.errors import UserError
+from prefrl.evaluation.looks import CannotDraw
 from prefrl.feedback.store import open_store
 from prefrl.labelling.rehearsal import film, prepare
-from prefrl.labelling.replay import CannotDraw, Unfaithful
+from prefrl.labelling.replay import Unfaithful
 from prefrl.loop import PreferenceLoop
 from prefrl.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker

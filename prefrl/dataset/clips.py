@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
+from prefrl.evaluation.looks import CannotDraw
 from prefrl.evaluation.video import write_frames
 from prefrl.labelling.records import Place
-from prefrl.labelling.replay import CannotDraw, Unfaithful
+from prefrl.labelling.replay import Unfaithful
 from prefrl.reels.source import opened
 
 SIDES = ("first", "second")

@@ -1,13 +1,50 @@
-"""How MuJoCo draws: with a camera that follows the body, and, where there is no GPU, without what costs most."""
+"""Environments that are drawn. MuJoCo's with a camera that follows the body, and, without a GPU, without what costs most."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+
+from prefrl.agents.offscreen import HEADLESS
+from prefrl.errors import UserError
 
 SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"software")  # how Mesa names what is no GPU
 SMALL = 300  # pixels: enough to judge a body by, and a third of the work of Gymnasium's 480
+
+
+class CannotDraw(UserError):
+    """No picture of this environment can be made here."""
+
+
+def drawn(make_env: Callable[[], gym.Env]) -> gym.Env:
+    """An environment that draws, with its camera on the body. Raises CannotDraw."""
+    try:
+        env = make_env()
+    except (ImportError, AttributeError) as fault:  # what a missing EGL or OSMesa library looks like
+        raise CannotDraw(f"cannot load what draws this environment ({fault!r}); {HEADLESS}") from fault
+    except UserError as fault:
+        raise CannotDraw(f"no environment to draw with: {fault}. A function env= has to take render_mode=") from fault
+    if env.render_mode != "rgb_array":
+        env.close()
+        raise CannotDraw(
+            f"drawing needs an environment with render_mode='rgb_array', this has {env.render_mode!r}; pass it to gym.make"
+        )
+    follow(env)
+    return env
+
+
+def picture_of(env: gym.Env) -> np.ndarray:
+    """What it looks like now: (height, width, 3) uint8. Raises CannotDraw."""
+    try:
+        frame = np.asarray(env.render())
+    except Exception as fault:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
+        raise CannotDraw(f"{env.unwrapped} cannot draw ({fault!r}); {HEADLESS}") from fault
+    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
+        raise CannotDraw(f"{env.unwrapped} draws {frame.dtype} {frame.shape}; expected uint8 (height, width, 3)")
+    return frame
 
 
 def follow(env: gym.Env) -> None:

@@ -11,11 +11,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.agents.offscreen import HEADLESS
 from prefrl.errors import UserError
-from prefrl.evaluation.looks import close, follow
-
-_REMEDY = f"{HEADLESS}; otherwise switch videos off"
+from prefrl.evaluation.looks import close, drawn, picture_of
 
 Codec = tuple[str, list[str]]  # its name, and how ffmpeg is to use it
 _AT_ONCE = ["-movflags", "+faststart"]  # the index before the pictures: a browser plays while it loads
@@ -31,10 +28,10 @@ def record_episode(
 
     The environment needs render_mode="rgb_array". The first frame is the state after reset, the last the final state.
     """
-    env = _made(make_env)
+    env = drawn(make_env)
     try:
         observation, _ = env.reset(seed=seed)
-        first = _first_frame(env)
+        first = picture_of(env)
         frames = np.empty((max_steps + 1, *first.shape), np.uint8)  # stacking a list would need twice the memory
         frames[0], steps, true_return = first, 0, 0.0
         over = max_steps < 1
@@ -98,25 +95,3 @@ def _encode(frames: Iterator[np.ndarray], path: Path, fps: float, codec: str, pa
             writer.write_frame(np.pad(frame, odd, mode="edge"))
     if encoder.returncode:  # moviepy does not look
         raise OSError(f"ffmpeg ended with code {encoder.returncode} while writing {path}; is the disk full?")
-
-
-def _made(make_env: Callable[[], gym.Env]) -> gym.Env:
-    try:
-        env = make_env()
-    except (ImportError, AttributeError) as error:  # what a missing EGL or OSMesa library looks like
-        raise UserError(f"cannot load what draws this environment ({error!r}); {_REMEDY}") from error
-    if env.render_mode != "rgb_array":
-        env.close()
-        raise UserError(f"a video needs render_mode='rgb_array', got {env.render_mode!r}; pass it to gym.make")
-    follow(env)
-    return env
-
-
-def _first_frame(env: gym.Env) -> np.ndarray:
-    try:
-        frame = np.asarray(env.render())
-    except Exception as error:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
-        raise UserError(f"{env.unwrapped} cannot render ({error!r}); {_REMEDY}") from error
-    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
-        raise UserError(f"{env.unwrapped} renders {frame.dtype} {frame.shape}; a video needs uint8 (height, width, 3)")
-    return frame

@@ -10,11 +10,10 @@ import gymnasium as gym
 import numpy as np
 
 from prefrl.agents.environments import MakeEnv
-from prefrl.agents.offscreen import HEADLESS
 from prefrl.agents.tape import reopen
 from prefrl.data import Segments, Tape
 from prefrl.errors import UserError
-from prefrl.evaluation.looks import close, draws_in_software, follow, simplify
+from prefrl.evaluation.looks import close, drawn, draws_in_software, picture_of, simplify
 from prefrl.frames import stacked
 from prefrl.labelling.sheets import shrinkage, shrunk
 
@@ -23,10 +22,6 @@ FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its e
 
 class Unfaithful(UserError):
     """A segment did not happen again as it was recorded."""
-
-
-class CannotDraw(UserError):
-    """No segment of this environment can be drawn here, whatever its tape."""
 
 
 def redraw(make_env: MakeEnv, segment: Segments, tape: Tape | None) -> np.ndarray:
@@ -68,7 +63,7 @@ class Projector:
         frames, factor = np.zeros(0, np.uint8), 1
         lead = FADING if hasattr(self.env.unwrapped, "particles") else 0
         for step in replay(self.env, segment, tape, lead):
-            frame = _frame(self.env)
+            frame = picture_of(self.env)
             if step < 0:
                 continue
             if step == 0:
@@ -78,7 +73,7 @@ class Projector:
         return frames
 
     def _in_software(self) -> bool:
-        env = _made(self.make_env)
+        env = drawn(self.make_env)
         try:
             _first_look(env)
             return draws_in_software(env)
@@ -86,7 +81,7 @@ class Projector:
             close(env)
 
     def _ready(self) -> gym.Env:
-        env = _made(self.make_env)
+        env = drawn(self.make_env)
         if self.simple:
             simplify(env)
         _first_look(env)
@@ -150,28 +145,4 @@ def _compare(seen: Any, recorded: np.ndarray, step: int) -> None:
 def _first_look(env: gym.Env) -> None:
     """Draw one state, always the same: a free camera keeps looking at what it saw first."""
     env.reset(seed=0)
-    _frame(env)
-
-
-def _made(make_env: MakeEnv) -> gym.Env:
-    try:
-        env = make_env()
-    except (ImportError, AttributeError) as fault:  # what a missing EGL or OSMesa library looks like
-        raise CannotDraw(f"cannot load what draws this environment ({fault!r}); {HEADLESS}") from fault
-    except UserError as fault:
-        raise CannotDraw(f"no environment to draw with: {fault}. A function env= has to take render_mode=") from fault
-    if env.render_mode != "rgb_array":
-        env.close()
-        raise CannotDraw(f"drawing needs an environment with render_mode='rgb_array', this has {env.render_mode!r}")
-    follow(env)
-    return env
-
-
-def _frame(env: gym.Env) -> np.ndarray:
-    try:
-        frame = np.asarray(env.render())
-    except Exception as fault:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
-        raise CannotDraw(f"{env.unwrapped} cannot draw ({fault!r}); {HEADLESS}") from fault
-    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
-        raise CannotDraw(f"{env.unwrapped} draws {frame.dtype} {frame.shape}; expected uint8 (height, width, 3)")
-    return frame
+    picture_of(env)

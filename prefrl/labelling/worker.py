@@ -27,13 +27,14 @@ from prefrl.agents.environments import MakeEnv, env_maker
 from prefrl.agents.tape import FILMED
 from prefrl.configure import load
 from prefrl.errors import StorageFull, UserError
+from prefrl.evaluation.looks import CannotDraw
 from prefrl.feedback.database import reading
 from prefrl.feedback.store import LabelStore
 from prefrl.feedback.tables import notices, questions
 from prefrl.labelling import records
 from prefrl.labelling.clips import clip_of, clips_ready, prune, write_clip
 from prefrl.labelling.records import Place
-from prefrl.labelling.replay import CannotDraw, Projector, Unfaithful
+from prefrl.labelling.replay import Projector, Unfaithful
 
 POLL = 0.2  # seconds between two looks for new questions
 RESCAN = 3.0  # seconds between two looks for what else may have to be drawn: damaged clips, withdrawn answers

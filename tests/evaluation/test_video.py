@@ -147,7 +147,7 @@ def test_a_real_environment_can_be_filmed():
 
 def test_an_environment_that_cannot_render_is_explained():
     blind, broken = Counter(render_mode=None), Counter(broken=RuntimeError("no display"))
-    with pytest.raises(UserError, match="needs render_mode='rgb_array', got None; pass it to gym.make"):
+    with pytest.raises(UserError, match="render_mode='rgb_array', this has None; pass it to gym.make"):
         record_episode(lambda: blind, lambda obs: 0, seed=0, max_steps=5)
     with pytest.raises(UserError, match="no display.*libegl1 libopengl0 libgl1-mesa-dri.*libosmesa6"):
         record_episode(lambda: broken, lambda obs: 0, seed=0, max_steps=5)

@@ -14,10 +14,10 @@ from prefrl.agents.tape import opening
 from prefrl.agents.vector import make_venv
 from prefrl.data import Tape
 from prefrl.errors import UserError
-from prefrl.evaluation.looks import close, follow
+from prefrl.evaluation.looks import CannotDraw, close, follow
 from prefrl.labelling import sheets
 from prefrl.labelling.rehearsal import prepare
-from prefrl.labelling.replay import CannotDraw, Projector, Unfaithful, redraw, replay
+from prefrl.labelling.replay import Projector, Unfaithful, redraw, replay
 
 MUJOCO = ["HalfCheetah-v5", "Ant-v5", "Humanoid-v5"]
 OTHERS = ["CartPole-v1", "Pendulum-v1", "MountainCarContinuous-v0", "Acrobot-v1", "LunarLander-v3", "BipedalWalker-v3",
