@@ -16,6 +16,7 @@ from prefrl.bench.figures import returns
 from prefrl.bench.grid import Grid, make_grid
 from prefrl.bench.study import Study, load, merged, notes, slimmed
 from prefrl.bench.tables import LEGEND, tables
+from prefrl.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = Path("runs/quick")
@@ -33,8 +34,16 @@ class Experiment:
 
     def main(self, about: str | None, arguments: list[str] | None = None) -> Study | None:
         """Run what is missing, or only draw; print the table. Returns the study, or None after a dry run."""
-        options = _options(about, arguments)
+        try:
+            return self._main(_options(about, arguments))
+        except UserError as fault:
+            print(f"error: {fault}", file=sys.stderr)
+            sys.exit(fault.code)
+
+    def _main(self, options: argparse.Namespace) -> Study | None:
         file = (QUICK if options.quick else RESULTS) / f"{self.name}.json"
+        if options.draw and not file.exists():
+            raise UserError(f"there is no {file} to draw yet; run it first: python -m experiments.{self.name}")
         if not options.draw:
             grid = make_grid(self._asked(options), self.name)
             old = load(file) if file.exists() and not options.quick else None

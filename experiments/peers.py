@@ -132,6 +132,8 @@ def main() -> None:
             found = run(python, options.seeds, options.steps, options.questions, Path(folder))
         about = {"steps": options.steps, "questions": options.questions, "peer": PINS, **machine()}
         write_durably(file, json.dumps({"about": about, "results": found}, indent=1).encode())
+    elif not file.exists():
+        parser.error(f"there is no {file} to draw yet; run it first, without --draw")
     told = json.loads(file.read_text())
     print(f"{told['about']['steps']} steps, {told['about']['questions']} questions, Pendulum-v1\n")
     print(markdown([table(told["results"])]))

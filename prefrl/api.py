@@ -28,6 +28,7 @@ from prefrl.folder import choose_folder, claim, cleared_if_refused, describe, di
 from prefrl.listing import check
 from prefrl.page import label_page
 from prefrl.plan import Plan, make_plan
+from prefrl.presets import DEFAULT, told_by
 from prefrl.presets import preset as named_preset
 from prefrl.probe import probe, warn_of_leaks
 from prefrl.run import Run
@@ -64,8 +65,8 @@ class Result:
 def train(
     env: str | Callable[[], gym.Env] | None = None,
     *,
-    config: Config | None = None,
-    preset: str = "christiano",
+    config: Config | Path | str | None = None,
+    preset: str | None = None,
     folder: Path | str | None = None,
     agent: Any = None,
     teacher: Any = None,
@@ -80,8 +81,9 @@ def train(
 ) -> Result:
     """Learn a policy from preferences. Returns the result; everything else is in its folder.
 
-    env: a Gymnasium id, or a function that makes the environment. agent: an SB3 on-policy model, or a function of a
-    VecEnv that makes one. teacher: queries -> preferences (Q,) of the first, NaN to skip; or a name. reward_network:
+    env: a Gymnasium id, or a function that makes the environment. config: a Config, or a YAML file of settings. agent: an SB3 on-policy model, or a function of a
+    VecEnv that makes one. teacher: queries -> preferences (Q,) of the first, NaN to skip, or None to
+    answer through the label store later; or a name. reward_network:
     number of features -> torch module (N, d) -> (N, 1); or a name. strategy, schedule: functions or names. Settings
     are those of `prefrl train --help`: steps=..., questions={"budget": 100}, agent={"gamma": .9}, reward={...}.
     teacher="human" opens the label page; name in `modules` what it has to import to make the environment.
@@ -96,7 +98,12 @@ def train(
         raise UserError(
             "agent= is a model with environments of its own; name the same one for evaluation: train(env, agent=...)"
         )
-    base = config or named_preset(preset, env if isinstance(env, str) else None)
+    named_env = env if isinstance(env, str) else None
+    if isinstance(config, str | Path):
+        preset, base = told_by(config, preset, named_env)
+    else:
+        preset = preset or DEFAULT
+        base = config or named_preset(preset, named_env)
     if isinstance(env, str):
         settings["env"] = env
     elif env is not None:
@@ -164,14 +171,18 @@ def resume(
     config, about = read_run(folder)
     own = Own(env, agent, teacher, reward_network, strategy, schedule)
     _require_own(folder, about, own, "resume")
+    changed = differences(about, config)
     with locked(Path(folder)):
         run = Run(Path(folder), config, own, callbacks, quiet)
-        step = run.restore()
-        changed = differences(about)
-        log.info(
-            "resuming %s at step %d of %d, %s", folder, step, run.total_steps,
-            "not exactly: " + "; ".join(changed) if changed else "exactly",
-        )  # fmt: skip
+        if step := run.restore():
+            run.require_labels()
+        if step >= run.total_steps:
+            log.info("%s was trained to its end, step %d; it is evaluated again", folder, step)
+        else:
+            log.info(
+                "resuming %s at step %d of %d, %s", folder, step, run.total_steps,
+                "not exactly: " + "; ".join(changed) if changed else "exactly",
+            )  # fmt: skip
         run.prepare()
         with label_page(Path(folder), config, modules):
             run.learn()
@@ -261,9 +272,12 @@ def film(model: Any, config: Config, own: Own, path: Path) -> Path | None:
 
 
 def evaluate(folder: Path | str, episodes: int | None = None, deterministic: bool = True, **own: Any) -> Returns:
-    """True returns of the newest checkpoint of a run. Parts of your own must be brought along again."""
+    """True returns of the newest checkpoint of a run. own: the parts of your own, by the names that `train` has for them."""
+    if episodes is not None and episodes < 1:
+        raise UserError(f"episodes={episodes} must be at least 1")
     run = load_run(folder, **own)
     try:
+        log.info("%s at step %d of %d", folder, run.restored, run.total_steps)
         count = episodes or run.config.record.evaluation_episodes
         return true_returns(Seeing(run.model), build.maker(run.config, run.own), count, deterministic)
     finally:
@@ -271,7 +285,7 @@ def evaluate(folder: Path | str, episodes: int | None = None, deterministic: boo
 
 
 def load_run(folder: Path | str, **own: Any) -> Run:
-    """A run as its newest checkpoint left it: `.model`, `.reward_model`, `.store`."""
+    """A run as its newest checkpoint left it: `.model`, `.reward_model`, `.store`. own: as for `evaluate`."""
     config, about = read_run(folder)
     brought = Own(**own)
     _require_own(folder, about, brought, "evaluate")

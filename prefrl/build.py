@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -251,7 +250,7 @@ def asks(config: Config) -> bool:
     return config.reward.source in ("learned", "shuffled") and config.questions.budget > 0
 
 
-def total_steps(config: Config, model: Model) -> int:
+def total_steps(config: Config, of: Model | AgentConfig) -> int:
     """SB3 acts in whole rollouts: the steps of the run, rounded up."""
-    rollout = model.n_steps * model.n_envs
-    return int(np.ceil(config.steps / rollout)) * rollout
+    rollout = of.n_steps * of.n_envs
+    return -(-config.steps // rollout) * rollout

@@ -87,7 +87,10 @@ def read_newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
             warnings.warn(f"{fault}; falling back to the one before", stacklevel=2)
             damaged.append(path.name)
     if damaged:
-        raise UserError(f"all checkpoints in {folder} are damaged ({', '.join(damaged)}); start the run anew")
+        raise UserError(
+            f"all checkpoints in {folder} are damaged ({', '.join(damaged)}); start the run anew,"
+            " or delete them and resume: it then begins at step 0, with the answers that it has"
+        )
     return None
 
 

@@ -21,6 +21,8 @@ Learn a policy from preferences between pairs of short segments of behaviour (Ch
   prefrl train --preset true --env Pendulum-v1        the same with the true reward: the ceiling
   prefrl resume runs/Pendulum-v1-christiano-s0        go on after a stop or a kill
   prefrl label runs/Pendulum-v1-christiano-s0         answer its questions in the browser
+  prefrl evaluate runs/Pendulum-v1-christiano-s0      true returns of its newest policy
+  prefrl plot runs/Pendulum-v1-*                      learning curves of several runs in one picture
   prefrl render pairs runs/Pendulum-v1-christiano-s0  a video of what was answered
   prefrl export runs/Pendulum-v1-christiano-s0 OUT    its labels, segments and clips in open formats
   prefrl bench GRID.yaml                              a grid of runs with seeds and controls, and its report

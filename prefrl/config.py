@@ -127,7 +127,7 @@ class TeacherConfig:
 
 @dataclass
 class RewardConfig:
-    """The reward model, by default the whole recipe of Christiano et al. 2017."""
+    """The reward model, by default with the recipe of Christiano et al. 2017; where ours differs, the setting says so."""
 
     source: Source = "learned"
     """Where the agent's reward comes from. All but `learned` are controls; `shuffled` learns from permuted answers."""

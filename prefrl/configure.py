@@ -11,6 +11,8 @@ import yaml
 from prefrl.config import PARTS, Config
 from prefrl.errors import UserError, brief, near, why
 
+CHIEF = {"agent": "algorithm", "teacher": "name"}  # what a part is called by: teacher: noisy
+
 
 def names(part: Any = Config, prefix: str = "") -> list[str]:
     """All dotted names of settings."""
@@ -25,6 +27,8 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
     """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9})."""
     for name, value in settings.items():
         head, _, rest = str(name).partition(".")
+        if isinstance(value, str) and name in CHIEF:
+            value = {CHIEF[name]: value}
         if head in PARTS and (rest or isinstance(value, dict)):
             inner = {rest: value} if rest else value
             config = dataclasses.replace(config, **{head: _update_part(getattr(config, head), inner, head, where)})
@@ -42,7 +46,7 @@ def _update_part(part: Any, settings: dict[str, Any], prefix: str, where: str) -
 def _one(part: Any, name: str, value: Any, prefix: str, where: str) -> dict[str, Any]:
     known = {one.name: one for one in dataclasses.fields(part)}
     if name not in known:
-        full = near(prefix + name, names())
+        full = near(prefix + name, [*names(), *PARTS] if not prefix else names())
         raise UserError(f"unknown setting {prefix + name!r}{' in ' + where if where else ''}{full}")
     return {name: _typed(getattr(part, name), value, str(known[name].type), prefix + name, where)}
 
@@ -98,6 +102,14 @@ def parsed(path: Path | str, what: str = "") -> Any:
 def as_dict(config: Config) -> dict[str, Any]:
     """Plain types, for YAML and JSON."""
     return _plain(dataclasses.asdict(config))
+
+
+def dotted(told: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        found |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -18,12 +18,14 @@ import yaml
 from filelock import FileLock, Timeout
 
 from prefrl.config import Config
-from prefrl.configure import as_dict, load
+from prefrl.configure import as_dict, dotted, load
 from prefrl.errors import StorageFull, UserError, why
 from prefrl.feedback.segment_files import write_durably
 from prefrl.listing import check
 
 FORMAT = 1
+FIXED = ("env", "questions.length", "agent.n_envs", "agent.n_steps", "agent.algorithm")
+"""Settings that a run keeps to its end."""
 LEAST_FREE = 256 * 2**20  # bytes
 PACKAGES = ("prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy")
 
@@ -82,6 +84,8 @@ def choose_folder(config: Config, name: str, folder: Path | str | None = None) -
     else:
         path = next_free(Path("runs") / f"{config.env.replace('/', '-')}-{name}-s{config.seed}")
     there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot make the run folder {path}: {there} is no folder that can be written to")
     free = shutil.disk_usage(there).free
     if free < LEAST_FREE:
         raise StorageFull(f"{there} has {free / 2**20:.0f} MiB free; a run wants at least {LEAST_FREE / 2**20:.0f}")
@@ -111,6 +115,7 @@ def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> No
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "own": own,
+        "config": as_dict(config),  # as it was then: config.yaml may be edited
         **machine(),
     }
     write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
@@ -150,14 +155,27 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     return config, about
 
 
-def differences(about: dict[str, Any]) -> list[str]:
-    """What has changed since the run was started, so that going on is no longer exact."""
+def differences(about: dict[str, Any], config: Config) -> list[str]:
+    """What has changed since the run was started, so that going on is no longer exact.
+
+    Raises UserError for a setting that a run cannot change on its way.
+    """
+    before, told = dotted(about.get("config") or as_dict(config)), dotted(as_dict(config))
+    edited = [f"{name} {before.get(name)} -> {value}" for name, value in told.items() if value != before.get(name)]
+    for name in FIXED:
+        if told[name] != before.get(name, told[name]):
+            raise UserError(
+                f"config.yaml says {name}: {told[name]}, and the run was started with {before[name]}, which its"
+                " checkpoints and labels are made for; change it back, or start a new run"
+            )
     now = machine()
     found = [
         f"{name} {about['packages'].get(name)} -> {value}"
         for name, value in now["packages"].items()
         if value != about["packages"].get(name)
     ]
-    return found + [
-        f"{key} {about.get(key)} -> {now[key]}" for key in ("python", "machine") if about.get(key) != now[key]
-    ]
+    return (
+        edited
+        + found
+        + [f"{key} {about.get(key)} -> {now[key]}" for key in ("python", "machine") if about.get(key) != now[key]]
+    )

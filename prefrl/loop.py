@@ -5,6 +5,9 @@ ask         when questions are due, pairs of segments go to the teacher
 listen      whatever answers are there by now: an oracle's at once, a person's minutes later
 understand  the reward model is fitted to all answers, once enough of them are new
 improve     the agent improves its policy on the rollout, paid by the reward model as it is now
+
+What an answer teaches (equation 1; feedback/pair.py, rewards/objectives.py): the first of two segments is preferred with
+probability sigmoid(sum of its learned rewards - sum of the second's), and a fit makes the answers given more likely.
 """
 
 from __future__ import annotations
@@ -25,13 +28,13 @@ class PreferenceLoop:
     def turn(self) -> Any:
         """Between acting and improving. Returns the learned rewards of the rollout: (n_steps, n_envs)"""
         step, recorder = self.agent.step, self.agent.recorder
-        self.asker.take_back(self.teacher.outdated(step))
+        self.asker.take_back(self.teacher.outdated(step))  # people may not come to all; an oracle answers at once
         due = min(self.asker.due(step), self.teacher.room(step))
         if due and (queries := self.asker.choose(due, recorder, self.reward_model, step)):
-            self.teacher.ask(queries)
-        if self.reward_model.hear(self.teacher.answers(step)):
-            self.log.fitted(self.reward_model.fit(step))
-        rollout = self.agent.rollout()
+            self.teacher.ask(queries)  # ask
+        if self.reward_model.hear(self.teacher.answers(step)):  # listen
+            self.log.fitted(self.reward_model.fit(step))  # understand
+        rollout = self.agent.rollout()  # act: it has just ended; the agent improves on it with these rewards
         rewards = self.reward_model.rewards(rollout)
         self.log.turned(rollout, rewards, self.asker.asked)
         return rewards

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from prefrl import build
 from prefrl.agents.ring import frame_of
@@ -34,6 +35,7 @@ class Plan:
 
     config: Config
     folder: Path
+    steps: int  # in whole rollouts
     questions: int
     minutes: float
     megabytes: float  # on disk
@@ -47,9 +49,10 @@ class Plan:
             if self.questions
             else "no questions"
         )
+        people = " and the time that people take" if c.teacher.name == "human" and self.questions else ""
         return (
-            f"{c.env}: {c.steps:,} steps of {c.agent.algorithm.upper()}, {asks}, reward: {c.reward.source}, seed {c.seed}\n"
-            f"about {_time(self.minutes)}, {self.memory:.0f} MB of observations in memory and {self.megabytes:.0f} MB in {self.folder}"
+            f"{c.env}: {self.steps:,} steps of {c.agent.algorithm.upper()}, {asks}, reward: {c.reward.source}, seed {c.seed}\n"
+            f"about {_time(self.minutes)}{people}, {self.memory:.0f} MB of observations in memory and {self.megabytes:.0f} MB in {self.folder}"
         )
 
 
@@ -58,7 +61,8 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     questions = config.questions.budget if build.asks(config) else 0
     if questions and own.strategy is None:
         _check_members(config)
-    questions = _check_questions(config, questions)
+    steps = build.total_steps(config, own.agent if isinstance(own.agent, OnPolicyAlgorithm) else config.agent)
+    questions = _check_questions(config, questions, steps)
     if own.agent is None:
         _check_cuts(config, max(found.episode_lengths))
     teacher = config.teacher
@@ -75,7 +79,7 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
     held = min(config.record.memory_mb * 2**20, (config.steps + rollout / frame) * (frame + 6))
     held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
-    return Plan(config, folder, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
+    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
 
 
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
@@ -115,18 +119,18 @@ def _check_members(config: Config) -> None:
         )
 
 
-def _check_questions(config: Config, questions: int) -> int:
+def _check_questions(config: Config, questions: int, steps: int) -> int:
     """How many questions fit into the run. Raises UserError if none does."""
     q = config.questions
-    possible = config.steps // (2 * q.length)
+    possible = steps // (2 * q.length)
     if questions and possible < 1:
         raise UserError(
             f"no question fits into the run: two segments of questions.length={q.length} need {2 * q.length} steps,"
-            f" and the run has {config.steps}; shorten them, or raise steps"
+            f" and the run has {steps}; shorten them, or raise steps"
         )
     if questions > possible:
         warnings.warn(
-            f"questions.budget={questions}, but {config.steps} steps hold only {possible} pairs of segments of"
+            f"questions.budget={questions}, but {steps} steps hold only {possible} pairs of segments of"
             f" {q.length} steps, and no step is in two questions; lower questions.length or raise steps",
             stacklevel=2,
         )

@@ -1,12 +1,13 @@
-"""Methods by name: each a handful of settings on top of the defaults, which are Christiano et al. 2017."""
+"""Methods by name: each a handful of settings on top of the defaults, which follow Christiano et al. 2017 (config.py)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prefrl.config import Config
-from prefrl.configure import update
+from prefrl.configure import read, update
 from prefrl.errors import pick
 
 
@@ -18,15 +19,18 @@ class Method:
     settings: dict[str, Any]
 
 
+DEFAULT = "christiano"
 PRESETS: dict[str, Method] = {
-    "christiano": Method("preferences as in Christiano et al. 2017, the default", {}),
+    DEFAULT: Method(
+        "preferences after Christiano et al. 2017, the default", {}
+    ),  # as config.py says, each with its source
     "christiano-paper": Method(
-        "the same with the paper's own choices where ours differ: reward of observation and action, labels to the end",
+        "the same with the paper's own choices where ours differ: reward of observation and action, no cost of bounds",
         {
             "reward.inputs": "both",
             "reward.change_scale": 1.0,
             "reward.action_scale": 1.0,
-            "questions.until": 1.0,
+            "agent.bounds": 0.0,
             "questions.length": 30,
         },
     ),
@@ -43,7 +47,6 @@ PRESETS: dict[str, Method] = {
             "reward.network": "cnn",
             "reward.inputs": "observation",
             "questions.initial": 0.09,
-            "questions.until": 1.0,
         },
     ),
     "uniform": Method(
@@ -62,7 +65,6 @@ PRESETS: dict[str, Method] = {
             "reward.bootstrap": False,
             "questions.length": 50,
             "questions.schedule": "constant",
-            "questions.until": 1.0,
             "teacher.units": "bpref",
         },
     ),  # fmt: skip
@@ -138,3 +140,12 @@ def preset(name: str, env: str | None = None) -> Config:
     method = pick(PRESETS, name, "preset")
     config = Config() if env is None else update(Config(env=env), tuned(env))
     return update(config, method.settings)
+
+
+def told_by(file: Path | str, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
+    """The method's name and the configuration that a YAML file gives; a method and an environment given here go first."""
+    told = read(file)
+    said = told.pop("preset", None) or DEFAULT
+    name = name or ("true" if said is True else str(said))  # YAML reads `true` as yes
+    env = env or update(Config(), told, str(file)).env
+    return name, update(preset(name, env), told, str(file))

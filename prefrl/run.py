@@ -24,6 +24,7 @@ from prefrl.bulletin import Bulletin
 from prefrl.config import Config
 from prefrl.errors import UserError
 from prefrl.evaluation.looks import CannotDraw
+from prefrl.feedback.database import name_of
 from prefrl.feedback.store import open_store
 from prefrl.labelling.rehearsal import film, prepare
 from prefrl.labelling.replay import Unfaithful
@@ -247,6 +248,8 @@ class Run(Watcher):
             return 0
         try:
             return self._take_up(*read)
+        except UserError:
+            raise
         except (KeyError, RuntimeError, TypeError, ValueError) as fault:
             raise UserError(
                 f"the checkpoint in {self.folder} does not fit its config.yaml: {fault}. Was the file changed since?"
@@ -272,6 +275,16 @@ class Run(Watcher):
         self.last_fit = FitReport(**state["last_fit"]) if state["last_fit"] else None
         self.episodes, self.pending = state["episodes"], state["pending"]
         return int(state["step"])
+
+    def require_labels(self) -> None:
+        """Raise UserError if the label store lacks what the checkpoint, to which the run went back, had asked or heard."""
+        asked, last, heard = self.store.asked(self.restored), self.store.last_seq(), self.desk.seen
+        if asked < self.asker.asked or last < heard:
+            raise UserError(
+                f"{name_of(self.store.engine)} has lost labels: by step {self.restored} the run had asked"
+                f" {self.asker.asked} questions and heard answer {heard}, it holds {asked} questions and ends at answer"
+                f" {last}; restore it from a copy (RUN/backups has some if people labelled), or start a new run"
+            )
 
     def _spaces(self) -> list[str]:
         return [str(self.recorder.observation_space), str(self.recorder.action_space)]

@@ -9,9 +9,9 @@ from typing import NoReturn
 import tyro
 
 from prefrl.config import Config
-from prefrl.configure import names, read, update
+from prefrl.configure import names
 from prefrl.errors import UserError, near
-from prefrl.presets import PRESETS, TUNED, preset
+from prefrl.presets import DEFAULT, PRESETS, TUNED, preset, told_by
 
 SHORT = {"--teacher": "--teacher.name", "--wait-for-labels": "--teacher.wait"}
 """Options of a line to type, for settings that have a longer name."""
@@ -36,7 +36,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     """The run's own options and its configuration. Raises UserError for an unknown setting; exits after --help."""
     own = _Own(prog="prefrl train", add_help=False, allow_abbrev=False)
     own.add_argument("--preset")
-    own.add_argument("--config")
+    own.add_argument("--config", action="append", default=[])
     own.add_argument("--import", action="append", default=[], dest="modules")
     own.add_argument("--folder")
     own.add_argument("--dry-run", action="store_true")
@@ -44,14 +44,14 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     own.add_argument("--env")
     options, rest = own.parse_known_args([_in_full(argument) for argument in arguments])
     _refuse_unknown(rest)
-    told = read(options.config) if options.config else {}
-    said = told.pop("preset", None) or "christiano"
-    options.preset = options.preset or ("true" if said is True else str(said))  # YAML reads `true` as yes
-    helping = not {"-h", "--help"}.isdisjoint(rest)  # which shows what holds for all environments
-    env = options.env
-    if env is None and (told or not helping):
-        env = update(Config(), told, options.config or "").env
-    base = update(preset(options.preset, env), told, options.config or "")
+    if len(options.config) > 1:
+        raise UserError(f"--config is given twice: {', '.join(options.config)}; put the settings into one file")
+    if options.config:
+        options.preset, base = told_by(options.config[0], options.preset, options.env)
+    else:
+        helping = not {"-h", "--help"}.isdisjoint(rest)  # which shows what holds for all environments
+        options.preset = options.preset or DEFAULT
+        base = preset(options.preset, options.env or (None if helping else Config().env))
     if options.env is not None:
         rest += ["--env", options.env]
     tuned = ", ".join(TUNED)

@@ -245,7 +245,7 @@ def test_a_teacher_that_tells_nothing_leaves_the_reward_at_zero_and_is_reported(
 
 
 def test_ties_are_said_to_be_ties_while_they_come(short):
-    with pytest.warns(UserWarning, match="only 0 decisive answers so far; the reward starts at 4"):
+    with pytest.warns(UserWarning, match="only 0 decisive answers so far; the reward model starts at 4 of them"):
         short(teacher=lambda queries: np.full(len(queries), 0.5))
 
 
@@ -432,9 +432,9 @@ def test_a_folder_that_is_not_one_of_ours_is_refused(content, message, run):
         (
             "env: Pendulum-v1",
             "env: prefrl/CartPole-v0",
-            "does not fit its config.yaml: prefrl/CartPole-v0 has spaces .*Discrete",
+            "config.yaml says env: prefrl/CartPole-v0, and the run was started with Pendulum-v1",
         ),
-        ("env: Pendulum-v1", "env: os.path:Pendulum-v1", "would import a module"),
+        ("length: 10", "length: 12", "config.yaml says questions.length: 12, and the run was started with 10"),
         ("env: Pendulum-v1", "env: !!python/name:os.system", "is not YAML: could not determine a constructor"),
         ("n_epochs: 2", "n_epochs: 0", "agent.n_epochs=0 is out of range"),
         ("n_epochs: 2", "epochs: 2", "unknown setting 'agent.epochs' in .*config.yaml; did you mean"),
@@ -445,6 +445,40 @@ def test_a_folder_that_is_not_one_of_ours_is_refused(content, message, run):
 def test_a_configuration_that_was_changed_since_is_refused(before, after, message, run):
     edit(run / "config.yaml", before, after)
     with pytest.raises(UserError, match=f"(?s){message}"):
+        resume(run, quiet=True)
+
+
+def test_a_folder_of_a_stranger_imports_nothing(run):
+    edit(run / "config.yaml", "env: Pendulum-v1", "env: os.path:Pendulum-v1")
+    edit(run / "run.json", '"env": "Pendulum-v1"', '"env": "os.path:Pendulum-v1"')
+    with pytest.raises(UserError, match="would import a module"):
+        resume(run, quiet=True)
+
+
+def test_a_longer_run_than_was_begun_is_trained_and_not_called_exact(run, caplog):
+    edit(run / "config.yaml", "steps: 2048", "steps: 2560")
+    with caplog.at_level("INFO", "prefrl"):
+        result = resume(run, quiet=True)
+    assert "at step 2048 of 2560, not exactly: steps 2048 -> 2560" in caplog.text
+    assert result.run.agent.step == 2560
+
+
+def test_an_environment_of_your_own_with_other_spaces_is_refused(short):
+    folder = short(task()).folder
+    with pytest.raises(UserError, match="does not fit its config.yaml: own has spaces .*Discrete"):
+        resume(folder, env=task(action=spaces.Discrete(3)), quiet=True)
+
+
+@pytest.mark.parametrize("lost", ["the whole store", "its last answers"])
+def test_labels_that_a_checkpoint_knows_and_the_store_does_not_are_missed(lost, run, tmp_path):
+    if lost == "the whole store":
+        (run / "labels.db").unlink()
+    else:  # an earlier copy
+        early = tmp_path / "early"
+        with LabelStore.open(run) as store, LabelStore.open(early) as copy:
+            copy.ask(store.queries(store.asked_queries()[:-1]))
+        shutil.copy(early / "labels.db", run / "labels.db")
+    with pytest.raises(UserError, match="has lost labels: by step 2048 the run had asked 24 questions .*; restore it"):
         resume(run, quiet=True)
 
 

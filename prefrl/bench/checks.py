@@ -34,7 +34,8 @@ class Checked:
 def check_grid(grid: Grid, cache: Cache) -> Checked:
     """Try every arm of every environment, once. Raises UserError with all that cannot work; finished arms are not tried."""
     import_modules(grid.modules)
-    checked, faults = Checked(list(grid.cautions)), []
+    checked = Checked(list(grid.cautions))
+    faults: dict[str, list[str]] = {}  # by message: where it came from
     probes: dict[tuple[str, int], Probe] = {}
     tried: dict[tuple[str, str], float] = {}
     others: dict[str, int] = {}
@@ -52,10 +53,11 @@ def check_grid(grid: Grid, cache: Cache) -> Checked:
                 checked.cautions += [str(one.message) for one in told if one.category is UserWarning]
             except UserError as fault:
                 tried[place] = 0.0
-                faults.append(f"{cell.env}, {cell.arm.name}: {fault}")
+                faults.setdefault(str(fault), []).append(f"{cell.env}, {cell.arm.name}")
         checked.seconds[cell.job] = tried[place]
     if faults:
-        raise UserError(f"{len(faults)} arms of the grid cannot run:\n  " + "\n  ".join(dict.fromkeys(faults)))
+        lines = [f"{'; '.join(places)}: {fault}" for fault, places in faults.items()]
+        raise UserError(f"{sum(map(len, faults.values()))} arms of the grid cannot run:\n  " + "\n  ".join(lines))
     checked.cautions += [
         f"{count} results of other versions are not used, the runs are done again ({found})"
         for found, count in others.items()

@@ -117,6 +117,10 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     """A grid from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
     for key in told:
         if key not in KEYS:
+            if key in ELSEWHERE:
+                raise UserError(
+                    f"{key}: is said by {ELSEWHERE[key]}: in a grid, like {ELSEWHERE[key]}: [{brief(told[key])}]"
+                )
             if str(key) in names():
                 raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(told[key])}}}")
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
@@ -148,7 +152,7 @@ def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
     axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
     for key, setting in AXES.items():
         if key in told:
-            axes[key] = {value: {setting: value} for value in listed(told, key)}
+            axes[key] = {value: settings_in({setting: value}, key) for value in listed(told, key)}
     for setting, values in _vary(told).items():
         axes[setting] = {_label(value): {setting: value} for value in values}
     if "variants" in told:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.config import Config, get
-from prefrl.configure import parsed, update
+from prefrl.configure import dotted, parsed, update
 from prefrl.errors import UserError, brief
 
 Settings = dict[str, Any]
@@ -34,10 +34,7 @@ def flat_settings(told: Settings, where: str) -> Settings:
     """Settings by dotted name, however they were nested."""
     if not isinstance(told, dict):
         raise UserError(f"{where}: {brief(told)} must be settings by name, like {{steps: 100000}}")
-    flat: Settings = {}
-    for name, value in told.items():
-        flat |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {str(name): value}
-    return flat
+    return dotted(told)
 
 
 def listed(told: Settings, key: str, default: Iterable[Any] | None = None, where: str = "") -> list[Any]:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from prefrl.bench.cache import code, differences
 from prefrl.bench.grid import CEILING, CONTROLS, TUNING, Grid
 from prefrl.bench.sweep import Failure, Sweep
-from prefrl.errors import UserError, brief, why
+from prefrl.errors import UserError, why
 from prefrl.evaluation.statistics import (
     ENOUGH_SEEDS,
     Interval,
@@ -187,7 +188,7 @@ def load(path: Path | str) -> Study:
             for arm in by_arm:
                 study.returns(env, arm)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
-        raise UserError(f"{file} holds no study of prefrl bench: {brief(why(fault))}") from fault
+        raise UserError(f"{file} holds no study of prefrl bench: {shorten(why(fault), 120)}") from fault
     if version > FORMAT:
         raise UserError(f"{file} is of format {version}, this prefrl reads up to {FORMAT}; update prefrl")
     return study

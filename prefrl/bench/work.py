@@ -65,6 +65,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
         one = Run(folder, job.config, Own(), quiet=True)
         try:
             if step := one.restore():
+                one.require_labels()
                 return one, step
         except UserError as fault:
             warnings.warn(f"began anew: {fault}", stacklevel=2)

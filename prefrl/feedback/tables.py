@@ -232,10 +232,14 @@ def _check(engine: Engine) -> None:
     with reading(engine) as connection:
         found = last(connection, store_format.c.format)
         state = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar() if engine.name == "sqlite" else "ok"
-    if found > FORMAT:
-        raise UserError(f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl")
+    copy = "restore it from a copy (RUN/backups has some if people labelled)"
     if state != "ok":
-        raise UserError(f"{name_of(engine)} is damaged ({state}); restore it from a copy of the run folder")
+        raise UserError(f"{name_of(engine)} is damaged ({state}); {copy}")
+    if found > FORMAT:
+        raise UserError(
+            f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl, or, if no newer"
+            f" one wrote it, it is damaged: {copy}"
+        )
 
 
 def _guard(table: Table) -> None:

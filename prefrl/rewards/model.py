@@ -92,12 +92,15 @@ class RewardModel:
         """What the agent is paid for a rollout: (n, n_envs)"""
         features = self.features.of_steps(rollout)
         rewards = self.ensemble.rewards(features.flatten(0, 1)).reshape(features.shape[:2]).cpu().numpy()
-        if not np.isfinite(rewards).all():
+        self._require_finite(bool(np.isfinite(rewards).all()))
+        return rewards
+
+    def _require_finite(self, finite: bool) -> None:
+        if not finite:
             raise NonFiniteError(
                 f"the reward model (fit {self.version}) gave NaN or infinite rewards;"
                 " lower reward.learning_rate, or look at the observations' scale"
             )
-        return rewards
 
     def standardise_over(self, rollout: Steps) -> None:
         """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
@@ -174,13 +177,16 @@ class RewardModel:
         fresh, self.known, self.fresh = self.fresh, len(self._preferences), 0
         decisive = int((self._preferences != 0.5).sum())
         if decisive < FEWEST:
-            return self._unchanged(f"only {decisive} decisive answers so far; the reward starts at {FEWEST}")
+            return self._unchanged(
+                f"only {decisive} decisive answers so far; the reward model starts at {FEWEST} of them"
+            )
         batch = self._batch(fresh)
         before = copy.deepcopy(self.ensemble.state_dict())
         fitted = self.fitter.fit(batch, self._passes(), stream(self.seed, "fit", step))
         self.version += 1
         found = [self.ensemble.per_member(block) for block in self.memory.latest(LATEST)]
         rewards = found[0] if len(found) == 1 else torch.cat(found, 1)  # (E, Q, 2, T)
+        self._require_finite(bool(torch.isfinite(rewards).all()))
         informative = self.ensemble.standardise(rewards.flatten(1), self.settings.scale)
         note = "" if informative else "the answers made all rewards alike; the reward of the previous fit was kept"
         if not informative:

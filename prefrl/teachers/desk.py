@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from prefrl.feedback.store import LabelStore
 from prefrl.frames import Frames
 from prefrl.streams import stream
 
+SILENT = 20  # questions
 Judge = Callable[[Queries], np.ndarray | None]
 """Queries of batch shape (Q, 2) -> preferences (Q,) in [0, 1], NaN to skip; or None, to answer through the store later."""
 
@@ -37,6 +39,8 @@ class Desk:
         self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
+        self.silent: float = 0  # questions before the first answer that was no skip
+        self._warned = False
         self._step_before = store.last_asked_step()  # up to it a run that was killed has asked before
 
     def ask(self, queries: Queries) -> None:
@@ -55,6 +59,10 @@ class Desk:
             self.judge.reseed(stream(self.seed, "teacher", step))
         preferences = self.judge(shown)
         if preferences is None:
+            self._warn_once(
+                "gave None, so its answers are awaited in the label store; where that is not meant, return a preference"
+                " for each question"
+            )
             return
         preferences = _numbers(preferences, self.labeller)
         if preferences.shape != (len(shown),):
@@ -62,11 +70,26 @@ class Desk:
                 f"teacher {self.labeller!r} gave answers of shape {preferences.shape} to {len(shown)} questions;"
                 " it must give one preference for each: 1 first, 0 second, .5 equal, NaN skip"
             )
+        self._count_skips(preferences)
         waiting = set(self.store.open_queries() if step <= self._step_before else ids)
         new = [k for k, id in enumerate(ids) if id in waiting]
         self.store.answer(
             [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version
         )
+
+    def _count_skips(self, preferences: np.ndarray) -> None:
+        """A teacher that never tells is named long before the run has ended in vain."""
+        skips = np.isnan(preferences)
+        self.silent = self.silent + len(skips) if skips.all() else float("-inf")
+        if self.silent >= SILENT:
+            self._warn_once(
+                f"has skipped all of the first {self.silent:.0f} questions, and nothing is learned from skips"
+            )
+
+    def _warn_once(self, what: str) -> None:
+        if not self._warned:
+            warnings.warn(f"teacher {self.labeller!r} {what}", stacklevel=2)
+        self._warned = True
 
     def _store(self, queries: Queries) -> list[int]:
         """Store the questions, with pictures a few in a file. Returns their ids."""
