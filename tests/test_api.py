@@ -58,6 +58,14 @@ def test_your_own_teacher(short):
     assert {row["labeller"] for row in run.store.history()} == {"likes_the_first"}
 
 
+def test_a_file_of_settings_names_method_environment_and_teacher(tmp_path, short):
+    file = tmp_path / "mine.yaml"
+    file.write_text("preset: uniform\nenv: prefrl/CartPole-v0\nteacher: mistake\nquestions: {length: 12}\n")
+    config = short(None, config=file, **{"questions.length": 14}).run.config
+    assert (config.env, config.questions.strategy, config.teacher.name) == ("prefrl/CartPole-v0", "uniform", "mistake")
+    assert config.questions.length == 14  # what is said in Python goes first
+
+
 def test_your_own_reward_network(short):
     made = []
 

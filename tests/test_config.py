@@ -37,6 +37,8 @@ def test_a_configuration_survives_yaml(tmp_path):
         ("agent: {n_envs: 4.0}", "agent.n_envs", 4),
         ("teacher: {beta: null}", "teacher.beta", None),
         ("reward: {warm: off}", "reward.warm", False),
+        ("teacher: mistake", "teacher.name", "mistake"),
+        ("agent: a2c", "agent.algorithm", "a2c"),
     ],
 )
 def test_yaml_values_take_the_type_of_the_setting(tmp_path, text, name, value):

@@ -56,6 +56,8 @@ def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
         ({**ONE, "budgets": []}, "budgets: nothing"),
         ({**ONE, "teacher": ["oracle"]}, "unknown key 'teacher' in the grid; did you mean 'teachers'"),
         ({**ONE, "steps": 4096}, "steps is a setting of every run; say settings: {steps: 4096}"),
+        ({**ONE, "seed": 3}, "seed: is said by seeds: in a grid, like seeds: [3]"),
+        ({**ONE, "budgets": [100, "lots"]}, "questions.budget='lots' in budgets must be int"),
         ({**ONE, "methods": ["christano"]}, "methods: unknown 'christano'; did you mean 'christiano'"),
         ({**ONE, "methods": ["true"]}, "true is a control, and belongs under controls:"),
         ({**ONE, "controls": ["nothing"]}, "controls: unknown 'nothing'"),

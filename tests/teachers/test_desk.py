@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 
@@ -50,9 +52,28 @@ def test_each_answer_is_picked_up_once(ask, store):
     assert at.answers(300).seq.tolist() == [4, 5]
 
 
+def test_a_teacher_that_skips_everything_is_named_once_and_early(ask, store):
+    at = desk(store, lambda queries: np.full(len(queries), np.nan))
+    at.ask(questions(ask, 19, 100))
+    with pytest.warns(UserWarning, match="has skipped all of the first 20 questions") as told:
+        at.ask(questions(ask, 1, 200))
+        at.ask(questions(ask, 30, 300))
+    assert len(told) == 1
+
+
+def test_a_teacher_that_once_told_may_skip_as_it_likes(ask, store):
+    told = iter([np.array([1.0]), np.full(40, np.nan)])
+    at = desk(store, lambda queries: next(told))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at.ask(questions(ask, 1, 100))
+        at.ask(questions(ask, 40, 200))
+
+
 def test_a_person_answers_later_and_in_any_order(ask, store):
     at = desk(store, lambda queries: None)
-    at.ask(questions(ask, 3, 100))
+    with pytest.warns(UserWarning, match="gave None, so its answers are awaited in the label store"):
+        at.ask(questions(ask, 3, 100))
     assert at.answers(100) is None and store.open_queries() == [1, 2, 3]
     store.answer([3, 1], [1.0, np.nan], labeller="ann")
     answers = at.answers(200)
