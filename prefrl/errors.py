@@ -63,7 +63,7 @@ def near(name: str, known: Iterable[str], most: int = 30) -> str:
     """The tail of an unknown-name error: the near match, then the list, or its nearest part if it is long."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=most, cutoff=0.5) or difflib.get_close_matches(
-        name.lower(), names, cutoff=0.4
+        name.lower(), names, cutoff=0.5
     )
     shown = names if len(names) <= most or not close else close[:10]
     there = f" There are: {', '.join(shown)}" if shown else ""

@@ -144,7 +144,8 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     try:
         about = json.loads((path / "run.json").read_text())
         version = about["format"]
-        if type(version) is not int or not isinstance(about["own"], dict) or not isinstance(about["packages"], dict):
+        tables = (about["own"], about["packages"], about.get("config", {}))
+        if type(version) is not int or not all(isinstance(table, dict) for table in tables):
             raise ValueError("not one of ours")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise UserError(f"{path} is not a run folder: run.json: {why(fault)}") from fault

@@ -413,12 +413,13 @@ def test_a_run_without_checkpoint_starts_again_but_cannot_be_evaluated(run):
         ("{}", "is not a run folder"),
         ("[" * 100_000, "is not a run folder"),
         ('{"format": 1, "own": 3, "packages": {}}', "is not a run folder: run.json: not one of ours"),
+        ('{"format": 1, "own": {}, "packages": {}, "config": 3}', "is not a run folder: run.json: not one of ours"),
         (
             '{"format": 2, "own": {}, "packages": {}}',
             "was written in format 2, this prefrl reads up to 1; update prefrl",
         ),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_folder_that_is_not_one_of_ours_is_refused(content, message, run):
     (run / "run.json").write_text(content)
