@@ -277,7 +277,7 @@ def evaluate(folder: Path | str, episodes: int | None = None, deterministic: boo
         raise UserError(f"episodes={episodes} must be at least 1")
     run = load_run(folder, **own)
     try:
-        log.info("%s at step %d of %d", folder, run.restored, run.total_steps)
+        log.info("evaluating %s at step %d of %d", folder, run.restored, run.total_steps)
         count = episodes or run.config.record.evaluation_episodes
         return true_returns(Seeing(run.model), build.maker(run.config, run.own), count, deterministic)
     finally:
