@@ -81,11 +81,11 @@ def train(
 ) -> Result:
     """Learn a policy from preferences. Returns the result; everything else is in its folder.
 
-    env: a Gymnasium id, or a function that makes the environment. config: a Config, or a YAML file of settings. agent: an SB3 on-policy model, or a function of a
-    VecEnv that makes one. teacher: queries -> preferences (Q,) of the first, NaN to skip, or None to
-    answer through the label store later; or a name. reward_network:
-    number of features -> torch module (N, d) -> (N, 1); or a name. strategy, schedule: functions or names. Settings
-    are those of `prefrl train --help`: steps=..., questions={"budget": 100}, agent={"gamma": .9}, reward={...}.
+    env: a Gymnasium id, or a function that makes the environment. config: a Config, or a YAML file of settings. agent: an
+    SB3 on-policy model, or a function of a VecEnv that makes one. teacher: queries -> preferences (Q,) of the first, NaN to
+    skip, or None to answer through the label store later; or a name. reward_network: number of features -> torch module
+    (N, d) -> (N, 1); or a name. strategy, schedule: functions or names. Settings are those of `prefrl train --help`:
+    steps=..., questions={"budget": 100}, agent={"gamma": .9}, reward={...}.
     teacher="human" opens the label page; name in `modules` what it has to import to make the environment.
     """
     named = {

@@ -64,7 +64,7 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     steps = build.total_steps(config, own.agent if isinstance(own.agent, OnPolicyAlgorithm) else config.agent)
     questions = _check_questions(config, questions, steps)
     if own.agent is None:
-        _check_cuts(config, max(found.episode_lengths))
+        _check_cuts(config, steps, max(found.episode_lengths))
     teacher = config.teacher
     if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
         warnings.warn(
@@ -137,9 +137,9 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
     return min(questions, possible)
 
 
-def _check_cuts(config: Config, longest: int) -> None:
+def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    rollouts = -(-config.steps // (config.agent.n_envs * config.agent.n_steps))
+    rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
     cut = max(1, rollouts // max(1, config.record.checkpoints)) * config.agent.n_steps
     if config.record.checkpoints and longest > cut:
         fits = rollouts // -(-longest // config.agent.n_steps)

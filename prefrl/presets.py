@@ -21,9 +21,7 @@ class Method:
 
 DEFAULT = "christiano"
 PRESETS: dict[str, Method] = {
-    DEFAULT: Method(
-        "preferences after Christiano et al. 2017, the default", {}
-    ),  # as config.py says, each with its source
+    DEFAULT: Method("preferences after Christiano et al. 2017, the default: the settings as they are in config.py", {}),
     "christiano-paper": Method(
         "the same with the paper's own choices where ours differ: reward of observation and action, no cost of bounds",
         {
