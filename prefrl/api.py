@@ -98,12 +98,12 @@ def train(
         raise UserError(
             "agent= is a model with environments of its own; name the same one for evaluation: train(env, agent=...)"
         )
-    named_env = env if isinstance(env, str) else None
+    named_env = env if isinstance(env, str) else "own" if env is not None else None  # which nothing is tuned for
     if isinstance(config, str | Path):
         preset, base = told_by(config, preset, named_env)
     else:
         preset = preset or DEFAULT
-        base = config or named_preset(preset, named_env)
+        base = config or named_preset(preset, named_env or Config().env)
     if isinstance(env, str):
         settings["env"] = env
     elif env is not None:
@@ -174,19 +174,27 @@ def resume(
     changed = differences(about, config)
     with locked(Path(folder)):
         run = Run(Path(folder), config, own, callbacks, quiet)
-        if step := run.restore():
-            run.require_labels()
+        step = _taken_up(run, labels=True)
+        how = "not exactly: " + "; ".join(changed) if changed else "exactly"
         if step >= run.total_steps:
-            log.info("%s was trained to its end, step %d; it is evaluated again", folder, step)
+            log.info("%s was trained to its end, step %d; it is evaluated again, %s", folder, step, how)
         else:
-            log.info(
-                "resuming %s at step %d of %d, %s", folder, step, run.total_steps,
-                "not exactly: " + "; ".join(changed) if changed else "exactly",
-            )  # fmt: skip
+            log.info("resuming %s at step %d of %d, %s", folder, step, run.total_steps, how)
         run.prepare()
         with label_page(Path(folder), config, modules):
             run.learn()
             return _finish(run)
+
+
+def _taken_up(run: Run, labels: bool) -> int:
+    """Go back to the newest checkpoint, and return its step. labels: refuse without those that it had heard."""
+    try:
+        if (step := run.restore()) and labels:
+            run.require_labels()
+        return step
+    except BaseException:
+        run.close()  # an open label store would be in the way of a copy that is put back
+        raise
 
 
 def _finish(run: Run) -> Result:
@@ -290,7 +298,7 @@ def load_run(folder: Path | str, **own: Any) -> Run:
     brought = Own(**own)
     _require_own(folder, about, brought, "evaluate")
     run = Run(Path(folder), config, brought, quiet=True)
-    if run.restore() == 0:
+    if _taken_up(run, labels=False) == 0:
         run.close()
         raise UserError(f"{folder} has no checkpoint yet; wait for the first, or start it with: prefrl resume {folder}")
     return run

@@ -27,14 +27,17 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
     """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9})."""
     for name, value in settings.items():
         head, _, rest = str(name).partition(".")
-        if isinstance(value, str) and name in CHIEF:
-            value = {CHIEF[name]: value}
+        value = _spelled_out(str(name), value)
         if head in PARTS and (rest or isinstance(value, dict)):
             inner = {rest: value} if rest else value
             config = dataclasses.replace(config, **{head: _update_part(getattr(config, head), inner, head, where)})
         else:
             config = dataclasses.replace(config, **_one(config, str(name), value, "", where))
     return config
+
+
+def _spelled_out(name: str, value: Any) -> Any:
+    return {CHIEF[name]: value} if name in CHIEF and isinstance(value, str) else value
 
 
 def _update_part(part: Any, settings: dict[str, Any], prefix: str, where: str) -> Any:
@@ -108,6 +111,7 @@ def dotted(told: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
     found: dict[str, Any] = {}
     for name, value in told.items():
+        value = _spelled_out(f"{prefix}{name}", value)
         found |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return found
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from prefrl.config import Config
 from prefrl.configure import as_dict, dotted, load
-from prefrl.errors import StorageFull, UserError, why
+from prefrl.errors import StorageFull, UserError, brief, why
 from prefrl.feedback.segment_files import write_durably
 from prefrl.listing import check
 
@@ -115,7 +115,7 @@ def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> No
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "own": own,
-        "config": as_dict(config),  # as it was then: config.yaml may be edited
+        "config": _told(config),  # as it was then: config.yaml may be edited
         **machine(),
     }
     write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
@@ -156,17 +156,25 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     return config, about
 
 
+def _told(config: Config) -> dict[str, Any]:
+    """Settings by dotted name, but not where the labels are, which may hold a password."""
+    return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
+
+
 def differences(about: dict[str, Any], config: Config) -> list[str]:
     """What has changed since the run was started, so that going on is no longer exact.
 
     Raises UserError for a setting that a run cannot change on its way.
     """
-    before, told = dotted(about.get("config") or as_dict(config)), dotted(as_dict(config))
-    edited = [f"{name} {before.get(name)} -> {value}" for name, value in told.items() if value != before.get(name)]
+    told = _told(config)
+    before = _told(Config()) | about["config"] if about.get("config") else told
+    edited = [
+        f"{name} {brief(before[name])} -> {brief(value)}" for name, value in told.items() if value != before[name]
+    ]
     for name in FIXED:
-        if told[name] != before.get(name, told[name]):
+        if told[name] != before[name]:
             raise UserError(
-                f"config.yaml says {name}: {told[name]}, and the run was started with {before[name]}, which its"
+                f"config.yaml says {name}: {brief(told[name])}, and the run was started with {brief(before[name])}, which its"
                 " checkpoints and labels are made for; change it back, or start a new run"
             )
     now = machine()

@@ -61,7 +61,7 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     questions = config.questions.budget if build.asks(config) else 0
     if questions and own.strategy is None:
         _check_members(config)
-    steps = build.total_steps(config, own.agent if isinstance(own.agent, OnPolicyAlgorithm) else config.agent)
+    steps = _steps(config, own)
     questions = _check_questions(config, questions, steps)
     if own.agent is None:
         _check_cuts(config, steps, max(found.episode_lengths))
@@ -73,11 +73,11 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
             stacklevel=2,
         )
     frame, history, image = _frame(config, own)
-    seconds = _seconds(config, found, questions, frame * (history + 1) if image else 0)
+    seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
     segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
     disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
     rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
-    held = min(config.record.memory_mb * 2**20, (config.steps + rollout / frame) * (frame + 6))
+    held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
     held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
     return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
 
@@ -94,7 +94,14 @@ def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
     return sum(sizes), history, is_image(venv.observation_space)
 
 
-def _seconds(config: Config, found: Probe, questions: int, picture: int) -> float:
+def _steps(config: Config, own: Own) -> int:
+    """In whole rollouts, as far as it is known how long those of the agent are."""
+    if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
+        return config.steps
+    return build.total_steps(config, own.agent or config.agent)
+
+
+def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
     """picture: bytes of one, 0 where observations are no pictures"""
     update, act, pair = (UPDATE_SECONDS, ACT_SECONDS, PAIR_SECONDS)
     if picture:
@@ -102,7 +109,7 @@ def _seconds(config: Config, found: Probe, questions: int, picture: int) -> floa
         smaller = max(SMALLEST, picture / (84 * 84 * 4))
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
     epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
-    seconds = config.steps * (found.seconds_per_step + act + epochs * update)
+    seconds = steps * (found.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
 

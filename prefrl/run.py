@@ -283,7 +283,8 @@ class Run(Watcher):
             raise UserError(
                 f"{name_of(self.store.engine)} has lost labels: by step {self.restored} the run had asked"
                 f" {self.asker.asked} questions and heard answer {heard}, it holds {asked} questions and ends at answer"
-                f" {last}; restore it from a copy (RUN/backups has some if people labelled), or start a new run"
+                f" {last}; put a copy back (RUN/backups has some if people labelled) after removing labels.db-wal and labels.db-shm,"
+                f" and remove the checkpoints that are newer than the copy, or start a new run"
             )
 
     def _spaces(self) -> list[str]:

@@ -13,6 +13,7 @@ from torch import nn
 
 import prefrl
 from prefrl.api import evaluate
+from prefrl.config import Config
 from prefrl.errors import UserError
 from prefrl.evaluation.returns import Returns
 from prefrl.folder import claim, next_free
@@ -64,6 +65,14 @@ def test_a_file_of_settings_names_method_environment_and_teacher(tmp_path, short
     config = short(None, config=file, **{"questions.length": 14}).run.config
     assert (config.env, config.questions.strategy, config.teacher.name) == ("prefrl/CartPole-v0", "uniform", "mistake")
     assert config.questions.length == 14  # what is said in Python goes first
+
+
+def test_nothing_is_tuned_for_an_environment_of_your_own(tmp_path, short):
+    (tmp_path / "mine.yaml").write_text("questions: {budget: 20}\n")
+    agents = [
+        short(Line, name, config=file).run.config.agent for name, file in (("a", None), ("b", tmp_path / "mine.yaml"))
+    ]
+    assert [agent.gamma for agent in agents] == [Config().agent.gamma] * 2
 
 
 def test_your_own_reward_network(short):

@@ -15,6 +15,7 @@ import torch
 from gymnasium import spaces
 from short import SHORT
 from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
@@ -23,6 +24,7 @@ from prefrl.api import evaluate, load_run, resume, train
 from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
 from prefrl.feedback.store import LabelStore
 from prefrl.folder import locked
+from prefrl.labelling.backups import backup
 from prefrl.metrics import read_metrics
 from prefrl.probe import STEPS
 
@@ -190,6 +192,14 @@ def test_a_segment_longer_than_every_episode_names_the_longest_that_fits(short):
 def test_a_segment_longer_than_most_episodes_is_refused_too(short):
     with pytest.raises(UserError, match=r"questions.length=60: only \d% of a random policy's steps .* or less"):
         short("CartPole-v1", **{"questions.length": 60})
+
+
+def test_an_agent_of_your_own_with_short_rollouts_makes_no_room_for_questions(short):
+    def agent(venv):
+        return PPO("MlpPolicy", venv, n_steps=32, batch_size=32)
+
+    with pytest.raises(UserError, match="segments of questions.length=150 need 300 steps, and the run has 256"):
+        short(agent=agent, steps=256, **{"questions.length": 150})
 
 
 def test_more_questions_than_segments_are_fewer_questions(short):
@@ -433,7 +443,7 @@ def test_a_folder_that_is_not_one_of_ours_is_refused(content, message, run):
         (
             "env: Pendulum-v1",
             "env: prefrl/CartPole-v0",
-            "config.yaml says env: prefrl/CartPole-v0, and the run was started with Pendulum-v1",
+            "config.yaml says env: 'prefrl/CartPole-v0', and the run was started with 'Pendulum-v1'",
         ),
         ("length: 10", "length: 12", "config.yaml says questions.length: 12, and the run was started with 10"),
         ("env: Pendulum-v1", "env: !!python/name:os.system", "is not YAML: could not determine a constructor"),
@@ -470,17 +480,52 @@ def test_an_environment_of_your_own_with_other_spaces_is_refused(short):
         resume(folder, env=task(action=spaces.Discrete(3)), quiet=True)
 
 
-@pytest.mark.parametrize("lost", ["the whole store", "its last answers"])
-def test_labels_that_a_checkpoint_knows_and_the_store_does_not_are_missed(lost, run, tmp_path):
-    if lost == "the whole store":
-        (run / "labels.db").unlink()
-    else:  # an earlier copy
-        early = tmp_path / "early"
-        with LabelStore.open(run) as store, LabelStore.open(early) as copy:
-            copy.ask(store.queries(store.asked_queries()[:-1]))
-        shutil.copy(early / "labels.db", run / "labels.db")
-    with pytest.raises(UserError, match="has lost labels: by step 2048 the run had asked 24 questions .*; restore it"):
+def test_a_setting_that_an_older_prefrl_did_not_know_was_not_edited(run, caplog):
+    about = json.loads((run / "run.json").read_text())
+    del about["config"]["reward.precision"]
+    (run / "run.json").write_text(json.dumps(about))
+    with caplog.at_level("INFO", "prefrl"):
         resume(run, quiet=True)
+    assert "evaluated again, exactly" in caplog.text
+
+
+class BacksUp(BaseCallback):
+    """Copies the labels in the middle of a run."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder, self.copy = folder, None
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps == 1028:  # just after the session of step 1024
+            with LabelStore.open(self.folder) as store:
+                self.copy = backup(store, self.folder / "backups", store.last_seq())
+        return True
+
+
+@pytest.mark.parametrize("lost", ["the whole store", "its last answers"])
+def test_labels_that_a_checkpoint_knows_and_the_store_does_not_are_missed(lost, short, tmp_path):
+    """What is refused closes the store again, so that a copy can be put back at once."""
+    backs_up = BacksUp(tmp_path / "run")
+    run = short(callbacks=[backs_up]).folder
+    labels, whole = run / "labels.db", tmp_path / "whole.db"
+    shutil.move(labels, whole)
+    if lost == "its last answers":
+        shutil.copy(backs_up.copy, labels)
+    with pytest.raises(UserError, match="has lost labels: by step 2048 the run had asked 24 questions .*; put a copy"):
+        resume(run, quiet=True)
+    assert not list(run.glob("labels.db-*"))
+    shutil.copy(whole, labels)
+    assert resume(run, quiet=True).run.agent.step == 2048
+
+
+def test_an_older_copy_of_the_labels_serves_an_older_checkpoint(short, tmp_path):
+    backs_up = BacksUp(tmp_path / "run")
+    run = short(callbacks=[backs_up]).folder
+    shutil.copy(backs_up.copy, run / "labels.db")
+    for newer in checkpoint.found(run / "checkpoints")[:-1]:
+        shutil.rmtree(newer)
+    assert resume(run, quiet=True).run.asker.asked == 24
 
 
 def test_a_part_of_your_own_must_be_brought_along_again(short):

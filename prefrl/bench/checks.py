@@ -80,7 +80,7 @@ def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
         plan = make_plan(config, Own(), probes[place], Path(folder))
         if asks and plan.questions < config.questions.budget:
             raise UserError(
-                f"questions.budget={config.questions.budget}, but {config.steps} steps hold only {plan.questions} pairs of"
+                f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} pairs of"
                 f" segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
             )
         run = Run(Path(folder), config, Own(), quiet=True)

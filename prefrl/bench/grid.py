@@ -118,9 +118,8 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     for key in told:
         if key not in KEYS:
             if key in ELSEWHERE:
-                raise UserError(
-                    f"{key}: is said by {ELSEWHERE[key]}: in a grid, like {ELSEWHERE[key]}: [{brief(told[key])}]"
-                )
+                given = told[key] if isinstance(told[key], list) else [told[key]]
+                raise UserError(f"{key}: is said by {ELSEWHERE[key]}: in a grid, like {ELSEWHERE[key]}: {brief(given)}")
             if str(key) in names():
                 raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(told[key])}}}")
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")

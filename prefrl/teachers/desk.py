@@ -26,6 +26,8 @@ Judge = Callable[[Queries], np.ndarray | None]
 class Desk:
     """Puts questions into the store and takes answers from it. A judge that answers at once writes through it too."""
 
+    watched = True  # whether a judge that says nothing is worth a warning
+
     def __init__(
         self,
         store: LabelStore,
@@ -39,7 +41,7 @@ class Desk:
         self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
-        self.silent: float = 0  # questions before the first answer that was no skip
+        self.silent = 0 if not store.last_seq() else float("-inf")  # questions before the first answer that was no skip
         self._warned = False
         self._step_before = store.last_asked_step()  # up to it a run that was killed has asked before
 
@@ -87,7 +89,7 @@ class Desk:
             )
 
     def _warn_once(self, what: str) -> None:
-        if not self._warned:
+        if self.watched and not self._warned:
             warnings.warn(f"teacher {self.labeller!r} {what}", stacklevel=2)
         self._warned = True
 

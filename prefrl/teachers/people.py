@@ -39,6 +39,8 @@ class Person:
 class PeoplesDesk(Desk):
     """A desk before which people sit: it holds so many questions, takes old ones back, and can make training wait."""
 
+    watched = False  # they come later
+
     def __init__(
         self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],
         tapes: Callable[[Segments], Tapes] | None = None,

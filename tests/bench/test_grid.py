@@ -42,6 +42,12 @@ def test_controls_that_fail_by_far_may_have_fewer_seeds_than_the_ceiling():
     assert seeds == {"christiano": [4, 5, 6, 7], "true": [4, 5, 6, 7], "zero": [4, 5, 6]}
 
 
+def test_a_part_may_be_called_by_its_name():
+    grid = make_grid({**ONE, "settings": {"teacher": "mistake"}, "variants": {"other": {"agent": "a2c"}, "ours": {}}})
+    config = grid.config("Pendulum-v1", grid.arms[0], 0)
+    assert (config.teacher.name, config.agent.algorithm) == ("mistake", "a2c")
+
+
 def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
     (tmp_path / "mine.yaml").write_text("environments: [Pendulum-v1]\ncontrols: [true, zero]\n")
     grid = read_grid(tmp_path / "mine.yaml")
