@@ -184,7 +184,7 @@ def test_every_number_has_a_range():
         ("[" * 100_000, "is not YAML"),
         ("agent: 5", "agent=5 in .*c.yaml must be settings by name, like {algorithm: ...}"),
         ("agent: {gama: 1}", "unknown setting 'agent.gama' in .*c.yaml; did you mean 'agent.gamma'?"),
-        ("1: 2", "unknown setting '1' in .*c.yaml. There are: agent.algorithm"),
+        ("1: 2", "unknown setting '1' in .*c.yaml. There are: agent, agent.algorithm"),
         ("steps: .inf", "steps=inf in .*c.yaml must be int, like"),
         ("steps: 1.5", "steps=1.5 .* must be int"),
         ("steps: true", "steps=True .* must be int"),
