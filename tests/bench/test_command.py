@@ -68,7 +68,10 @@ def test_the_command_of_an_arm_is_one_that_prefrl_understands(grid, tmp_path):
 @pytest.mark.parametrize(
     ("more", "wrong"),
     [
-        ({"environments": ["Pendulum-v9"]}, "Pendulum-v9, christiano, 4 questions; Pendulum-v9, true: unknown environment"),
+        (
+            {"environments": ["Pendulum-v9"]},
+            "Pendulum-v9, christiano, 4 questions; Pendulum-v9, true: unknown environment",
+        ),
         ({"teachers": ["orakle"]}, "teacher.name='orakle' does not exist; did you mean 'oracle'"),
         ({"budgets": [5000]}, "questions.budget=5000, but 1024 steps hold only"),
         ({"settings": {"questions.length": 300}}, "questions.length=300: only"),
