@@ -29,7 +29,6 @@ from prefrl.listing import check
 from prefrl.page import label_page
 from prefrl.plan import Plan, make_plan
 from prefrl.presets import DEFAULT, told_by
-from prefrl.presets import preset as named_preset
 from prefrl.probe import probe, warn_of_leaks
 from prefrl.run import Run
 from prefrl.teachers import recorded
@@ -99,11 +98,10 @@ def train(
             "agent= is a model with environments of its own; name the same one for evaluation: train(env, agent=...)"
         )
     named_env = env if isinstance(env, str) else "own" if env is not None else None  # which nothing is tuned for
-    if isinstance(config, str | Path):
-        preset, base = told_by(config, preset, named_env)
+    if isinstance(config, Config):
+        preset, base = preset or DEFAULT, config
     else:
-        preset = preset or DEFAULT
-        base = config or named_preset(preset, named_env or Config().env)
+        preset, base = told_by(config, preset, named_env)
     if isinstance(env, str):
         settings["env"] = env
     elif env is not None:

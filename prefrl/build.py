@@ -254,3 +254,11 @@ def total_steps(config: Config, of: Model | AgentConfig) -> int:
     """SB3 acts in whole rollouts: the steps of the run, rounded up."""
     rollout = of.n_steps * of.n_envs
     return -(-config.steps // rollout) * rollout
+
+
+def cut_every(config: Config, of: Model | AgentConfig) -> int | None:
+    """Steps of each environment between checkpoints, at which episodes are cut; None if there are to be none."""
+    if not config.record.checkpoints:
+        return None
+    rollouts = total_steps(config, of) // (of.n_steps * of.n_envs)
+    return max(1, rollouts // config.record.checkpoints) * of.n_steps

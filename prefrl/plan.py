@@ -146,9 +146,9 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
-    cut = max(1, rollouts // max(1, config.record.checkpoints)) * config.agent.n_steps
-    if config.record.checkpoints and longest > cut:
+    cut = build.cut_every(config, config.agent)
+    if cut and longest > cut:
+        rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
         fits = rollouts // -(-longest // config.agent.n_steps)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(

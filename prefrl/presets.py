@@ -140,9 +140,9 @@ def preset(name: str, env: str | None = None) -> Config:
     return update(config, method.settings)
 
 
-def told_by(file: Path | str, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
+def told_by(file: Path | str | None, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
     """The method's name and the configuration that a YAML file gives; a method and an environment given here go first."""
-    told = read(file)
+    told = read(file) if file else {}
     said = told.pop("preset", None) or DEFAULT
     name = name or ("true" if said is True else str(said))  # YAML reads `true` as yes
     env = env or update(Config(), told, str(file)).env

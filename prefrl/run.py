@@ -54,7 +54,7 @@ class Run(Watcher):
         if is_image(self.recorder.observation_space):  # convolutions do
             torch.set_num_threads(threads)
         self.total_steps = build.total_steps(config, self.model)
-        self.recorder.cut_every = self._steps_between_checkpoints()
+        self.recorder.cut_every = build.cut_every(config, self.model)
         self.reward_model = build.make_reward_model(config, own, self.recorder)
         strategy = own.strategy or config.questions.strategy
         self.asker = Asker(config.questions, self.total_steps, config.seed, strategy, own.schedule)
@@ -91,12 +91,6 @@ class Run(Watcher):
         self.episodes: list[tuple[float, int]] = []  # a resumed run's log of true returns goes on with these,
         self.pending: dict[str, float] = {}  # and with what SB3 had noted for its next row
         self.log = Log(Logger(None, []))
-
-    def _steps_between_checkpoints(self) -> int | None:
-        if not self.config.record.checkpoints:
-            return None
-        rollouts = self.total_steps // (self.model.n_steps * self.model.n_envs)
-        return max(1, rollouts // self.config.record.checkpoints) * self.model.n_steps
 
     def _open_log(self) -> None:
         """Write metrics from here on; those of steps that a resumed run goes over again are dropped."""

@@ -46,12 +46,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
     _refuse_unknown(rest)
     if len(options.config) > 1:
         raise UserError(f"--config is given twice: {', '.join(options.config)}; put the settings into one file")
-    if options.config:
-        options.preset, base = told_by(options.config[0], options.preset, options.env)
+    helping = not {"-h", "--help"}.isdisjoint(rest)
+    if helping and not (options.config or options.env):
+        base = preset(options.preset or DEFAULT)  # what holds for all environments
     else:
-        helping = not {"-h", "--help"}.isdisjoint(rest)  # which shows what holds for all environments
-        options.preset = options.preset or DEFAULT
-        base = preset(options.preset, options.env or (None if helping else Config().env))
+        options.preset, base = told_by(next(iter(options.config), None), options.preset, options.env)
     if options.env is not None:
         rest += ["--env", options.env]
     tuned = ", ".join(TUNED)

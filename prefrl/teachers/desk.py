@@ -26,8 +26,6 @@ Judge = Callable[[Queries], np.ndarray | None]
 class Desk:
     """Puts questions into the store and takes answers from it. A judge that answers at once writes through it too."""
 
-    watched = True  # whether a judge that says nothing is worth a warning
-
     def __init__(
         self,
         store: LabelStore,
@@ -41,7 +39,6 @@ class Desk:
         self.store, self.judge, self.labeller, self.seed, self.tapes = store, judge, labeller, seed, tapes
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
-        self.silent = 0 if not store.last_seq() else float("-inf")  # questions before the first answer that was no skip
         self._warned = False
         self._step_before = store.last_asked_step()  # up to it a run that was killed has asked before
 
@@ -72,24 +69,24 @@ class Desk:
                 f"teacher {self.labeller!r} gave answers of shape {preferences.shape} to {len(shown)} questions;"
                 " it must give one preference for each: 1 first, 0 second, .5 equal, NaN skip"
             )
-        self._count_skips(preferences)
         waiting = set(self.store.open_queries() if step <= self._step_before else ids)
         new = [k for k, id in enumerate(ids) if id in waiting]
         self.store.answer(
             [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version
         )
+        if np.isnan(preferences).all():
+            self._warn_of_silence()
 
-    def _count_skips(self, preferences: np.ndarray) -> None:
+    def _warn_of_silence(self) -> None:
         """A teacher that never tells is named long before the run has ended in vain."""
-        skips = np.isnan(preferences)
-        self.silent = self.silent + len(skips) if skips.all() else float("-inf")
-        if self.silent >= SILENT:
+        so_far = self.store.counts()
+        if not so_far.answered and so_far.skipped >= SILENT:
             self._warn_once(
-                f"has skipped all of the first {self.silent:.0f} questions, and nothing is learned from skips"
+                f"has skipped all of the first {so_far.skipped} questions, and nothing is learned from skips"
             )
 
     def _warn_once(self, what: str) -> None:
-        if self.watched and not self._warned:
+        if not self._warned:
             warnings.warn(f"teacher {self.labeller!r} {what}", stacklevel=2)
         self._warned = True
 

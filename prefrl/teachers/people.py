@@ -39,8 +39,6 @@ class Person:
 class PeoplesDesk(Desk):
     """A desk before which people sit: it holds so many questions, takes old ones back, and can make training wait."""
 
-    watched = False  # they come later
-
     def __init__(
         self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],
         tapes: Callable[[Segments], Tapes] | None = None,
@@ -51,7 +49,7 @@ class PeoplesDesk(Desk):
 
     def ask(self, queries: Queries) -> None:
         """Store the questions, and beside them some whose answers are known."""
-        super().ask(queries)
+        self._store(queries)
         if self.settings.gold:
             ask_gold(self.store, queries, self.settings.gold, self.seed, self.tapes)
 

@@ -52,8 +52,6 @@ class Replay:
 class RecordedDesk(Desk):
     """A desk at which a recording is played back. What it tells is stored as the recorded teachers' own answers."""
 
-    watched = False  # the judge hears only what the recording does not know
-
     judge: Replay
 
     def __init__(
