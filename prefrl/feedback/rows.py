@@ -1,4 +1,4 @@
-"""Rows of the label store, made of what callers give and checked against what is there."""
+"""Rows of the label store: made of what callers give, checked against what is there, and added."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 
 from prefrl.data import Queries
 from prefrl.errors import UserError
-from prefrl.feedback import database
-from prefrl.feedback.database import by_value, name_of
-from prefrl.feedback.tables import answers, current_answers
+from prefrl.feedback import database, seals
+from prefrl.feedback.database import by_value, name_of, reading, writing
+from prefrl.feedback.tables import answers, current_answers, questions
 
-CONTENT = ("query_id", "preference", "labeller", "supersedes")  # what must agree for one key
+BLANK = {
+    "kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None, "details": None,
+}  # fmt: skip
+_CONTENT = ("query_id", "preference", "labeller", "supersedes")  # what must agree for one key
 
 
 def uids_of(queries: Queries, uids: Sequence[str] | None) -> list[str]:
@@ -56,14 +59,57 @@ def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
     return [database.number(value) for value in values]
 
 
+def successor(
+    engine: Engine,
+    seq: int,
+    kind: str | None,
+    preference: float,
+    labeller: str,
+    key: str | None,
+    details: str | None = None,
+) -> dict[str, Any]:
+    """The answer that takes another one's place, of the same kind if that is None."""
+    with reading(engine) as connection:
+        old = connection.execute(select(answers.c.query_id, answers.c.kind).where(answers.c.seq == int(seq))).first()
+        latest = database.last(connection, answers.c.seq)
+    if old is None:
+        raise UserError(f"{name_of(engine)} has no answer {seq}; the last one is {latest}")
+    return {
+        **BLANK, "query_id": old.query_id, "preference": as_stored([preference], [old.query_id])[0],
+        "kind": kind or old.kind, "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
+        "answered_at": time.time(), "details": details,
+    }  # fmt: skip
+
+
+def append(engine: Engine, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:
+    """Add the answers whose keys are new, in one transaction. Returns the numbers of all."""
+    asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
+    with writing(engine) as connection:
+        refuse_unknown(engine, asked, by_value(connection, (questions.c.id,), asked))
+        there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in _CONTENT)), keys)
+        fresh, seq = [], database.last(connection, answers.c.seq)
+        for row in rows:
+            if row["key"] not in there:
+                seq += 1
+                there[row["key"]] = {"seq": seq, **row}
+                fresh.append(there[row["key"]])
+            _refuse_other_content(there[row["key"]], row)
+        _refuse_second_correction(connection, fresh)
+        if first_only:
+            _make_opinions(connection, fresh)
+        database.add(connection, answers, fresh)
+        seals.seal(connection)
+    return [there[key]["seq"] for key in keys]
+
+
 def refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:
     for query in wanted:
         if query not in known:
             raise UserError(f"{name_of(engine)} has no question {query}; use the ids that ask() returned")
 
 
-def refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
-    for part in CONTENT:
+def _refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
+    for part in _CONTENT:
         if stored[part] != row[part]:
             raise UserError(
                 f"answer key {row['key']!r} is taken by answer {stored['seq']} with {part} {stored[part]!r},"
@@ -71,13 +117,13 @@ def refuse_other_content(stored: dict[str, Any], row: dict[str, Any]) -> None:
             )
 
 
-def refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def _refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]) -> None:
     corrected = [row["supersedes"] for row in rows if row["supersedes"] is not None]
     for old, by in by_value(connection, (answers.c.supersedes, answers.c.seq), corrected).items():
         raise UserError(f"answer {old} was superseded by answer {by['seq']} already; correct answer {by['seq']}")
 
 
-def make_opinions(connection: Connection, rows: list[dict[str, Any]]) -> None:
+def _make_opinions(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Turn answers to questions that have one already into opinions."""
     standing = current_answers().with_only_columns(answers.c.query_id)
     asked = [row["query_id"] for row in rows]

@@ -17,27 +17,13 @@ from prefrl.data import Feedback, Queries, Tapes
 from prefrl.errors import StorageFull, UserError
 from prefrl.feedback import database, seals, tables
 from prefrl.feedback.board import Board, Displays, Leases
-from prefrl.feedback.database import by_value, name_of, reading, writing
+from prefrl.feedback.database import by_value, reading, writing
 from prefrl.feedback.rooms import Rooms
-from prefrl.feedback.rows import (
-    CONTENT,
-    as_stored,
-    json_lines,
-    make_opinions,
-    question_rows,
-    refuse_other_content,
-    refuse_second_correction,
-    refuse_unknown,
-    uids_of,
-)
+from prefrl.feedback.rows import BLANK, append, as_stored, json_lines, question_rows, refuse_unknown, successor, uids_of
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
 from prefrl.feedback.tables import GOLD, JUDGEMENTS, answers, closures, current_answers, questions, standing, unanswered
 
 __all__ = ["Counts", "LabelStore", "StorageFull", "open_store"]
-
-_BLANK = {
-    "kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None, "details": None,
-}  # fmt: skip
 
 
 def open_store(folder: Path | str, config: Config, url: str | None = None) -> LabelStore:
@@ -137,7 +123,7 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         seconds = [None] * len(ids) if response_seconds is None else [database.number(s) for s in response_seconds]
         if kind not in (*JUDGEMENTS, "truth"):
             raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion' nor 'truth'")
-        common = {**_BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
+        common = {**BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
         common |= {"step": database.whole(step), "model_version": database.whole(model_version)}
         own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
         notes = [None] * len(ids) if details is None else list(details)
@@ -145,24 +131,24 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             {**common, "query_id": query, "preference": value, "response_seconds": second, "key": key, "details": note}
             for query, value, second, key, note in zip(ids, values, seconds, own, notes, strict=True)
         ]
-        return self._append(rows, first_only)
+        return append(self.engine, rows, first_only)
 
     def enact(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Store answers as they were given elsewhere: all columns but `seq`. Returns their numbers here.
 
         One whose key is there already counts once, as with `answer`.
         """
-        return self._append([dict(row) for row in rows])
+        return append(self.engine, [dict(row) for row in rows])
 
     def revise(
         self, seq: int, preference: float, *, labeller: str, key: str | None = None, details: str | None = None
     ) -> int:
         """Correct an answer by a new one that takes its place, NaN to skip. Returns the new number."""
-        return self._supersede(seq, None, preference, labeller, key, details)
+        return append(self.engine, [successor(self.engine, seq, None, preference, labeller, key, details)])[0]
 
     def withdraw(self, seq: int, *, labeller: str, key: str | None = None) -> int:
         """Take an answer back; without another one its question is open again. Returns the withdrawal's number."""
-        return self._supersede(seq, "withdrawal", float("nan"), labeller, key)
+        return append(self.engine, [successor(self.engine, seq, "withdrawal", float("nan"), labeller, key)])[0]
 
     def feedback(self, after: int = 0, until: int | None = None) -> Feedback | None:
         """The answers with after < seq <= until that stand at `until`, in order; None when there are none.
@@ -311,40 +297,3 @@ class LabelStore(AbstractContextManager["LabelStore"]):
     def export_jsonl(self, path: Path | str) -> None:
         """Write the history as one JSON object a line; skips and missing values are null."""
         write_durably(Path(path), json_lines(self.history()))
-
-    def _supersede(
-        self, seq: int, kind: str | None, preference: float, labeller: str, key: str | None, details: str | None = None
-    ) -> int:
-        """kind None: that of the answer which is replaced"""
-        with reading(self.engine) as connection:
-            old = connection.execute(
-                select(answers.c.query_id, answers.c.kind).where(answers.c.seq == int(seq))
-            ).first()
-        if old is None:
-            raise UserError(f"{name_of(self.engine)} has no answer {seq}; the last one is {self.last_seq()}")
-        row = {
-            **_BLANK, "query_id": old.query_id, "preference": as_stored([preference], [old.query_id])[0],
-            "kind": kind or old.kind, "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
-            "answered_at": time.time(), "details": details,
-        }  # fmt: skip
-        return self._append([row])[0]
-
-    def _append(self, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:
-        """Add the answers whose keys are new, in one transaction. Returns the numbers of all."""
-        asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
-        with writing(self.engine) as connection:
-            refuse_unknown(self.engine, asked, by_value(connection, (questions.c.id,), asked))
-            there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in CONTENT)), keys)
-            fresh, seq = [], database.last(connection, answers.c.seq)
-            for row in rows:
-                if row["key"] not in there:
-                    seq += 1
-                    there[row["key"]] = {"seq": seq, **row}
-                    fresh.append(there[row["key"]])
-                refuse_other_content(there[row["key"]], row)
-            refuse_second_correction(connection, fresh)
-            if first_only:
-                make_opinions(connection, fresh)
-            database.add(connection, answers, fresh)
-            seals.seal(connection)
-        return [there[key]["seq"] for key in keys]
