@@ -38,7 +38,7 @@ _TASKS = {
     "Dot": Task("envs.dot:Dot", 50, "pictures of 16 x 16: bring the dot onto the mark and stay there"),
     # Goals that a person can see and Gymnasium has no reward for: the true reward is a scripted oracle's judgement.
     "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
-    "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward, front foot in the air"),
+    "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward on the hind leg alone"),
     "CartPoleWindmill": Task("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
     "PendulumSpin": Task("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
 }

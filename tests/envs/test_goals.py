@@ -72,22 +72,28 @@ def test_a_backflip_earns_and_a_frontflip_costs():
     assert hopper_turning(speed=-3.0).step(rest)[1] < -3.0
 
 
-def cheetah_at(height, speed):
+def cheetah_at(height, speed, turned=0.0):
+    """The cheetah one step later. height: above the one it stands at [m]; turned: forward [rad]"""
     env = make("HalfCheetahOneLeg")
     cheetah = env.unwrapped
     velocity = np.zeros_like(cheetah.init_qvel)
     velocity[0] = speed
     position = cheetah.init_qpos.copy()
-    position[1] = height
+    position[1:3] = height, turned
     cheetah.set_state(position, velocity)
     return env.step(np.zeros(6, np.float32))
 
 
-def test_one_leg_earns_its_speed_only_with_the_front_leg_in_the_air():
-    _, in_the_air, _, _, info = cheetah_at(height=1.0, speed=2.0)
-    assert not info["front_down"] and in_the_air == pytest.approx(info.get("x_velocity"))
-    _, on_the_ground, _, _, info = cheetah_at(height=-0.1, speed=2.0)
-    assert info["front_down"] and on_the_ground <= 0.0 < info["x_velocity"]
+def test_one_leg_earns_its_speed_in_the_air_and_on_the_hind_leg():
+    for height, turned in ((1.0, 0.0), (-0.1, -0.6)):  # flying; front up, the hind foot on the ground
+        _, earned, _, _, info = cheetah_at(height, speed=2.0, turned=turned)
+        assert not info["others_down"] and earned == pytest.approx(info["x_velocity"])
+
+
+@pytest.mark.parametrize("height, turned", [(-0.1, 0.0), (-0.6, np.pi)], ids=["on all fours", "on its back"])
+def test_one_leg_earns_nothing_with_anything_else_on_the_ground(height, turned):
+    _, earned, _, _, info = cheetah_at(height, speed=2.0, turned=turned)
+    assert info["others_down"] and earned <= 0.0 < info["x_velocity"]
 
 
 def windmill_at(position=0.0, speed=0.0, angle=0.0, spin=0.0):
