@@ -1,5 +1,6 @@
 """The half cheetah runs on its hind leg: one of the two new behaviours in Christiano et al. 2017, section 3.2."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,5 +28,9 @@ class HalfCheetahOneLeg(MujocoTask, HalfCheetahEnv):
 
     def others_down(self) -> bool:
         """Does any part but the hind leg below its knee touch something? Only the floor can be touched."""
-        allowed = [self.model.geom(name).id for name in MAY_TOUCH]
-        return not np.isin(self.data.contact.geom, allowed).all()  # contact.geom: (contacts, 2)
+        return not self._may_touch[self.data.contact.geom].all()  # contact.geom: (contacts, 2)
+
+    @cached_property
+    def _may_touch(self) -> np.ndarray:
+        """(geoms,): looking names up takes longer than the rest of the reward"""
+        return np.isin([self.model.geom(geom).name for geom in range(self.model.ngeom)], MAY_TOUCH)

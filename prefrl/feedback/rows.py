@@ -59,7 +59,7 @@ def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
     return [database.number(value) for value in values]
 
 
-def successor(
+def supersede(
     engine: Engine,
     seq: int,
     kind: str | None,
@@ -67,18 +67,19 @@ def successor(
     labeller: str,
     key: str | None,
     details: str | None = None,
-) -> dict[str, Any]:
-    """The answer that takes another one's place, of the same kind if that is None."""
+) -> int:
+    """Add the answer that takes another one's place, of the same kind if that is None. Returns its number."""
     with reading(engine) as connection:
         old = connection.execute(select(answers.c.query_id, answers.c.kind).where(answers.c.seq == int(seq))).first()
-        latest = database.last(connection, answers.c.seq)
-    if old is None:
-        raise UserError(f"{name_of(engine)} has no answer {seq}; the last one is {latest}")
-    return {
+        if old is None:
+            latest = database.last(connection, answers.c.seq)
+            raise UserError(f"{name_of(engine)} has no answer {seq}; the last one is {latest}")
+    row = {
         **BLANK, "query_id": old.query_id, "preference": as_stored([preference], [old.query_id])[0],
         "kind": kind or old.kind, "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
         "answered_at": time.time(), "details": details,
     }  # fmt: skip
+    return append(engine, [row])[0]
 
 
 def append(engine: Engine, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:

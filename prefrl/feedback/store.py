@@ -19,7 +19,7 @@ from prefrl.feedback import database, seals, tables
 from prefrl.feedback.board import Board, Displays, Leases
 from prefrl.feedback.database import by_value, reading, writing
 from prefrl.feedback.rooms import Rooms
-from prefrl.feedback.rows import BLANK, append, as_stored, json_lines, question_rows, refuse_unknown, successor, uids_of
+from prefrl.feedback.rows import BLANK, append, as_stored, json_lines, question_rows, refuse_unknown, supersede, uids_of
 from prefrl.feedback.segment_files import SegmentFiles, write_durably
 from prefrl.feedback.tables import GOLD, JUDGEMENTS, answers, closures, current_answers, questions, standing, unanswered
 
@@ -144,11 +144,11 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         self, seq: int, preference: float, *, labeller: str, key: str | None = None, details: str | None = None
     ) -> int:
         """Correct an answer by a new one that takes its place, NaN to skip. Returns the new number."""
-        return append(self.engine, [successor(self.engine, seq, None, preference, labeller, key, details)])[0]
+        return supersede(self.engine, seq, None, preference, labeller, key, details)
 
     def withdraw(self, seq: int, *, labeller: str, key: str | None = None) -> int:
         """Take an answer back; without another one its question is open again. Returns the withdrawal's number."""
-        return append(self.engine, [successor(self.engine, seq, "withdrawal", float("nan"), labeller, key)])[0]
+        return supersede(self.engine, seq, "withdrawal", float("nan"), labeller, key)
 
     def feedback(self, after: int = 0, until: int | None = None) -> Feedback | None:
         """The answers with after < seq <= until that stand at `until`, in order; None when there are none.
