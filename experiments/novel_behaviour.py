@@ -5,8 +5,9 @@
     python -m experiments.novel_behaviour --draw      from the committed results
 
 Christiano et al. 2017 (3.2) needed 900 answers for Hopper's backflip and 800 for the one-legged Cheetah, from people.
-Here the oracle of the task answers (envs/backflip.py, envs/one_leg.py), so that the return can be measured. The videos
-are of the first seed, whatever it came to: results/novel_behaviour-ENV.mp4.
+Here the oracle of the task answers (envs/backflip.py, envs/one_leg.py), so that the return can be measured. Settings
+are those tuned for the two (prefrl/presets.py; the search: novel_search.py), for all arms alike. The videos are of the
+first seed, whatever it came to: results/novel_behaviour-ENV.mp4.
 """
 
 import sys
@@ -20,7 +21,6 @@ EXPERIMENT = Experiment(
         "environments": ["prefrl/HopperBackflip-v0", "prefrl/HalfCheetahOneLeg-v0"],
         "budgets": [900],
         "controls": ["true", "shuffled", "zero"],
-        "settings": {"steps": 1_000_000, "questions.length": 30},
     },
     quick={"budgets": [30]},
 )

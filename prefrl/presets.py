@@ -89,7 +89,18 @@ PRESETS: dict[str, Method] = {
     ),
 }
 
+NOVEL: dict[str, Any] = {  # what each is worth: experiments/novel_search.py
+    "steps": 500_000,
+    "agent.gamma": 0.995,  # both and an entropy bonus: Christiano et al. 2017, appendix A.1
+    "agent.gae_lambda": 0.97,
+    "agent.ent_coef": 0.03,  # without it the policy is sure of lying on the floor before the reward tells what is better
+    "questions.budget": 900,
+    "questions.length": 15,
+    "questions.schedule": "constant",  # the behaviour comes late, and has to be asked about
+}
 TUNED: dict[str, dict[str, Any]] = {
+    "prefrl/HopperBackflip-v0": NOVEL,
+    "prefrl/HalfCheetahOneLeg-v0": NOVEL,
     "Pendulum-v1": {"agent.gamma": 0.9},  # RL Zoo's
     "prefrl/Dot-v0": {
         "steps": 40_000,

@@ -14,7 +14,7 @@ from prefrl.config import Config
 from prefrl.configure import as_dict, names, update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
-from prefrl.presets import PRESETS, TUNED
+from prefrl.presets import PRESETS, tuned
 
 CEILING = "true"
 CONTROLS = tuple(name for name, method in PRESETS.items() if "reward.source" in method.settings)
@@ -70,7 +70,7 @@ class Grid:
         return self.seeds[: self.control_seeds] if arm.control and arm.name != CEILING else self.seeds
 
     def config(self, env: str, arm: Arm, seed: int) -> Config:
-        base = update(Config(env=env), TUNED.get(env, {}))
+        base = update(Config(env=env), tuned(env))
         return update(base, {**self.settings, **arm.settings, **LEAN, "seed": seed})
 
     @property

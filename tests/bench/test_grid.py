@@ -25,6 +25,12 @@ def test_an_arm_has_its_settings_and_those_tuned_for_its_environment():
     assert [arm.name for arm in grid.arms] == ["length 10", "length 20"]
 
 
+def test_what_is_tuned_for_a_family_of_environments_holds_for_its_members():
+    grid = make_grid({**ONE, "environments": ["ALE/Pong-v5"], "controls": False})
+    config = grid.config("ALE/Pong-v5", grid.arms[0], 0)
+    assert (config.agent.learning_rate, config.agent.endless, config.reward.network) == (2.5e-4, True, "nature")
+
+
 def test_shuffled_answers_get_the_largest_budget_and_the_first_method():
     grid = make_grid({**ONE, "methods": ["bpref", "christiano"], "budgets": [10, 30]})
     config = grid.config("Pendulum-v1", grid.arms[-1], 0)
