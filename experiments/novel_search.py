@@ -25,6 +25,7 @@ EXPERIMENT = Experiment(
         "budgets": [900],
         "controls": ["true"],
         "seeds": [*range(1000, 1003)],
+        "settings": {"steps": 300_000},
     },
     quick={"budgets": [30], "seeds": [1000, 1001]},
 )

@@ -14,21 +14,23 @@ from prefrl.bench.study import load
 
 FOLDER = Path("experiments")
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if "EXPERIMENT = " in path.read_text())
+SEARCHES = {"defaults", "novel_search"}
 
 
 def experiment(name: str) -> Experiment:
     return importlib.import_module(f"experiments.{name}").EXPERIMENT
 
 
-def test_there_are_ten_grids_and_a_search():
-    assert len(SCRIPTS) == 11
+def test_there_are_ten_grids_and_two_searches():
+    assert len(SCRIPTS) == 12 and SEARCHES.issubset(SCRIPTS)
 
 
-def test_the_search_for_defaults_looks_at_no_seed_that_reports():
-    assert min(make_grid(experiment("defaults").grid, "defaults").seeds) >= 1000
+@pytest.mark.parametrize("name", sorted(SEARCHES))
+def test_a_search_looks_at_no_seed_that_reports(name):
+    assert min(make_grid(experiment(name).grid, name).seeds) >= 1000
 
 
-@pytest.mark.parametrize("name", sorted({*SCRIPTS} - {"defaults"}))
+@pytest.mark.parametrize("name", sorted({*SCRIPTS} - SEARCHES))
 def test_a_grid_has_ten_seeds_a_ceiling_and_controls(name):
     grid = make_grid(experiment(name).grid, name)
     controls = {arm.name for arm in grid.arms if arm.control}

@@ -17,7 +17,7 @@ from prefrl.bench.checks import check_grid
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.compare import comparison
 from prefrl.bench.grid import Cell, Grid, read_grid
-from prefrl.bench.reading import read_yaml
+from prefrl.bench.reading import Settings, read_yaml
 from prefrl.bench.report import write_report
 from prefrl.bench.study import Study, load, make_study
 from prefrl.bench.sweep import Failure, duration, sweep
@@ -26,6 +26,7 @@ from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers, lasting
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
+from prefrl.presets import tuned
 
 ABOUT = """\
 Run a grid of methods with seeds and controls, and write a report with honest statistics.
@@ -138,16 +139,19 @@ def _arms(grid: Grid) -> list[str]:
     first: dict[str, Cell] = {}
     for cell in grid.cells:
         first.setdefault(cell.arm.name, cell)
-    settings = ", ".join(f"{name}={value}" for name, value in grid.settings.items()) or "the defaults"
     lines = [
         f"environments: {', '.join(grid.environments)}",
-        f"every run: {settings}",
+        *(f"  tuned    {env}: {_said(tuned(env))}" for env in grid.environments if tuned(env)),
+        f"every run: {_said(grid.settings)}",
         f"seeds: {', '.join(map(str, grid.seeds))}",
     ]
     for name, cell in first.items():
-        differing = ", ".join(f"{key}={value}" for key, value in cell.arm.settings.items()) or "the defaults"
-        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {differing}")
+        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {_said(cell.arm.settings)}")
     return lines
+
+
+def _said(settings: Settings) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items()) or "the defaults"
 
 
 def _report_failures(failures: list[Failure], cache: Cache) -> None:

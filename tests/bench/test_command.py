@@ -45,6 +45,7 @@ def test_a_dry_run_says_what_would_be_run_and_runs_nothing(grid, tmp_path, capfd
     assert main(["bench", grid(budgets=[4, 8]), "--dry-run"]) == 0
     out = capfd.readouterr().out
     assert "3 runs (and 1 of a random policy); 0 are done, 3 to do" in out and "8 questions: questions.budget=8" in out
+    assert "tuned    Pendulum-v1: agent.gamma=0.9" in out
     assert not list((tmp_path / "runs/cache").glob("*.json"))
 
 
