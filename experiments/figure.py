@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from prefrl.bench.tables import LEGEND, tables
 from prefrl.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = Path("runs/quick")
+QUICK, CACHE = Path("runs/quick"), Path("runs/cache")
 CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
 
 
@@ -43,13 +44,14 @@ class Experiment:
     def _main(self, options: argparse.Namespace) -> Study | None:
         file = (QUICK if options.quick else RESULTS) / f"{self.name}.json"
         if options.draw and not file.exists():
-            raise UserError(f"there is no {file} to draw yet; run it first: python -m experiments.{self.name}")
+            quick = " --quick" * options.quick
+            raise UserError(f"there is no {file} to draw yet; run it first: python -m experiments.{self.name}{quick}")
         if not options.draw:
             grid = make_grid(self._asked(options), self.name)
             old = load(file) if file.exists() and not options.quick else None
             if old:
-                _warn_of_mixing(old, grid, file)
-            study = run_grid(grid, options, f"python -m experiments.{self.name}")
+                _warn_of_changes(old, grid, file)
+            study = run_grid(grid, options, shlex.join(["python", "-m", f"experiments.{self.name}", *options.told]))
             if study is None:
                 return None
             slim = slimmed(study)
@@ -65,12 +67,13 @@ class Experiment:
         if options.quick:
             small = {"environments": told["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
             settings = {**told.get("settings", {}), "steps": 8192}
-            options.cache = QUICK
+            options.cache = QUICK if options.cache == CACHE else options.cache
             told = {**told, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
         if options.envs:
             told = {**told, "environments": options.envs}
         if options.seeds:
-            told = {**told, "seeds": options.seeds}
+            first = min(told["seeds"]) if isinstance(told.get("seeds"), list) else 0  # a search has seeds of its own
+            told = {**told, "seeds": [*range(first, first + options.seeds)]}
         if options.steps:
             told = {**told, "settings": {**told.get("settings", {}), "steps": options.steps}}
         return told
@@ -79,16 +82,26 @@ class Experiment:
 def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", nargs="+", help="tasks (default: all of the experiment)")
-    parser.add_argument("--seeds", type=int, help="seeds, from 0 on (default 10)")
+    parser.add_argument("--seeds", type=int, help="how many seeds (default 10; searches: as many as they say)")
     parser.add_argument("--steps", type=int, help="environment steps of each run (default 100000)")
     parser.add_argument("--quick", action="store_true", help="a few short runs, into runs/quick, to see that it works")
     parser.add_argument("--draw", action="store_true", help="only draw, from the committed results")
     add_sweep_options(parser)
-    return parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return parser.parse_args(arguments, argparse.Namespace(told=arguments))
 
 
-def _warn_of_mixing(old: Study, grid: Grid, file: Path) -> None:
-    """Results of other versions that would stand beside the new ones are named before anything runs."""
+def _warn_of_changes(old: Study, grid: Grid, file: Path) -> None:
+    """Results that would be replaced, or would stand beside others of other versions, are named before anything runs."""
     for env, about in old.about.items():
-        if env not in grid.environments and (found := differences(about, versions())):
+        if env in grid.environments:
+            seeds = max(map(len, old.table[env].values()))
+            steps = grid.config(env, grid.arms[0], 0).steps
+            if seeds > len(grid.seeds) or about["steps"] != steps:
+                print(
+                    f"warning: this replaces {env} in {file}, {seeds} seeds of {about['steps']} steps, by {len(grid.seeds)}"
+                    f" of {steps}",
+                    file=sys.stderr,
+                )
+        elif found := differences(about, versions()):
             print(f"warning: {file} keeps {env} of other versions ({'; '.join(found)})", file=sys.stderr)

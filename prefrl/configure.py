@@ -95,11 +95,22 @@ def read(path: Path | str) -> dict[str, Any]:
 def parsed(path: Path | str, what: str = "") -> Any:
     """What a YAML file says. Raises UserError if it cannot be read or is none."""
     try:
-        return yaml.safe_load(Path(path).read_text())
+        return yaml.load(Path(path).read_text(), _Once)  # noqa: S506  it is the safe loader
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"cannot read {what}{path}: {why(fault)}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise UserError(f"{path} is not YAML: {fault}") from fault
+
+
+class _Once(yaml.SafeLoader):
+    """The safe loader, to which a key that is there twice is a mistake: YAML would keep the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for at, key in enumerate(keys):
+            if key in keys[:at]:
+                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -112,7 +123,10 @@ def dotted(told: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in told.items():
         value = _spelled_out(f"{prefix}{name}", value)
-        found |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        part = dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        if twice := found.keys() & part.keys():
+            raise UserError(f"{min(twice)} is there twice")
+        found |= part
     return found
 
 

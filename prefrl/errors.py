@@ -37,6 +37,10 @@ class StorageFull(UserError):
     code = 75
 
 
+class FolderBusy(UserError):
+    """Another process trains in this run folder."""
+
+
 class Stopped(BaseException):
     """Ctrl-C or a request to terminate; what was checkpointed is there, and `prefrl resume` goes on from it."""
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from prefrl.config import Config
 from prefrl.configure import as_dict, dotted, load
-from prefrl.errors import StorageFull, UserError, brief, why
+from prefrl.errors import FolderBusy, StorageFull, UserError, brief, why
 from prefrl.feedback.segment_files import write_durably
 from prefrl.listing import check
 
@@ -27,7 +27,10 @@ FORMAT = 1
 FIXED = ("env", "questions.length", "agent.n_envs", "agent.n_steps", "agent.algorithm")
 """Settings that a run keeps to its end."""
 LEAST_FREE = 256 * 2**20  # bytes
-PACKAGES = ("prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy")
+PACKAGES = (
+    "prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy", "ale-py", "opencv-python",
+    "opencv-python-headless", "box2d", "minatar", "minigrid",
+)  # fmt: skip
 
 
 @contextmanager
@@ -42,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         who = holder.read_text() if holder.exists() else "unknown"
-        raise UserError(f"{folder} is being trained by process {who}; wait for it, or choose another folder") from None
+        raise FolderBusy(f"{folder} is being trained by process {who}; wait for it, or choose another folder") from None
     try:
         holder.write_text(str(os.getpid()))
         yield
@@ -181,7 +184,7 @@ def differences(about: dict[str, Any], config: Config) -> list[str]:
     found = [
         f"{name} {about['packages'].get(name)} -> {value}"
         for name, value in now["packages"].items()
-        if value != about["packages"].get(name)
+        if value != about["packages"].get(name, value)  # what an older prefrl did not note may be the same
     ]
     return (
         edited

@@ -40,8 +40,10 @@ class Job:
     @cached_property
     def key(self) -> str:
         """A hash of all that is said above; of the environment alone where nothing else matters."""
-        config = self.config if self.task == "run" else update(Config(), {"env": self.config.env})
-        return _digest([self.task, as_dict(config), self.evaluation, list(map(_source, self.modules))])
+        task = {"env": self.config.env, "pixels.atari": self.config.pixels.atari}
+        config = self.config if self.task == "run" else update(Config(), task)
+        read = [_source(module) for module in self.modules] + _recorded(config)
+        return _digest([self.task, as_dict(config), self.evaluation, read])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Job) and self.key == other.key
@@ -80,7 +82,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     a, b = (
         {k: v for k, v in made.items() if k in ("code", "python")} | made.get("packages", {}) for made in (one, other)
     )
-    return [f"{name} {a.get(name)} / {b.get(name)}" for name in sorted(a | b) if a.get(name) != b.get(name)]
+    return [f"{name} {a[name]} / {b[name]}" for name in sorted(a.keys() & b.keys()) if a[name] != b[name]]
 
 
 class Cache:
@@ -134,7 +136,17 @@ def _source(module: str) -> str:
         raise UserError(f"cannot import {module}: {fault}") from fault
     if spec is None:
         raise UserError(f"there is no module {module!r}; install it, or go to the folder that holds it")
+    if spec.submodule_search_locations:  # a package: what it imports of itself counts as well
+        files = [path for place in spec.submodule_search_locations for path in sorted(Path(place).rglob("*.py"))]
+        return "".join(path.read_text() for path in files)
     return Path(spec.origin).read_text() if spec.origin and spec.origin.endswith(".py") else module
+
+
+def _recorded(config: Config) -> list[str]:
+    """A digest of the answers that a replaying teacher reads: they may be corrected."""
+    name, _, run = config.teacher.name.partition("=")
+    files = [Path(run) / f"labels.db{end}" for end in ("", "-wal")] if name == "replay" and run else []
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()]
 
 
 def _digest(told: Any) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from envs import EQUIVALENT
 from prefrl import build
-from prefrl.bench.cache import Cache, Job
+from prefrl.bench.cache import EVALUATION, Cache, Job
 from prefrl.bench.grid import Cell, Grid
 from prefrl.build import Own
 from prefrl.errors import UserError
@@ -20,7 +20,7 @@ from prefrl.plan import make_plan
 from prefrl.probe import Probe, probe, warn_of_leaks
 from prefrl.run import Run
 
-EVALUATION = 15.0  # seconds of a core that an evaluation takes, until the first run tells
+SCORING = 15.0 / EVALUATION  # seconds of a core for a step of the evaluation, until the first run tells
 
 
 @dataclass
@@ -85,7 +85,7 @@ def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
             )
         run = Run(Path(folder), config, Own(), quiet=True)
         run.close()
-    return plan.minutes * 60 + EVALUATION
+    return plan.minutes * 60 + SCORING * cell.job.evaluation
 
 
 def _take_measured(grid: Grid, cache: Cache, checked: Checked) -> None:

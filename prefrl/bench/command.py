@@ -45,6 +45,7 @@ The grid is YAML; all but environments has a default:
   variants: {one net: {reward.members: 1, questions.strategy: uniform}, three: {}}
   controls: [true, zero]               default: all of them; false: none
   seeds: 10                            0 to 9, or a list
+  few_seeds: true                      allow so few that there are no intervals
   control_seeds: 5                     of all controls but true, which fail by far (default: all seeds)
   settings: {steps: 100_000}           of every run
   evaluation: 100_000                  steps of whole episodes that score the last policy
@@ -128,7 +129,7 @@ def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
         f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
     )
     return (
-        f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arms + {len(grid.arms) - arms} controls) x"
+        f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arm{'s' * (arms != 1)} + {len(grid.arms) - arms} controls) x"
         f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs (and {len(grid.floors)} of a random policy); {len(cells) - todo} are done, {todo} to do:"
         f" about {whole} on {workers} {'core' if workers == 1 else 'cores'}"
     )
@@ -212,9 +213,15 @@ def search(arguments: list[str]) -> int:
     more = {"trials": options.trials} if options.trials else {}
     asked = make_search(read_yaml(options.search) | more, options.search.stem)
     cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
-    check_grid(asked.grid, cache)
+    checked = check_grid(asked.grid, cache)
+    for caution in checked.cautions:
+        if not caution.startswith("seeds from"):  # they are what a search is for
+            print(f"warning: {caution}", file=sys.stderr)
     runs = len(asked.jobs({}))
-    print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}", flush=True)
+    trial = sum(seconds for job, seconds in checked.seconds.items() if job.config.reward.source == "learned")
+    whole = duration((sum(checked.seconds.values()) + asked.trials * trial) / workers)
+    time = f"; at most about {whole} on {workers} {'core' if workers == 1 else 'cores'}" if trial else ""
+    print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}{time}", flush=True)
     if options.dry_run:
         return 0
     with lasting(team(options)) as same:

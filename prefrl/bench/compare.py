@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from prefrl.bench.tables import shown
 from prefrl.errors import UserError
 from prefrl.evaluation.statistics import Interval, difference_in_iqm, probability_of_improvement
 
-CLAIM_SEEDS = 20  # of each, for "better": fewer miss differences, and find some that are none
+CLAIM_SEEDS = 20  # of each, for "better"; ENOUGH_SEEDS are enough to report a figure, not to tell two apart
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,41 @@ def changes(first: Study, second: Study) -> list[Change]:
 
 
 def unlike(first: Study, second: Study) -> list[str]:
-    """What else differs between them, besides their results: steps, versions, machine, seeds."""
+    """What else differs between them, besides their results: steps, versions, machine, seeds, settings, arms."""
     found = []
     for env in second.table:
         if env not in first.table:
             continue
         a, b = first.about[env], second.about[env]
         found += [
-            f"{env}: {key} {a.get(key)} / {b.get(key)}" for key in ("steps", "machine") if a.get(key) != b.get(key)
+            f"{env}: {key} {a.get(key, 'not noted')} / {b.get(key, 'not noted')}"
+            for key in ("steps", "evaluation", "machine")
+            if a.get(key) != b.get(key)
         ]
         found += [f"{env}: {line}" for line in differences(a, b)]
         seeds = [{one["seed"] for runs in study.table[env].values() for one in runs} for study in (first, second)]
         if seeds[0] != seeds[1]:
-            found.append(f"{env}: {len(seeds[0])} seeds / {len(seeds[1])} seeds")
+            told = [f"{len(one)} seeds from {min(one)} to {max(one)}" for one in seeds]
+            found.append(f"{env}: {told[0]} / {told[1]}")
+    for arm in (name for name in second.arms if name in first.arms):
+        found += _settings_apart(arm, first.arms[arm]["settings"], second.arms[arm]["settings"])
     return found
+
+
+def _settings_apart(arm: str, first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """The settings of an arm that two grids give differently, though it has the same name in both."""
+    return [
+        f"{arm}: {name} {first.get(name, 'by default')} / {second.get(name, 'by default')}"
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+
+
+def left_out(first: Study, second: Study) -> list[str]:
+    """What only one of them has, and is not compared."""
+    one, other = ({f"{env}, {arm}" for env in study.table for arm in study.table[env]} for study in (first, second))
+    sides = {"only in the first": one - other, "only in the second": other - one}
+    return [f"{where}: {'; '.join(sorted(names))}" for where, names in sides.items() if names]
 
 
 def comparison(first: Study, second: Study) -> list[Block]:
@@ -83,9 +105,11 @@ def comparison(first: Study, second: Study) -> list[Block]:
     blocks: list[Block] = [
         Heading(f"{first.name} and {second.name}", 1),
         Text("True return, interquartile mean over seeds; 95 % stratified bootstrap intervals. One arm in twenty would be"
-             " called different by chance alone."),
+             " called different by chance alone, with fewer than ten seeds more of them."),
         Table(head, rows),
     ]  # fmt: skip
     if differing := unlike(first, second):
         blocks += [Text("They also differ in (first / second):"), Lines(differing)]
+    if missing := left_out(first, second):
+        blocks += [Text("Not compared:"), Lines(missing)]
     return blocks

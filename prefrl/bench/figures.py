@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from prefrl.bench.study import CEILING, LEAK, Study, interval
 from prefrl.evaluation.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
 
-THRESHOLDS = np.linspace(-0.25, 1.5, 106)
 COLOURS = colormaps["tab10"].colors + colormaps["Dark2"].colors  # type: ignore[attr-defined]
 
 
@@ -92,7 +91,8 @@ def returns(study: Study, path: Path) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(by_arm)), list(by_arm), fontsize="small")
         axes.invert_yaxis()
-    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
+    told = {"fontsize": "x-small", "title": _shown(study), "title_fontsize": "x-small"}
+    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=2, **told)  # beside the seeds, not over them
     return _save(figure, path)
 
 
@@ -132,22 +132,22 @@ def _rest(study: Study, rest: dict[str, object], axis: str) -> str:
 def profiles(study: Study, path: Path) -> Path:
     """Share of runs that score above each threshold, over all environments that can be compared (Agarwal et al. 2021)."""
     figure, (axes,) = _panels(1, 4.5)
-    for k, arm in enumerate(study.arm_names()):
-        scores = study.matrix(arm)
-        if scores is None:
-            continue
+    known = {arm: scores for arm in study.arm_names() if (scores := study.matrix(arm)) is not None}
+    best = max((scores.max() for scores in known.values()), default=1.0)
+    thresholds = np.linspace(-0.25, min(max(1.5, best + 0.1), 5.0), 106)
+    for k, (arm, scores) in enumerate(known.items()):
         style = "--" if study.is_control(arm) else "-"
         colour = COLOURS[k % len(COLOURS)]
 
         def profile(tables: np.ndarray) -> np.ndarray:
-            return performance_profile(tables, THRESHOLDS)
+            return performance_profile(tables, thresholds)
 
         if len(scores) < FEWEST_SEEDS:
-            axes.plot(THRESHOLDS, profile(scores[None])[0], style, color=colour, label=arm)
+            axes.plot(thresholds, profile(scores[None])[0], style, color=colour, label=arm)
             continue
         height, low, high = bootstrap_band(profile, scores, np.random.default_rng(0))
-        axes.plot(THRESHOLDS, height, style, color=colour, label=arm)
-        axes.fill_between(THRESHOLDS, low, high, color=colour, alpha=0.12)
+        axes.plot(thresholds, height, style, color=colour, label=arm)
+        axes.fill_between(thresholds, low, high, color=colour, alpha=0.12)
     axes.set(
         xlabel="score (0: random policy, 1: true reward)", ylabel="share of runs that score more",
         title=f"{', '.join(study.comparable)}; {_seeds(study)}",

@@ -25,6 +25,7 @@ AXES = {
     "budgets": "questions.budget",
 }
 """Key of a grid -> the setting that it varies."""
+ONE_OF = {"teachers": "teacher", "strategies": "strategy", "schedules": "schedule", "variants": "variant"}
 
 ELSEWHERE = {"env": "environments", "seed": "seeds"}
 LEAN = {"record.tensorboard": False, "record.video": False}
@@ -86,7 +87,10 @@ class Grid:
 
     @property
     def floors(self) -> dict[str, Job]:
-        return {env: Job(Config(env=env), "floor", self.modules, self.evaluation) for env in self.environments}
+        """Of the same task: on Atari actions may stick or not."""
+        atari = {env: self.config(env, self.arms[0], 0).pixels.atari for env in self.environments}
+        configs = {env: update(Config(env=env), {"pixels.atari": atari[env]}) for env in self.environments}
+        return {env: Job(config, "floor", self.modules, self.evaluation) for env, config in configs.items()}
 
     @property
     def cautions(self) -> list[str]:
@@ -96,9 +100,11 @@ class Grid:
         if count < FEWEST_SEEDS:
             found.append(f"{count} seeds give no interval: nothing can be claimed from this")
         elif count < ENOUGH_SEEDS:
-            found.append(f"{count} seeds: a 95 % interval covers less than that; {ENOUGH_SEEDS} are enough for a claim")
+            found.append(f"{count} seeds: a 95 % interval covers less than that; {ENOUGH_SEEDS} are enough to report")
         if tuning := [seed for seed in self.seeds if seed >= TUNING]:
             found.append(f"seeds from {TUNING} on are for tuning ({brief(tuning)}); report with others")
+        if self.evaluation < EVALUATION // 5:
+            found.append(f"evaluation: {self.evaluation} steps score policies and the floor with much noise")
         return found
 
 
@@ -123,19 +129,32 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
             if str(key) in names():
                 raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(told[key])}}}")
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
+    few = told.get("few_seeds", False)
+    if not isinstance(few, bool):
+        raise UserError(f"few_seeds: {brief(few)} must be true or false")
     settings = settings_in(told.get("settings", {}), "settings")
     for setting, key in ELSEWHERE.items():
         if setting in settings:
             raise UserError(f"settings: {setting} is said by {key}:, not by settings:")
+    if "controls" in told and told["controls"] is None:
+        raise UserError("controls: is empty; say which, or false for none, or leave it out for all of them")
     controls = _names(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
     arms = _arms(told, settings)
     grid = Grid(
-        str(told.get("name", name)), told, tuple(listed(told, "environments")), _seeds(told), settings,
-        (*arms, *_control_arms(controls, arms, settings)), tuple(listed(told, "import", ())),
+        str(told.get("name", name)), told, tuple(_texts(told, "environments")), _seeds(told), settings,
+        (*arms, *_control_arms(controls, arms, settings)), tuple(_texts(told, "import", ())),
         _evaluation(told), _control_seeds(told),
     )  # fmt: skip
     _refuse_twins(grid)
+    _refuse_unlike_tasks(grid)
     return grid
+
+
+def _texts(told: Settings, key: str, default: Iterable[str] | None = None) -> list[str]:
+    given = listed(told, key, default)
+    if wrong := [value for value in given if not isinstance(value, str)]:
+        raise UserError(f"{key}: {brief(wrong[0])} must be a name")
+    return given
 
 
 def _evaluation(told: Settings) -> int:
@@ -151,7 +170,10 @@ def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
     axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
     for key, setting in AXES.items():
         if key in told:
-            axes[key] = {value: settings_in({setting: value}, key) for value in listed(told, key)}
+            given = [settings_in({setting: value}, key) for value in listed(told, key)]
+            if key == "budgets" and any(one[setting] < 1 for one in given):
+                raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
+            axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
     for setting, values in _vary(told).items():
         axes[setting] = {_label(value): {setting: value} for value in values}
     if "variants" in told:
@@ -173,7 +195,9 @@ def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
 def _named(key: str, value: Any) -> str:
     if key == "budgets":
         return f"{value} questions"
-    return f"{key.split('.')[-1]} {value}" if "." in key or key == "steps" else str(value)
+    if "." in key or key == "steps":
+        return f"{key.split('.')[-1]} {value}"
+    return f"{ONE_OF.get(key, key)} {value}" if value in CONTROLS else str(value)  # schedule constant, not the control
 
 
 def _control_arms(controls: Iterable[str], arms: tuple[Arm, ...], settings: Settings) -> list[Arm]:
@@ -199,7 +223,10 @@ def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) 
 
 
 def _refuse_twins(grid: Grid) -> None:
-    """Two arms of the same configuration would count as two."""
+    """Two arms of the same configuration would count as two, and two of one name as one."""
+    called = [arm.name for arm in grid.arms]
+    if twice := [name for at, name in enumerate(called) if name in called[:at]]:
+        raise UserError(f"two arms are called {twice[0]!r}; call one of them something else")
     for env in grid.environments:
         seen: dict[str, Arm] = {}
         for arm in grid.arms:
@@ -207,6 +234,22 @@ def _refuse_twins(grid: Grid) -> None:
             if told in seen:
                 raise UserError(f"arms {seen[told].name!r} and {arm.name!r} are the same configuration; leave one out")
             seen[told] = arm
+
+
+def _refuse_unlike_tasks(grid: Grid) -> None:
+    """Arms are compared with one ceiling and one floor, of the same task in the same steps."""
+    for env in grid.environments:
+        for arm in grid.arms:
+            first, one = (grid.config(env, each, 0) for each in (grid.arms[0], arm))
+            for name, a, b in (
+                ("steps", first.steps, one.steps),
+                ("pixels.atari", first.pixels.atari, one.pixels.atari),
+            ):
+                if a != b:
+                    raise UserError(
+                        f"{env}: {grid.arms[0].name} has {name} {a} and {arm.name} {b}, which cannot be compared;"
+                        " make one grid for each"
+                    )
 
 
 def _seeds(told: Settings) -> tuple[int, ...]:
@@ -220,7 +263,7 @@ def _seeds(told: Settings) -> tuple[int, ...]:
         raise UserError(f"seeds: {brief(given)} leaves nothing to run")
     if len(seeds) < FEWEST_SEEDS and not told.get("few_seeds"):
         raise UserError(
-            f"seeds: {len(seeds)} give no interval; {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough for a claim."
+            f"seeds: {len(seeds)} give no interval; {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough to report."
             " To try a grid out without intervals, say few_seeds: true (--few-seeds)"
         )
     return seeds
@@ -246,7 +289,11 @@ def _vary(told: Settings) -> dict[str, list[Any]]:
             raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
         if setting not in known:
             raise UserError(f"vary: unknown setting {setting!r}{near(str(setting), known)}")
-    return {setting: listed(axes, setting, where="vary: ") for setting in axes}
+    found = {setting: listed(axes, setting, where="vary: ") for setting in axes}
+    for setting, values in found.items():
+        if wrong := [value for value in values if isinstance(value, dict)]:
+            raise UserError(f"vary: {setting}: {brief(wrong[0])} must be a value")
+    return found
 
 
 def _variants(told: Any) -> dict[str, Settings]:
@@ -255,6 +302,8 @@ def _variants(told: Any) -> dict[str, Settings]:
             f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
         )
     found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in told.items()}
+    if len(found) < len(told):
+        raise UserError(f"variants: two of {brief(list(told))} are the same name; call one of them something else")
     every = list(dict.fromkeys(setting for one in found.values() for setting in one))
     for setting in every:
         if setting in ELSEWHERE or setting == "steps":

@@ -54,7 +54,10 @@ def _how(study: Study) -> list[Block]:
     if study.arms:
         env = next(iter(study.table))
         lines = [f"# {name}\n{command(study, env, name)}" for name in study.arms if name in study.table[env]]
-        blocks += [Text(f"One run of each arm, here of {env} with seed 0:"), Code("\n".join(lines))]
+        blocks += [
+            Text(f"One run of each arm, here of {env} with seed 0; it is scored over fewer episodes:"),
+            Code("\n".join(lines)),
+        ]
     return blocks
 
 

@@ -62,10 +62,14 @@ class Study:
         return {"budgets": int(words[0])} if len(words) == 2 and words[1] == "questions" else {}
 
     def returns(self, env: str, arm: str) -> np.ndarray:
-        """True returns of the final, deterministic policies: (S,). A run that failed earned what a random policy does."""
-        return np.array([
-            self.floors[env] if "failed" in one else one["true_return"]["deterministic"] for one in self.table[env][arm]
-        ])  # fmt: skip
+        """True returns of the final, deterministic policies: (S,).
+
+        A run that crashed earned what a random policy does; of a control it is left out, as it would flatter the rest.
+        """
+        runs = self.table[env][arm]
+        if self.is_control(arm) and self.has(env, arm):
+            runs = [one for one in runs if "failed" not in one]
+        return np.array([self.floors[env] if "failed" in one else one["true_return"]["deterministic"] for one in runs])
 
     def failures(self, env: str, arm: str) -> int:
         return sum("failed" in one for one in self.table[env][arm])
@@ -76,14 +80,22 @@ class Study:
 
     def ceiling(self, env: str) -> float:
         """What the true-reward agent earns in the same steps; NaN if it was not run."""
-        if CEILING not in self.table[env]:
+        if not self.has(env, CEILING):
             return np.nan
         return float(interquartile_mean(self.returns(env, CEILING)[:, None]))
 
+    def has(self, env: str, arm: str) -> bool:
+        """Whether any run of it came to its end."""
+        return self.failures(env, arm) < len(self.table[env][arm]) if arm in self.table[env] else False
+
     @property
     def comparable(self) -> list[str]:
-        """Environments in which the ceiling lies above the floor, so that scores mean something."""
-        return [env for env in self.table if self.ceiling(env) > self.floors.get(env, np.nan)]
+        """Environments in which the ceiling lies above the floor beyond chance, so that scores mean something."""
+        return [env for env in self.table if self.has(env, CEILING) and self._least_ceiling(env) > self.floors[env]]
+
+    def _least_ceiling(self, env: str) -> float:
+        found = self.interval(env, CEILING)
+        return found.low if np.isfinite(found.low) else found.estimate
 
     def scores(self, env: str, arm: str) -> np.ndarray:
         """0 for a random policy, 1 for the true-reward agent, never clipped: (S,)"""
@@ -100,10 +112,13 @@ class Study:
     def above_controls(self, env: str, arm: str) -> bool | None:
         """Whether the arm's interval lies above those of all controls that ought to fail; None without any interval."""
         found = self.interval(env, arm)
-        rivals = [
-            self.interval(env, name) for name in self.table[env] if self.is_control(name) and name not in CEILINGS
-        ]
-        if not rivals or not np.isfinite([found.low, *(one.high for one in rivals)]).all():
+        names = [name for name in self.table[env] if self.is_control(name) and name not in CEILINGS]
+        rivals = [self.interval(env, name) for name in names]
+        if (
+            not names
+            or not all(self.has(env, name) for name in names)
+            or not np.isfinite([found.low, *(one.high for one in rivals)]).all()
+        ):
             return None
         return found.low > max(one.high for one in rivals)
 
@@ -132,7 +147,7 @@ class Study:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode())
+        write_durably(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=1, default=str).encode())
 
 
 def notes(study: Study) -> list[str]:
@@ -157,7 +172,10 @@ def notes(study: Study) -> list[str]:
         found.append(f"The environments' results are of different versions: {'; '.join(study.mixed)}.")
     for env, by_arm in study.table.items():
         crashed = {arm: count for arm in by_arm if (count := study.failures(env, arm))}
-        found += [f"{env}, {arm}: {count} runs crashed and count as a random policy." for arm, count in crashed.items()]
+        found += [
+            f"{env}, {arm}: {count} runs crashed and {'are left out' if study.is_control(arm) else 'count as a random policy'}."
+            for arm, count in crashed.items()
+        ]
         if not any(map(study.is_control, by_arm)):
             found.append(f"No controls were run in {env}: nothing shows that the answers did it.")
     runs = (one for by_arm in study.table.values() for results in by_arm.values() for one in results)
@@ -203,11 +221,11 @@ def make_study(grid: Grid, done: Sweep, command: str) -> Study:
     for cell in grid.cells:
         result = done.results.get(cell.job) or _failed(done.failures[cell.job])
         table.setdefault(cell.env, {}).setdefault(cell.arm.name, []).append(result)
-    about = {"command": command, "steps": grid.config(grid.environments[0], grid.arms[0], 0).steps, "code": code(),
-             "commit": commit(), **machine()}  # fmt: skip
+    about = {"command": command, "evaluation": grid.evaluation, "code": code(), "commit": commit(), **machine()}
+    steps = {env: grid.config(env, grid.arms[0], 0).steps for env in grid.environments}
     return Study(
         grid.name, table, {env: done.results[job]["mean"] for env, job in grid.floors.items()},
-        dict.fromkeys(table, about),
+        {env: {**about, "steps": steps[env]} for env in table},
         {a.name: {"labels": a.labels, "control": a.control, "method": a.method, "settings": grid.settings | a.settings}
          for a in grid.arms},
         grid.told,
@@ -216,9 +234,9 @@ def make_study(grid: Grid, done: Sweep, command: str) -> Study:
 
 def merged(old: Study, new: Study) -> Study:
     """The new results in place of the old ones of the same environments, which stand beside the rest of them."""
-    return Study(
-        new.name, old.table | new.table, old.floors | new.floors, old.about | new.about, old.arms | new.arms, new.grid
-    )
+    table = old.table | new.table
+    grid = {**new.grid, "environments": [*table]}
+    return Study(new.name, table, old.floors | new.floors, old.about | new.about, old.arms | new.arms, grid)
 
 
 def slimmed(study: Study, without: Iterable[str] = ("curve", "made", "wall_seconds", "folder")) -> Study:

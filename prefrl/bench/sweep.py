@@ -18,6 +18,7 @@ from prefrl.bench.workers import Outcome, Processes, Workers
 
 TRIES = 2  # of a job that failed in a way that may pass: a worker that died, an environment that raised
 PULSE = 1.0  # seconds between looks at the clock
+ELSEWHERE = 5.0  # seconds between looks at a run that another sweep on the same cache is doing
 
 
 @dataclass
@@ -106,6 +107,7 @@ class _Dispatcher:
         self.clock = Clock(estimates, team.count)
         self.running: dict[int, tuple[Job, float]] = {}  # slot -> job, when it began
         self.tries: dict[Job, int] = {}
+        self.not_before: dict[Job, float] = {}  # when to look again at what another sweep is doing
         self.free = list(range(team.count))
         self.bar = tqdm(
             total=len(todo), unit="run", dynamic_ncols=True, file=sys.stderr,
@@ -119,15 +121,25 @@ class _Dispatcher:
         with self.bar:
             while self.queue or self.running:
                 self._give()
-                for outcome in self.team.wait(PULSE):
+                if self.queue and not self.running:
+                    time.sleep(PULSE)  # all that is left is being done elsewhere
+                for outcome in self.team.wait(PULSE) if self.running else ():
                     self._take(outcome)
                 self._show()
         self.done.seconds = time.monotonic() - began
 
     def _give(self) -> None:
-        while self.free and self.queue:
-            slot, job = self.free.pop(), self.queue.popleft()
-            self.running[slot] = job, time.monotonic()
+        now = time.monotonic()
+        for job in [job for job in self.queue if self.not_before.get(job, now) <= now]:
+            if not self.free:
+                return
+            self.queue.remove(job)
+            if (found := self.cache.find(job)) is not None:  # another sweep has done it since
+                self.done.results[job] = found
+                self.bar.update()
+                continue
+            slot = self.free.pop()
+            self.running[slot] = job, now
             self.team.submit(slot, job, self.cache.workplace(job))
 
     def _take(self, outcome: Outcome) -> None:
@@ -143,6 +155,10 @@ class _Dispatcher:
                 self.cache.clear(job)
             self.clock.ended(job, time.monotonic() - began)
             self.bar.update()
+            return
+        if outcome.busy:
+            self.not_before[job] = time.monotonic() + ELSEWHERE
+            self.queue.append(job)
             return
         self.tries[job] = self.tries.get(job, 0) + 1
         if outcome.again and self.tries[job] < TRIES:

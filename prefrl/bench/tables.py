@@ -16,7 +16,8 @@ from prefrl.evaluation.statistics import (
 )
 
 LEGEND = (
-    "True return of the last policy, never the best: interquartile mean over seeds, 95 % stratified bootstrap interval."
+    "True return of the last policy, never the best: interquartile mean over seeds (of fewer than four: their mean), 95 %"
+    " stratified bootstrap interval."
     " Score: 0 for a policy that acts at random, 1 for the true-reward agent in the same steps, never clipped. Failed:"
     " share of seeds that score below .3. P(beats): chance that a run is better than one of the true-reward agent, or of"
     " the agent that learned from shuffled answers. Clear: whether the interval lies above those of all controls that"
@@ -37,10 +38,10 @@ def _row(study: Study, env: str, arm: str) -> list[str]:
     values = study.returns(env, arm)
     every = ", ".join(map(number, sorted(values)))
     if crashed := study.failures(env, arm):
-        every += f" ({crashed} crashed: counted as a random policy)"
+        every += f" ({crashed} crashed: {'left out' if study.is_control(arm) else 'counted as a random policy'})"
     score, failed = _score(study, env, arm)
     gap = ""
-    if arm != CEILING and CEILING in study.table[env]:
+    if arm != CEILING and study.has(env, CEILING):
         gap = shown(interval(difference_in_iqm, values, study.returns(env, CEILING)))
     clear = "" if study.is_control(arm) else {True: "yes", False: "no", None: "n/a"}[study.above_controls(env, arm)]
     return [
@@ -58,7 +59,7 @@ def _score(study: Study, env: str, arm: str) -> tuple[str, str]:
 
 
 def _chance(study: Study, env: str, arm: str, rival: str) -> str:
-    if arm == rival or rival not in study.table[env]:
+    if arm == rival or not study.has(env, rival):
         return ""
     found = interval(probability_of_improvement, study.returns(env, arm), study.returns(env, rival))
     return shown(found, ".2f")

@@ -17,7 +17,7 @@ from prefrl.bench.grid import TUNING, Grid, make_grid
 from prefrl.bench.reading import Settings, flat_settings
 from prefrl.bench.sweep import Sweep, sweep
 from prefrl.bench.workers import Workers
-from prefrl.config import Config, get
+from prefrl.config import get
 from prefrl.configure import update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import interquartile_mean, normalised_scores
@@ -120,7 +120,8 @@ def _space(told: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any]]]
 
 def _typed(name: str, value: Any, grid: Grid) -> Any:
     """The value in the type of its setting. Raises UserError if it is none that the setting can have."""
-    config = update(Config(env=grid.environments[0]), flat_settings({name: value}, "search"))
+    arm = grid.arms[0]  # with the settings of all runs: some depend on each other
+    config = update(grid.config(grid.environments[0], arm, grid.seeds[0]), flat_settings({name: value}, "search"))
     check(config)
     return get(config, name)
 

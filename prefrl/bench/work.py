@@ -16,7 +16,7 @@ import numpy as np
 from prefrl.agents.environments import env_maker
 from prefrl.bench.cache import Job, versions
 from prefrl.build import Own
-from prefrl.errors import UserError
+from prefrl.errors import NonFiniteError, UserError
 from prefrl.evaluation.report import series
 from prefrl.evaluation.returns import Seeing, random_returns, true_returns
 from prefrl.folder import cleared_if_refused, describe, locked, machine
@@ -62,14 +62,16 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
 def _opened(job: Job, folder: Path) -> tuple[Run, int]:
     """The run at its last checkpoint, and the step of it; from its beginning if there is none that can be read."""
     if (folder / "checkpoints").exists():
-        one = Run(folder, job.config, Own(), quiet=True)
+        one = None
         try:
+            one = Run(folder, job.config, Own(), quiet=True)
             if step := one.restore():
                 one.require_labels()
                 return one, step
         except UserError as fault:
             warnings.warn(f"began anew: {fault}", stacklevel=2)
-        one.close()
+        if one:
+            one.close()
     for path in folder.iterdir():
         if path.name not in (".lock", ".pid"):  # they are ours
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -81,7 +83,14 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
 def _returns(model: Any, job: Job) -> dict[str, float]:
     ways = {"deterministic": True, "stochastic": False}
     make_env, episodes = env_maker(job.config.env, pixels=job.config.pixels), _episodes(job)
-    return {name: true_returns(Seeing(model), make_env, episodes, way).mean for name, way in ways.items()}
+    return {name: _finite(true_returns(Seeing(model), make_env, episodes, way).mean, job) for name, way in ways.items()}
+
+
+def _finite(earned: float, job: Job) -> float:
+    """Raise NonFiniteError for what no score can be made of."""
+    if not math.isfinite(earned):
+        raise NonFiniteError(f"{job.config.env} gave a true return of {earned}; mend the environment's reward")
+    return earned
 
 
 def _episodes(job: Job) -> int:
@@ -106,7 +115,7 @@ def floor(job: Job, folder: Path) -> dict[str, Any]:
     found = random_returns(
         env_maker(job.config.env, pixels=job.config.pixels), max(_episodes(job), job.evaluation // 200)
     )
-    return {"env": job.config.env, "mean": found.mean, "std": found.std, "episodes": len(found.episodes)}
+    return {"env": job.config.env, "mean": _finite(found.mean, job), "std": found.std, "episodes": len(found.episodes)}
 
 
 TASKS: dict[str, Callable[[Job, Path], dict[str, Any]]] = {"run": run, "floor": floor}

@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,9 @@ import torch._dynamo  # noqa: F401  two seconds that the first optimiser of each
 
 from prefrl.bench.cache import Job, versions
 from prefrl.bench.work import do
-from prefrl.errors import EnvironmentFailed, Stopped, StorageFull, UserError
+from prefrl.errors import EnvironmentFailed, FolderBusy, Stopped, StorageFull, UserError
 
+PATIENCE = 2.0  # seconds that an idle worker has to end in order
 versions()  # known from now on: the source may be edited while a sweep runs
 
 
@@ -39,6 +41,7 @@ class Outcome:
     fault: str = ""
     trace: str = ""
     again: bool = False  # whether the same job may succeed next time
+    busy: bool = False  # another sweep is at it
 
 
 class Workers(Protocol):
@@ -66,6 +69,8 @@ def attempt(slot: int, job: Job, folder: Path) -> Outcome:
         return Outcome(slot, do(job, folder))
     except Stopped as stop:
         return Outcome(slot, fault=str(stop), again=True)
+    except FolderBusy as fault:
+        return Outcome(slot, fault=str(fault), busy=True)
     except Exception as fault:  # one job's failure, of whatever kind, is no other's
         passing = not isinstance(fault, UserError) or isinstance(fault, EnvironmentFailed | StorageFull)
         return Outcome(slot, fault=f"{type(fault).__name__}: {fault}", trace=traceback.format_exc(), again=passing)
@@ -83,6 +88,8 @@ class Processes:
         self.busy: set[int] = set()
 
     def submit(self, slot: int, job: Job, folder: Path) -> None:
+        if slot in self.workers and not self.workers[slot][0].is_alive():
+            self.workers.pop(slot)[1].close()  # killed while it had nothing to do
         if slot not in self.workers:
             ours, theirs = self.context.Pipe()
             worker = self.context.Process(target=_serve, args=(slot, theirs, sys.path[:]), daemon=True)
@@ -107,9 +114,10 @@ class Processes:
             return Outcome(slot, fault=f"its process {_died(worker.exitcode)}", again=True)
 
     def close(self) -> None:
-        for worker, pipe in self.workers.values():
+        for slot, (worker, pipe) in self.workers.items():
             pipe.close()
-            worker.kill()
+            if slot in self.busy:
+                worker.kill()
         for worker, _ in self.workers.values():
             worker.join(10)
 
@@ -151,15 +159,17 @@ def _serve(slot: int, pipe: Connection, path: list[str]) -> None:
     """The life of a worker process. It ends when the sweep does, however that may be."""
     os.setsid()  # Ctrl-C is for the sweep
     sys.path[:] = path
-    jobs: queue.SimpleQueue[tuple[Job, Path]] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[tuple[Job, Path] | None] = queue.SimpleQueue()
 
     def take() -> None:
         while True:
             try:
                 jobs.put(pipe.recv())
             except (EOFError, OSError):
+                jobs.put(None)  # who is idle ends in order, else what it holds of the system is called leaked
+                time.sleep(PATIENCE)
                 os._exit(1)  # nobody is left to tell; checkpoints are whole at any moment
 
     threading.Thread(target=take, daemon=True).start()
-    while True:
-        pipe.send(attempt(slot, *jobs.get()))
+    while job := jobs.get():
+        pipe.send(attempt(slot, *job))

@@ -113,7 +113,7 @@ def bootstrap_interval(
     seeds = min(len(table) for table in tables)
     estimate = float(statistic(*(table[None] for table in tables))[0])
     if seeds < FEWEST_SEEDS:
-        warning = f"no interval: {seeds} seeds, {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough for a claim"
+        warning = f"no interval: {seeds} seeds, {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough to report"
         return Interval(estimate, np.nan, np.nan, seeds, warning)
     drawn = _replicates(statistic, tables, rng, replicates)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
@@ -153,7 +153,7 @@ def _caution(seeds: int, level: float) -> str:
     """Real coverage of a 95 % interval in simulated studies: 86 % with 3 seeds, 90-91 % with 5, 92-93 % with 10."""
     if seeds >= ENOUGH_SEEDS:
         return ""
-    return f"{seeds} seeds: the interval covers less than its {level:.0%}; {ENOUGH_SEEDS} are enough for a claim"
+    return f"{seeds} seeds: the interval covers less than its {level:.0%}; {ENOUGH_SEEDS} are enough to report"
 
 
 def _per_environment(scores: np.ndarray) -> np.ndarray:

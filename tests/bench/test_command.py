@@ -157,4 +157,5 @@ def test_a_search_keeps_its_best_settings_and_goes_the_same_way_again(grid, tmp_
     )
     kept = len(list((tmp_path / "runs/cache").glob("*.json")))
     assert main(line) == 0
-    assert capfd.readouterr().out == first and len(list((tmp_path / "runs/cache").glob("*.json"))) == kept
+    assert capfd.readouterr().out.splitlines()[1:] == first.splitlines()[1:]  # the time that is left has changed
+    assert len(list((tmp_path / "runs/cache").glob("*.json"))) == kept

@@ -94,6 +94,14 @@ def test_the_word_true_is_a_control_though_yaml_reads_it_as_yes(tmp_path):
         ({**ONE, "control_seeds": 2}, "control_seeds: 2 must be a number of seeds, 3 at least"),
         ({**ONE, "control_seeds": "few"}, "control_seeds: 'few' must be a number of seeds"),
         ({**ONE, "evaluation": 0}, "evaluation: 0 must be a number of steps"),
+        ({**ONE, "budgets": [0, 100]}, "budgets: an agent that asks nothing is the control zero"),
+        ({"environments": [1]}, "environments: 1 must be a name"),
+        ({**ONE, "controls": None}, "controls: is empty; say which, or false for none"),
+        ({**ONE, "few_seeds": "maybe"}, "few_seeds: 'maybe' must be true or false"),
+        ({**ONE, "vary": {"questions.length": [{"a": 1}]}}, "vary: questions.length: {'a': 1} must be a value"),
+        ({**ONE, "variants": {1: {}, "1": {"reward.members": 1}}}, "the same name"),
+        ({**ONE, "settings": {"agent": {"gamma": 0.5}, "agent.gamma": 0.7}}, "agent.gamma is there twice"),
+        ({"environments": ["ALE/Pong-v5"], "methods": ["christiano", "christiano-atari"]}, "which cannot be compared"),
     ],
 )  # fmt: skip
 def test_a_grid_that_makes_no_sense_is_refused(told, wrong):
@@ -104,13 +112,33 @@ def test_a_grid_that_makes_no_sense_is_refused(told, wrong):
 
 @pytest.mark.parametrize(
     ("text", "wrong"),
-    [("", "holds nothing"), ("- a", "holds"), ("a: [", "is not YAML"), (None, "cannot read ")],
+    [
+        ("", "holds nothing"),
+        ("seeds: 3\nseeds: 5", "'seeds' is there twice"),
+        ("- a", "holds"),
+        ("a: [", "is not YAML"),
+        (None, "cannot read "),
+    ],
 )
 def test_a_file_that_is_no_grid_is_refused(tmp_path, text, wrong):
     if text is not None:
         (tmp_path / "g.yaml").write_text(text)
     with pytest.raises(UserError, match=wrong):
         read_grid(tmp_path / "g.yaml")
+
+
+def test_an_arm_is_never_taken_for_a_control_of_its_name():
+    grid = make_grid({**ONE, "schedules": ["constant", "hyperbolic"]})
+    assert [arm.name for arm in grid.arms if not arm.control] == ["schedule constant", "hyperbolic"]
+    grid = make_grid(
+        {**ONE, "variants": {"random": {"questions.strategy": "uniform"}, "b": {}}, "controls": ["random"]}
+    )
+    assert [arm.name for arm in grid.arms] == ["variant random", "b", "random"]
+
+
+def test_a_number_is_what_yaml_would_have_meant():
+    grid = make_grid({**ONE, "budgets": ["1e2", 300], "controls": False})
+    assert [arm.labels["budgets"] for arm in grid.arms] == [100, 300]
 
 
 def test_few_seeds_and_tuning_seeds_are_cautioned_against():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prefrl.bench.blocks import html, markdown
-from prefrl.bench.compare import changes, comparison, unlike
+from prefrl.bench.compare import changes, comparison, left_out, unlike
 from prefrl.bench.figures import against, efficiency, figures
 from prefrl.bench.report import write_report
 from prefrl.bench.study import commit, load, merged, notes, slimmed
@@ -32,6 +32,23 @@ def test_a_crashed_run_counts_as_a_random_policy(make_study):
     row = next(row for row in environment_table(study, "e").rows if row[0] == "learned")
     assert "(1 crashed: counted as a random policy)" in row[4]
     assert "e, learned: 1 runs crashed and count as a random policy." in notes(study)
+
+
+def test_a_crashed_control_flatters_nobody(make_study):
+    study = make_study(true=[10.0] * 3, learned=[8.0] * 3, shuffled=[9.0] * 3)
+    crash = {"env": "e", "seed": 1, "failed": "it fell over"}
+    study.table["e"]["true"][1] = study.table["e"]["shuffled"][1] = crash
+    assert study.ceiling("e") == 10 and study.returns("e", "shuffled").tolist() == [9, 9]
+    study.table["e"]["shuffled"] = [crash] * 3
+    assert study.above_controls("e", "learned") is None
+    row = next(row for row in environment_table(study, "e").rows if row[0] == "learned")
+    assert row[-2] == ""  # no chance of beating what never ran
+    assert "e, true: 1 runs crashed and are left out." in notes(study)
+
+
+def test_a_ceiling_above_the_floor_by_chance_gives_no_scores(make_study):
+    assert make_study(true=[-1.0, 0.5, 1.0, -0.2], learned=[1.0] * 4).comparable == []
+    assert make_study(true=[0.4, 0.5, 1.0, 0.2], learned=[1.0] * 4).comparable == ["e"]
 
 
 def test_there_are_no_scores_where_the_ceiling_is_no_better_than_chance(make_study):
@@ -140,8 +157,20 @@ def test_better_needs_twenty_seeds_and_an_interval_without_zero(make_study):
 def test_a_comparison_says_what_else_differs(make_study):
     first, second = make_study("a", learned=TEN), make_study("b", learned=TEN[:5])
     second.about["e"]["steps"], second.about["e"]["code"] = 200, "d"
-    assert unlike(first, second) == ["e: steps 100 / 200", "e: code c / d", "e: 10 seeds / 5 seeds"]
+    assert unlike(first, second) == [
+        "e: steps 100 / 200",
+        "e: code c / d",
+        "e: 10 seeds from 0 to 9 / 5 seeds from 0 to 4",
+    ]
     assert "no difference shown" in markdown(comparison(first, second))
+
+
+def test_a_comparison_names_settings_that_differ_and_arms_that_are_left_out(make_study):
+    first, second = make_study("a", learned=TEN, old=TEN), make_study("b", learned=TEN, new=TEN)
+    first.arms, second.arms = ({"learned": {"settings": {"agent.gamma": g}, "control": False}} for g in (0.5, 0.9))
+    second.about["e"]["evaluation"] = 100
+    assert unlike(first, second) == ["e: evaluation not noted / 100", "learned: agent.gamma 0.5 / 0.9"]
+    assert left_out(first, second) == ["only in the first: e, old", "only in the second: e, new"]
 
 
 def test_reports_without_anything_in_common_cannot_be_compared(make_study):

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prefrl.bench.work import do
 from prefrl.bench.workers import Outcome, Processes
 from prefrl.config import Config
 from prefrl.configure import update
+from prefrl.folder import locked
 
 GRID = make_grid(TINY)
 ARM = GRID.cells[0].job
@@ -88,6 +90,45 @@ def test_results_of_other_versions_are_neither_kept_nor_found(tmp_path):
     assert "done by other versions" in done.failures[ARM].fault and cache.find(ARM) is None
     (tmp_path / f"{ARM.key}-0123.json").write_text('{"made": {"code": "another"}}')
     assert "code another" in cache.others(ARM)[0][0]
+
+
+def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("prefrl.bench.sweep.ELSEWHERE", 0.1)
+    cache = Cache(tmp_path)
+    other = locked(cache.workplace(ARM))
+    other.__enter__()
+
+    def end_there():
+        cache.keep(ARM, made({"n": 7}).result)
+        other.__exit__(None, None, None)
+
+    timer = threading.Timer(2.0, end_there)
+    timer.start()
+    done = sweep([ARM], cache, lambda jobs: Processes(1), say=pytest.fail)
+    timer.join()
+    assert done.results[ARM]["n"] == 7 and not done.failures
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced(tmp_path):
+    team = Processes(1)
+    try:
+        team.submit(0, ARM, tmp_path / "a")
+        wait_for(team)
+        team.workers[0][0].kill()
+        team.workers[0][0].join(10)
+        team.submit(0, ARM, tmp_path / "b")
+        [outcome] = wait_for(team)
+        assert outcome.result["asked"] == 4
+    finally:
+        team.close()
+
+
+def test_a_damaged_unfinished_run_begins_anew(tmp_path):
+    folder = Cache(tmp_path).workplace(ARM)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "labels.db").write_text("no database")
+    done = sweep([ARM], Cache(tmp_path), lambda jobs: Processes(1), say=pytest.fail)
+    assert "began anew" in " ".join(done.results[ARM]["warnings"])
 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path):
@@ -176,3 +217,20 @@ def test_what_is_run_decides_the_key_not_where_or_how():
     assert Job(Config()) == Job(update(Config(), {"seed": 0}))
     assert Job(Config()) != with_seed(1) and Job(Config()) != Job(Config(), evaluation=1)
     assert Job(Config(), "floor") == Job(update(Config(), {"seed": 9}), "floor")  # a random policy has no seed
+
+
+def test_what_a_run_reads_beside_its_settings_decides_the_key_too(tmp_path, monkeypatch):
+    package, run = tmp_path / "mine_of_two", tmp_path / "recorded"
+    package.mkdir()
+    run.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    replay = update(Config(), {"teacher.name": f"replay={run}"})
+
+    def keys():
+        return Job(Config(), modules=("mine_of_two",)).key, Job(replay).key
+
+    before = keys()
+    (package / "envs.py").write_text("STEPS = 3")
+    (run / "labels.db").write_bytes(b"answers")
+    assert not set(before) & set(keys())

@@ -109,7 +109,7 @@ def test_the_same_generator_gives_the_same_interval():
 def test_two_seeds_have_no_interval(rng, seeds):
     found = bootstrap_interval(interquartile_mean, np.ones((seeds, 5)), rng=rng)
     assert found.estimate == 1 and np.isnan(found.low) and np.isnan(found.high)
-    assert found.warning == f"no interval: {seeds} seeds, 3 are the least and 10 enough for a claim"
+    assert found.warning == f"no interval: {seeds} seeds, 3 are the least and 10 enough to report"
 
 
 def test_few_seeds_carry_a_caution(rng):
