@@ -5,8 +5,8 @@
     python -m experiments.peers --draw          the table from the committed results
 
 imitation wants older versions than ours, so it gets an environment of its own (runs/peers). Where it cannot be
-installed, the experiment says so and ends. Both learn with PPO of the same settings from a perfect oracle; queries,
-schedule and fitting are each library's own. A process per run, and its CPU time and peak memory are the process's.
+installed, the experiment says so and ends. Both learn with PPO of the same settings from a perfect oracle (so ours
+does without its annealed learning rate and its cost of bounds); queries, schedule and fitting are each library's own. A process per run, and its CPU time and peak memory are the process's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from prefrl import api
 seed, steps, questions, length, episodes = map(int, sys.argv[1:])
 started = time.process_time()
 result = api.train("Pendulum-v1", seed=seed, steps=steps, quiet=True, folder=sys.stdin.read(),
-    agent={"batch_size": 256}, questions={"budget": questions, "length": length},
+    agent={"batch_size": 256, "anneal": 0, "bounds": 0}, questions={"budget": questions, "length": length},
     record={"video": False, "tensorboard": False, "evaluation_episodes": 1})
 seconds = time.process_time() - started
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

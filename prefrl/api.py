@@ -127,7 +127,8 @@ def _start(
     length = config.questions.length if build.asks(config) else 1  # who asks nothing needs no segments
     found = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
     if build.asks(config):
-        warn_of_leaks(config.env, EQUIVALENT, found, config.agent.endless)
+        oracle = own.teacher is None and config.teacher.name != "human" and not recorded(config.teacher.name)
+        warn_of_leaks(config.env, EQUIVALENT, found, config.agent.endless, oracle)
     config = replace(config, teacher=replace(config.teacher, question=config.teacher.question or _question(config.env)))
     path = choose_folder(config, name, folder)
     plan = make_plan(config, own, found, path)

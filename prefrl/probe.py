@@ -90,10 +90,12 @@ def _tied(rewards: np.ndarray, starts: list[int], length: int) -> float:
     return float((gaps < 1e-9).mean()) if len(gaps) else float("nan")
 
 
-def warn_of_leaks(env_id: str, equivalent: dict[str, str], found: Probe, endless: bool = False) -> None:
-    """Warn where an episode's end, or a constant reward, gives the answer away."""
+def warn_of_leaks(
+    env_id: str, equivalent: dict[str, str], found: Probe, endless: bool = False, oracle: bool = True
+) -> None:
+    """Warn where an episode's end, or a constant reward, gives the answer away. oracle: the true reward answers."""
     instead = f" Use {equivalent[env_id]} for evidence." if env_id in equivalent else ""
-    if found.tied > 0.5:
+    if oracle and found.tied > 0.5:
         warnings.warn(
             f"{env_id}: {found.tied:.0%} of segment pairs tie under the true reward; an oracle has little to say.{instead}",
             stacklevel=2,

@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -73,6 +74,19 @@ def test_nothing_is_tuned_for_an_environment_of_your_own(tmp_path, short):
         short(Line, name, config=file).run.config.agent for name, file in (("a", None), ("b", tmp_path / "mine.yaml"))
     ]
     assert [agent.gamma for agent in agents] == [Config().agent.gamma] * 2
+
+
+def test_only_an_oracle_is_told_that_the_true_reward_says_little(short):
+    class Blank(Line):
+        def step(self, action):
+            return *super().step(action)[:1], 0.0, False, self.age == 50, {}
+
+    with pytest.warns(UserWarning, match="100% of segment pairs tie under the true reward"):
+        short(Blank, "oracle")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        short(Blank, "own", teacher=lambda queries: np.full(len(queries), 1.0))
+    assert not [one for one in told if "tie under" in str(one.message)]
 
 
 def test_your_own_reward_network(short):
