@@ -54,6 +54,8 @@ class Experiment:
             study = run_grid(grid, options, shlex.join(["python", "-m", f"experiments.{self.name}", *options.told]))
             if study is None:
                 return None
+            if failed := sum(study.failures(env, arm) for env, arms in study.table.items() for arm in arms):
+                raise UserError(f"{failed} runs failed, and {file} stays as it was; the same command tries them again")
             slim = slimmed(study)
             (merged(old, slim) if old else slim).save(file)
         shown = load(file)
