@@ -28,7 +28,7 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     study = EXPERIMENT.main(__doc__, ["--keep-runs", *sys.argv[1:]])
-    if study is None:
+    if study is None or "--draw" in sys.argv:
         return
     arm = study.arm_names(controls=False)[0]
     for env, by_arm in study.table.items():
