@@ -95,7 +95,7 @@ def read(path: Path | str) -> dict[str, Any]:
 def parsed(path: Path | str, what: str = "") -> Any:
     """What a YAML file says. Raises UserError if it cannot be read or is none."""
     try:
-        return yaml.load(Path(path).read_text(), _Once)  # noqa: S506  it is the safe loader
+        return _Once(Path(path).read_text()).get_single_data()
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"cannot read {what}{path}: {why(fault)}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:

@@ -9,7 +9,8 @@ from matplotlib.image import imread
 from experiments import peers, reward_anatomy
 from experiments.figure import Experiment
 from experiments.line_target import LineTarget
-from prefrl.bench.grid import CONTROLS, make_grid
+from prefrl.bench.arms import CONTROLS
+from prefrl.bench.grid import make_grid
 from prefrl.bench.study import load
 
 FOLDER = Path("experiments")

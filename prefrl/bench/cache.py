@@ -18,6 +18,7 @@ from prefrl.configure import as_dict, update
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine
+from prefrl.teachers.presets import recorded
 
 EVALUATION = 100_000
 """Steps of whole episodes, the same ones for every run of an environment.
@@ -144,8 +145,8 @@ def _source(module: str) -> str:
 
 def _recorded(config: Config) -> list[str]:
     """A digest of the answers that a replaying teacher reads: they may be corrected."""
-    name, _, run = config.teacher.name.partition("=")
-    files = [Path(run) / f"labels.db{end}" for end in ("", "-wal")] if name == "replay" and run else []
+    run = recorded(config.teacher.name)
+    files = [Path(run) / f"labels.db{end}" for end in ("", "-wal")] if run else []
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()]
 
 

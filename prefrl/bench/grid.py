@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from prefrl.bench.arms import AXES, CEILING, CONTROLS, ELSEWHERE, Arm, arms_in, control_arms, named_in
 from prefrl.bench.cache import EVALUATION, Job
 from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
-from prefrl.config import Config
+from prefrl.config import Config, get
 from prefrl.configure import as_dict, names, update
 from prefrl.errors import UserError, brief, near
 from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
-from prefrl.presets import PRESETS, tuned
+from prefrl.presets import tuned
 
-CEILING = "true"
-CONTROLS = tuple(name for name, method in PRESETS.items() if "reward.source" in method.settings)
-AXES = {
-    "teachers": "teacher.name",
-    "strategies": "questions.strategy",
-    "schedules": "questions.schedule",
-    "budgets": "questions.budget",
-}
-"""Key of a grid -> the setting that it varies."""
-ONE_OF = {"teachers": "teacher", "strategies": "strategy", "schedules": "schedule", "variants": "variant"}
-
-ELSEWHERE = {"env": "environments", "seed": "seeds"}
 LEAN = {"record.tensorboard": False, "record.video": False}
 TUNING = 1000  # seeds from here on are for tuning; those below report
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One line of a table: what is the same for all its seeds. `labels` says by axis what it is."""
-
-    name: str
-    settings: Settings
-    method: str
-    labels: dict[str, Any] = field(default_factory=dict)
-    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,11 +116,11 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
             raise UserError(f"settings: {setting} is said by {key}:, not by settings:")
     if "controls" in told and told["controls"] is None:
         raise UserError("controls: is empty; say which, or false for none, or leave it out for all of them")
-    controls = _names(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
-    arms = _arms(told, settings)
+    controls = named_in(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
+    arms = arms_in(told, settings)
     grid = Grid(
         str(told.get("name", name)), told, tuple(_texts(told, "environments")), _seeds(told), settings,
-        (*arms, *_control_arms(controls, arms, settings)), tuple(_texts(told, "import", ())),
+        (*arms, *control_arms(controls, arms, settings)), tuple(_texts(told, "import", ())),
         _evaluation(told), _control_seeds(told),
     )  # fmt: skip
     _refuse_twins(grid)
@@ -164,64 +142,6 @@ def _evaluation(told: Settings) -> int:
     return steps
 
 
-def _arms(told: Settings, settings: Settings) -> tuple[Arm, ...]:
-    """The product of all axes."""
-    methods = _names(told, "methods", [name for name in PRESETS if name not in CONTROLS], ("christiano",))
-    axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
-    for key, setting in AXES.items():
-        if key in told:
-            given = [settings_in({setting: value}, key) for value in listed(told, key)]
-            if key == "budgets" and any(one[setting] < 1 for one in given):
-                raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
-            axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
-    for setting, values in _vary(told).items():
-        axes[setting] = {_label(value): {setting: value} for value in values}
-    if "variants" in told:
-        axes["variants"] = _variants(told["variants"])
-    _refuse_conflicts(axes, settings)
-    chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    wide = [key for key, values in axes.items() if len(values) > 1]
-    return tuple(_arm({key: (value, axes[key][value]) for key, value in one.items()}, wide) for one in chosen)
-
-
-def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
-    """Named after the axes along which arms differ."""
-    labels = {key: value for key, (value, _) in parts.items()}
-    told = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
-    merged = {setting: value for _, one in parts.values() for setting, value in one.items()}
-    return Arm(", ".join(told), merged, labels["methods"], labels)
-
-
-def _named(key: str, value: Any) -> str:
-    if key == "budgets":
-        return f"{value} questions"
-    if "." in key or key == "steps":
-        return f"{key.split('.')[-1]} {value}"
-    return f"{ONE_OF.get(key, key)} {value}" if value in CONTROLS else str(value)  # schedule constant, not the control
-
-
-def _control_arms(controls: Iterable[str], arms: tuple[Arm, ...], settings: Settings) -> list[Arm]:
-    """The first method with another source of reward. Shuffled answers get the largest budget: whatever leaks, leaks
-    most there. The others ask nothing, and stay the same runs in every grid."""
-    base = dict(PRESETS[arms[0].method].settings)
-    asked = [arm.settings.get("questions.budget", settings.get("questions.budget")) for arm in arms]
-    most = max((n for n in asked if n is not None), default=None)
-    budgets = {"shuffled": {"questions.budget": most}} if most is not None else {}
-    return [Arm(name, base | budgets.get(name, {}) | PRESETS[name].settings, name, {}, True) for name in controls]
-
-
-def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) -> None:
-    """Each setting is said once; else one of the two would win without a word."""
-    said: dict[str, str] = dict.fromkeys(settings, "settings")
-    for key, values in axes.items():
-        for setting in dict.fromkeys(name for one in values.values() for name in one):
-            if setting in said:
-                raise UserError(f"{setting} is said by {said[setting]}: and again by {key}:; take one of them out")
-            said[setting] = key
-    if {"human"} & (set(axes["methods"]) | set(axes.get("teachers", ()))) or settings.get("teacher.name") == "human":
-        raise UserError("a benchmark has no people to ask; take human out of the grid, or train with --preset human")
-
-
 def _refuse_twins(grid: Grid) -> None:
     """Two arms of the same configuration would count as two, and two of one name as one."""
     called = [arm.name for arm in grid.arms]
@@ -239,17 +159,13 @@ def _refuse_twins(grid: Grid) -> None:
 def _refuse_unlike_tasks(grid: Grid) -> None:
     """Arms are compared with one ceiling and one floor, of the same task in the same steps."""
     for env in grid.environments:
-        for arm in grid.arms:
-            first, one = (grid.config(env, each, 0) for each in (grid.arms[0], arm))
-            for name, a, b in (
-                ("steps", first.steps, one.steps),
-                ("pixels.atari", first.pixels.atari, one.pixels.atari),
-            ):
-                if a != b:
-                    raise UserError(
-                        f"{env}: {grid.arms[0].name} has {name} {a} and {arm.name} {b}, which cannot be compared;"
-                        " make one grid for each"
-                    )
+        first, *others = grid.arms
+        for arm, name in product(others, ("steps", "pixels.atari")):
+            a, b = (get(grid.config(env, one, 0), name) for one in (first, arm))
+            if a != b:
+                raise UserError(
+                    f"{env}: {first.name} has {name} {a} and {arm.name} {b}, which cannot be compared; make two grids"
+                )
 
 
 def _seeds(told: Settings) -> tuple[int, ...]:
@@ -275,55 +191,3 @@ def _control_seeds(told: Settings) -> int | None:
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
         raise UserError(f"control_seeds: {brief(count)} must be a number of seeds, {least} at least")
     return count
-
-
-def _vary(told: Settings) -> dict[str, list[Any]]:
-    axes = told.get("vary", {})
-    if not isinstance(axes, dict):
-        raise UserError(f"vary: {brief(axes)} must name settings, like vary: {{questions.length: [10, 25]}}")
-    known, taken = names(), ELSEWHERE | {setting: key for key, setting in AXES.items()}
-    for setting in axes:
-        if setting in taken:
-            raise UserError(f"vary: {setting} is said by {taken[setting]}:")
-        if setting == "steps":
-            raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
-        if setting not in known:
-            raise UserError(f"vary: unknown setting {setting!r}{near(str(setting), known)}")
-    found = {setting: listed(axes, setting, where="vary: ") for setting in axes}
-    for setting, values in found.items():
-        if wrong := [value for value in values if isinstance(value, dict)]:
-            raise UserError(f"vary: {setting}: {brief(wrong[0])} must be a value")
-    return found
-
-
-def _variants(told: Any) -> dict[str, Settings]:
-    if not isinstance(told, dict) or not told:
-        raise UserError(
-            f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
-        )
-    found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in told.items()}
-    if len(found) < len(told):
-        raise UserError(f"variants: two of {brief(list(told))} are the same name; call one of them something else")
-    every = list(dict.fromkeys(setting for one in found.values() for setting in one))
-    for setting in every:
-        if setting in ELSEWHERE or setting == "steps":
-            raise UserError(f"variants: {setting} cannot differ between arms that are compared")
-    return found
-
-
-def _names(told: Settings, key: str, known: Iterable[str], default: Iterable[str]) -> list[str]:
-    """Names out of a table. YAML reads the name `true` as yes."""
-    given = listed(told, key, tuple(default)) if told.get(key, True) is not True else list(default)
-    found = ["true" if name is True else name for name in given]
-    for name in found:
-        if name not in known:
-            if key == "methods" and name in CONTROLS:
-                raise UserError(
-                    f"methods: {name} is a control, and belongs under controls:, where all of them are anyway"
-                )
-            raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
-    return found
-
-
-def _label(value: Any) -> Any:
-    return "-".join(map(str, value)) if isinstance(value, list) else value

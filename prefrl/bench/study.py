@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.bench.arms import CEILING, CONTROLS
 from prefrl.bench.cache import code, differences
-from prefrl.bench.grid import CEILING, CONTROLS, TUNING, Grid
+from prefrl.bench.grid import TUNING, Grid
 from prefrl.bench.sweep import Failure, Sweep
 from prefrl.errors import UserError, why
 from prefrl.evaluation.statistics import (

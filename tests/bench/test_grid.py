@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefrl.bench.grid import CONTROLS, make_grid, read_grid
+from prefrl.bench.arms import CONTROLS
+from prefrl.bench.grid import make_grid, read_grid
 from prefrl.errors import UserError
 
 ONE = {"environments": ["Pendulum-v1"]}
