@@ -8,7 +8,6 @@
 """
 
 from experiments.figure import CONTROL_TASKS, Experiment
-from prefrl.bench.figures import efficiency
 
 EXPERIMENT = Experiment(
     "query_strategies",
@@ -18,8 +17,7 @@ EXPERIMENT = Experiment(
         "budgets": [100, 300],
         "settings": {"steps": 100_000},
     },
-    efficiency,
-    {"budgets": [10, 30], "strategies": ["uniform", "disagreement"]},
+    quick={"budgets": [10, 30], "strategies": ["uniform", "disagreement"]},
 )
 
 if __name__ == "__main__":
