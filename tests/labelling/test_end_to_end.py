@@ -84,6 +84,13 @@ class Labeller:
             self.acknowledged[reply.json()["seq"]] = question["query"]
 
 
+def label_until(labeller: Labeller, answers: int, deadline: float) -> None:
+    while len(labeller.acknowledged) < answers:
+        assert time.monotonic() < deadline, f"{len(labeller.acknowledged)} answers were acknowledged"
+        if not labeller.answer_what_is_there():
+            time.sleep(0.1)  # the server refuses who asks more than 50 times a second
+
+
 def label_until_it_ends(trainer: subprocess.Popen, labeller: Labeller, deadline: float) -> str:
     while trainer.poll() is None and time.monotonic() < deadline:
         if not labeller.answer_what_is_there():
@@ -130,11 +137,9 @@ def test_trainer_and_server_killed_at_any_moment_both_go_on_and_no_answer_is_los
     try:
         labeller = Labeller(folder, deadline)
         before = labeller.client.base_url
-        while len(labeller.acknowledged) < 4:
-            labeller.answer_what_is_there()
+        label_until(labeller, 4, deadline)
         os.kill(json.loads((folder / "label-server.json").read_text())["pid"], signal.SIGKILL)
-        while len(labeller.acknowledged) < 8:
-            labeller.answer_what_is_there()
+        label_until(labeller, 8, deadline)
         assert labeller.client.base_url == before
         trainer.kill()
         trainer.wait()
