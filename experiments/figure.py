@@ -12,7 +12,7 @@ from typing import Any
 
 from prefrl.bench.blocks import Lines, Text, markdown
 from prefrl.bench.cache import differences, versions
-from prefrl.bench.command import add_sweep_options, run_grid
+from prefrl.bench.command import CACHE, add_sweep_options, run_grid
 from prefrl.bench.figures import returns
 from prefrl.bench.grid import Grid, make_grid
 from prefrl.bench.study import Study, load, merged, notes, slimmed
@@ -20,7 +20,7 @@ from prefrl.bench.tables import LEGEND, tables
 from prefrl.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
-QUICK, CACHE = Path("runs/quick"), Path("runs/cache")
+QUICK = Path("runs/quick")
 CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
 
 

@@ -31,7 +31,7 @@ from prefrl.plan import Plan, make_plan
 from prefrl.presets import DEFAULT, told_by
 from prefrl.probe import probe, warn_of_leaks
 from prefrl.run import Run
-from prefrl.teachers import recorded
+from prefrl.teachers import recorded, synthetic
 
 log = logging.getLogger("prefrl")
 
@@ -127,7 +127,7 @@ def _start(
     length = config.questions.length if build.asks(config) else 1  # who asks nothing needs no segments
     found = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
     if build.asks(config):
-        oracle = own.teacher is None and config.teacher.name != "human" and not recorded(config.teacher.name)
+        oracle = own.teacher is None and synthetic(config.teacher.name)
         warn_of_leaks(config.env, EQUIVALENT, found, config.agent.endless, oracle)
     config = replace(config, teacher=replace(config.teacher, question=config.teacher.question or _question(config.env)))
     path = choose_folder(config, name, folder)

@@ -34,7 +34,7 @@ from prefrl.rewards.own import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own import checked
 from prefrl.rewards.pictures import Pictures, is_image
 from prefrl.streams import number, stream
-from prefrl.teachers import make_teacher, recorded
+from prefrl.teachers import make_teacher, recorded, synthetic
 from prefrl.teachers.desk import Judge, Shuffled
 from prefrl.teachers.recorded import Replay
 
@@ -227,7 +227,7 @@ def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge
         )  # fmt: skip
         judge = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
     if config.reward.source == "shuffled":
-        if t.name == "human" or recorded(t.name):
+        if not synthetic(t.name):
             raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")
         return f"shuffled {name}", Shuffled(judge, config.seed)
     return name, judge

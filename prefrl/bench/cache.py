@@ -18,7 +18,7 @@ from prefrl.configure import as_dict, update
 from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.folder import machine
-from prefrl.teachers.presets import recorded
+from prefrl.teachers import recorded
 
 EVALUATION = 100_000
 """Steps of whole episodes, the same ones for every run of an environment.
@@ -139,7 +139,7 @@ def _source(module: str) -> str:
         raise UserError(f"there is no module {module!r}; install it, or go to the folder that holds it")
     if spec.submodule_search_locations:  # a package: what it imports of itself counts as well
         files = [path for place in spec.submodule_search_locations for path in sorted(Path(place).rglob("*.py"))]
-        return "".join(path.read_text() for path in files)
+        return "".join(path.read_text(errors="replace") for path in files)
     return Path(spec.origin).read_text() if spec.origin and spec.origin.endswith(".py") else module
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
@@ -28,6 +28,7 @@ from prefrl.errors import UserError
 from prefrl.feedback.segment_files import write_durably
 from prefrl.presets import tuned
 
+CACHE = Path("runs/cache")
 ABOUT = """\
 Run a grid of methods with seeds and controls, and write a report with honest statistics.
 
@@ -77,9 +78,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     """What every command has that makes many runs."""
     parser.add_argument("--workers", type=_positive, help="runs at a time (default: one per core)")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="run on a Ray cluster: auto, host:port, or local")
-    parser.add_argument(
-        "--cache", type=Path, default=Path("runs/cache"), help="where finished runs are kept (default runs/cache)"
-    )
+    parser.add_argument("--cache", type=Path, default=CACHE, help=f"where finished runs are kept (default {CACHE})")
     parser.add_argument("--keep-runs", action="store_true", help="keep run folders too, under CACHE/unfinished")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run, and stop")
 
@@ -101,8 +100,7 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
     """Check the grid, say what it is, and run what has no result yet. None after a dry run."""
     cache = Cache(options.cache)
     checked = check_grid(grid, cache)
-    for caution in checked.cautions:
-        print(f"warning: {caution}", file=sys.stderr)
+    _warn(checked.cautions)
     floors = {job: 3.0 for job in grid.floors.values() if cache.find(job) is None}
     seconds = checked.seconds | floors
     workers = options.workers or os.cpu_count() or 1
@@ -120,18 +118,27 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
     return make_study(grid, done, command)
 
 
+def _warn(cautions: Iterable[str]) -> None:
+    for caution in cautions:
+        print(f"warning: {caution}", file=sys.stderr)
+
+
+def _about(seconds: float, workers: int) -> str:
+    """How long it takes if all workers are busy."""
+    return f"about {duration(seconds / workers)} on {workers} {'core' if workers == 1 else 'cores'}"
+
+
 def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
     cells = grid.cells
     todo = sum(cell.job in seconds for cell in cells)
     arms = sum(not arm.control for arm in grid.arms)
-    whole = duration(sum(seconds.values()) / workers)
     fewer = (
         f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
     )
     return (
         f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arm{'s' * (arms != 1)} + {len(grid.arms) - arms} controls) x"
         f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs (and {len(grid.floors)} of a random policy); {len(cells) - todo} are done, {todo} to do:"
-        f" about {whole} on {workers} {'core' if workers == 1 else 'cores'}"
+        f" {_about(sum(seconds.values()), workers)}"
     )
 
 
@@ -214,13 +221,10 @@ def search(arguments: list[str]) -> int:
     asked = make_search(read_yaml(options.search) | more, options.search.stem)
     cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
     checked = check_grid(asked.grid, cache)
-    for caution in checked.cautions:
-        if not caution.startswith("seeds from"):  # they are what a search is for
-            print(f"warning: {caution}", file=sys.stderr)
+    _warn(caution for caution in checked.cautions if caution not in asked.grid.of_tuning)
     runs = len(asked.jobs({}))
     trial = sum(seconds for job, seconds in checked.seconds.items() if job.config.reward.source == "learned")
-    whole = duration((sum(checked.seconds.values()) + asked.trials * trial) / workers)
-    time = f"; at most about {whole} on {workers} {'core' if workers == 1 else 'cores'}" if trial else ""
+    time = f"; at most {_about(sum(checked.seconds.values()) + asked.trials * trial, workers)}" if trial else ""
     print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}{time}", flush=True)
     if options.dry_run:
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Grid:
         base = update(Config(env=env), tuned(env))
         return update(base, {**self.settings, **arm.settings, **LEAN, "seed": seed})
 
-    @property
+    @cached_property  # a job's key is worked out once
     def cells(self) -> list[Cell]:
         """Seed by seed, so that a sweep that is stopped early has something to say about every arm."""
         return [
@@ -65,10 +66,14 @@ class Grid:
 
     @property
     def floors(self) -> dict[str, Job]:
-        """Of the same task: on Atari actions may stick or not."""
-        atari = {env: self.config(env, self.arms[0], 0).pixels.atari for env in self.environments}
-        configs = {env: update(Config(env=env), {"pixels.atari": atari[env]}) for env in self.environments}
+        configs = {env: self.config(env, self.arms[0], 0) for env in self.environments}
         return {env: Job(config, "floor", self.modules, self.evaluation) for env, config in configs.items()}
+
+    @property
+    def of_tuning(self) -> list[str]:
+        """A caution that a search has no use for."""
+        seeds = [seed for seed in self.seeds if seed >= TUNING]
+        return [f"seeds from {TUNING} on are for tuning ({brief(seeds)}); report with others"] if seeds else []
 
     @property
     def cautions(self) -> list[str]:
@@ -79,8 +84,7 @@ class Grid:
             found.append(f"{count} seeds give no interval: nothing can be claimed from this")
         elif count < ENOUGH_SEEDS:
             found.append(f"{count} seeds: a 95 % interval covers less than that; {ENOUGH_SEEDS} are enough to report")
-        if tuning := [seed for seed in self.seeds if seed >= TUNING]:
-            found.append(f"seeds from {TUNING} on are for tuning ({brief(tuning)}); report with others")
+        found += self.of_tuning
         if self.evaluation < EVALUATION // 5:
             found.append(f"evaluation: {self.evaluation} steps score policies and the floor with much noise")
         return found

@@ -121,9 +121,7 @@ class _Dispatcher:
         with self.bar:
             while self.queue or self.running:
                 self._give()
-                if self.queue and not self.running:
-                    time.sleep(PULSE)  # all that is left is being done elsewhere
-                for outcome in self.team.wait(PULSE) if self.running else ():
+                for outcome in self.team.wait(PULSE):
                     self._take(outcome)
                 self._show()
         self.done.seconds = time.monotonic() - began

@@ -1,6 +1,6 @@
 """Whoever answers the queries. A synthetic teacher is a callable: queries (Q pairs) -> preferences (Q,)."""
 
 from prefrl.teachers.oracle import Oracle
-from prefrl.teachers.presets import TEACHERS, Teacher, make_teacher, recorded
+from prefrl.teachers.presets import TEACHERS, Teacher, make_teacher, recorded, synthetic
 
-__all__ = ["TEACHERS", "Oracle", "Teacher", "make_teacher", "recorded"]
+__all__ = ["TEACHERS", "Oracle", "Teacher", "make_teacher", "recorded", "synthetic"]

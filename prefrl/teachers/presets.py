@@ -57,6 +57,11 @@ def recorded(name: str) -> str | None:
     return run if kind == "replay" and run else None
 
 
+def synthetic(name: str) -> bool:
+    """Whether a teacher of this name goes by the true reward, at once: no people, now or in a recording."""
+    return name != "human" and not recorded(name)
+
+
 def make_teacher(
     name: str,
     *,
