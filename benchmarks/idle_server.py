@@ -18,7 +18,7 @@ import httpx
 
 from benchmarks.label_load import cpu_seconds, make_run
 from benchmarks.table import Row, show
-from prefrl.labelling.address import Address, read
+from prefrl.runs.address import Address, read
 
 PAGE = 2.0  # seconds between two looks of the page
 COMMAND = "python -m benchmarks.idle_server"

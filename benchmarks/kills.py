@@ -27,8 +27,8 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling.address import read
+from prefrl.runs.address import read
+from prefrl.store.store import LabelStore
 
 PREFRL = [sys.executable, "-m", "prefrl.cli"]
 RUN = [

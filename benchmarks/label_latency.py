@@ -58,7 +58,7 @@ addEventListener("keydown", (event) => {
 
 def make_run(env: str, folder: Path, questions: int) -> None:
     """A run that has asked its questions, and that nobody has answered."""
-    from prefrl.api import train
+    from prefrl.runs.api import train
 
     settings: dict[str, Any] = {
         "steps": 4 * LENGTH * questions, "agent.n_envs": 4, "agent.n_steps": 64, "questions.length": LENGTH,

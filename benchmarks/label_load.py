@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 import yaml
 
-from prefrl.config import Config
-from prefrl.configure import as_dict, update
-from prefrl.data import Queries, Segments
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
-from prefrl.labelling.address import Address, read
-from prefrl.labelling.clips import write_clip
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, update
+from prefrl.core.data import Queries, Segments
+from prefrl.rendering.clips import write_clip
+from prefrl.runs.address import Address, read
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 
 CLIPS = 20  # different ones
 LENGTH = 25
@@ -54,7 +54,7 @@ def make_run(folder: Path, asked: int, side: int = 200) -> None:
 
 def _draw(folder: Path, store: LabelStore, side: int) -> None:
     """Draw a few clips, and let all questions show them."""
-    places = records.open_places(store)
+    places = lookup.open_places(store)
     drawn = []
     for number in range(CLIPS):
         frames = np.full((LENGTH + 1, side, side, 3), 255, np.uint8)

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 
 from benchmarks.table import Row, show
-from prefrl.agents.environments import env_maker
-from prefrl.agents.recorder import Recorder
-from prefrl.agents.vector import make_venv
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback, Queries, Segments
-from prefrl.feedback.store import LabelStore
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback, Queries, Segments
+from prefrl.environments.making import env_maker
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.vector import make_venv
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.memory import PictureMemory
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import mlp, nature
 from prefrl.rewards.pictures import Pictures
+from prefrl.store.store import LabelStore
 
 COMMAND = "python -m benchmarks.memory"
 QUESTIONS = 5500  # of Christiano et al. 2017 on Atari
@@ -155,7 +155,7 @@ def imports() -> list[Row]:
     rows = []
     for what, code in (
         ("import prefrl", "import prefrl"),
-        ("import prefrl.api, all parts", "import prefrl.api"),
+        ("import prefrl.runs.api, all parts", "import prefrl.runs.api"),
         ("prefrl --help", "import prefrl.cli; prefrl.cli.main(['--help'])"),
     ):
         started = time.perf_counter()

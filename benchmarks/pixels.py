@@ -25,12 +25,12 @@ from typing import Any
 import torch
 
 from benchmarks.table import Row, show
-from prefrl.agents.vector import make_venv
-from prefrl.build import Own, make_agent, maker, torch_device, vector_env
-from prefrl.config import Config
-from prefrl.configure import update
-from prefrl.presets import preset
-from prefrl.run import Run
+from prefrl.config.methods import preset
+from prefrl.config.settings import Config
+from prefrl.config.values import update
+from prefrl.environments.vector import make_venv
+from prefrl.runs.build import Own, make_agent, maker, torch_device, vector_env
+from prefrl.runs.run import Run
 
 COMMAND = " ".join(["python -m benchmarks.pixels", *sys.argv[1:]])
 ARMS: dict[str, dict[str, Any]] = {

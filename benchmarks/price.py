@@ -18,13 +18,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 from benchmarks.table import Row, show
-from prefrl.agents.environments import env_maker
-from prefrl.build import Own
-from prefrl.config import Config
-from prefrl.configure import update
+from prefrl.config.methods import preset
+from prefrl.config.settings import Config
+from prefrl.config.values import update
+from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import true_returns
-from prefrl.presets import preset
-from prefrl.run import Run
+from prefrl.runs.build import Own
+from prefrl.runs.run import Run
 
 ENV = "Pendulum-v1"
 SETTING = {"questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from prefrl import api
-from prefrl.errors import Stopped
-from prefrl.evaluation.report import compare
-from prefrl.folder import next_free
+from prefrl.core.errors import Stopped
+from prefrl.runs import api
+from prefrl.runs.folder import next_free
+from prefrl.runs.plots import compare
 
 ENV = "Pendulum-v1"
 

@@ -17,7 +17,7 @@ from prefrl.bench.figures import returns
 from prefrl.bench.grid import Grid, make_grid
 from prefrl.bench.study import Study, load, merged, notes, slimmed
 from prefrl.bench.tables import LEGEND, tables
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = Path("runs/quick")

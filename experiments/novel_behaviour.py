@@ -6,14 +6,14 @@
 
 Christiano et al. 2017 (3.2) needed 900 answers for Hopper's backflip and 800 for the one-legged Cheetah, from people.
 Here the oracle of the task answers (envs/backflip.py, envs/one_leg.py), so that the return can be measured. Settings
-are those tuned for the two (prefrl/presets.py; the search: novel_search.py), for all arms alike. The videos are of the
+are those tuned for the two (prefrl/config/methods.py; the search: novel_search.py), for all arms alike. The videos are of the
 first seed, whatever it came to: results/novel_behaviour-ENV.mp4.
 """
 
 import sys
 
 from experiments.figure import QUICK, RESULTS, Experiment
-from prefrl.api import film, load_run
+from prefrl.runs.api import film, load_run
 
 EXPERIMENT = Experiment(
     "novel_behaviour",

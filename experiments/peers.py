@@ -23,11 +23,11 @@ import numpy as np
 
 from experiments.figure import QUICK, RESULTS
 from prefrl.bench.blocks import Table, markdown
+from prefrl.bench.statistics import interquartile_mean, probability_of_improvement
 from prefrl.bench.study import interval
 from prefrl.bench.tables import shown
-from prefrl.evaluation.statistics import interquartile_mean, probability_of_improvement
-from prefrl.feedback.segment_files import write_durably
-from prefrl.folder import machine
+from prefrl.runs.folder import machine
+from prefrl.store.segment_files import write_durably
 
 PLACE = Path("runs/peers")
 PINS = ["imitation==1.0.1", "stable-baselines3==2.2.1", "numpy<2", "torch<2.14", "setuptools<81"]
@@ -35,7 +35,7 @@ LENGTH, EPISODES = 25, 500
 
 OURS = """
 import json, resource, sys, time
-from prefrl import api
+from prefrl.runs import api
 seed, steps, questions, length, episodes = map(int, sys.argv[1:])
 started = time.process_time()
 result = api.train("Pendulum-v1", seed=seed, steps=steps, quiet=True, folder=sys.stdin.read(),

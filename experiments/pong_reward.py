@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from prefrl.agents.environments import env_maker
-from prefrl.agents.recorder import Recorder
-from prefrl.agents.vector import make_venv
 from prefrl.bench.study import commit
-from prefrl.build import torch_device
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback, Segments
-from prefrl.folder import machine
-from prefrl.frames import Frames
-from prefrl.presets import tuned
+from prefrl.config.methods import tuned
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback, Segments
+from prefrl.core.frames import Frames
+from prefrl.environments.making import env_maker
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.vector import make_venv
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS
 from prefrl.rewards.pictures import Pictures
+from prefrl.runs.build import torch_device
+from prefrl.runs.folder import machine
 
 ENV, LENGTH, N_ENVS = "ALE/Pong-v5", 25, 8
 BALL, PADDLE, UP, DOWN = 54, 51, 2, 3  # bytes of the console's memory, and actions

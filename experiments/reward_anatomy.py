@@ -22,12 +22,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.figure import QUICK, RESULTS
-from prefrl import api, checkpoint
-from prefrl.agents.environments import env_maker
+from prefrl.environments.making import env_maker
 from prefrl.evaluation.reward_distance import pearson
-from prefrl.evaluation.video import write_frames
-from prefrl.folder import next_free
-from prefrl.run import Run
+from prefrl.rendering.video import write_frames
+from prefrl.runs import api, checkpoint
+from prefrl.runs.folder import next_free
+from prefrl.runs.run import Run
 
 ACROSS, STAGES = 41, 40
 

@@ -12,20 +12,20 @@ import importlib
 from typing import Any
 
 _WHERE = {
-    "train": "prefrl.api",
-    "resume": "prefrl.api",
-    "evaluate": "prefrl.api",
-    "load_run": "prefrl.api",
+    "train": "prefrl.runs.api",
+    "resume": "prefrl.runs.api",
+    "evaluate": "prefrl.runs.api",
+    "load_run": "prefrl.runs.api",
     "label_with_ai": "prefrl.labelling.ai.labeller",
-    "Result": "prefrl.api",
-    "label": "prefrl.notebook.cell",
-    "Config": "prefrl.config",
-    "preset": "prefrl.presets",
-    "Segments": "prefrl.data",
-    "Queries": "prefrl.data",
-    "Feedback": "prefrl.data",
-    "UserError": "prefrl.errors",
-    "LabelStore": "prefrl.feedback.store",
+    "Result": "prefrl.runs.api",
+    "label": "prefrl.labelling.notebook.cell",
+    "Config": "prefrl.config.settings",
+    "preset": "prefrl.config.methods",
+    "Segments": "prefrl.core.data",
+    "Queries": "prefrl.core.data",
+    "Feedback": "prefrl.core.data",
+    "UserError": "prefrl.core.errors",
+    "LabelStore": "prefrl.store.store",
 }
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"

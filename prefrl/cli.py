@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefrl.errors import EnvironmentFailed, Stopped, StorageFull, UserError, near
+from prefrl.core.errors import EnvironmentFailed, Stopped, StorageFull, UserError, near
 
 INTRO = """\
 Learn a policy from preferences between pairs of short segments of behaviour (Christiano et al. 2017).
@@ -74,12 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(arguments: list[str]) -> int:
     """Learn a policy from preferences."""
-    from prefrl.settings import parse
+    from prefrl.config.command_line import parse
 
     options, config = parse(arguments)
     config.check()
     _import(options.modules)
-    from prefrl import api, build
+    from prefrl.runs import api, build
 
     def tell(plan: api.Plan) -> None:
         if options.dry_run:
@@ -122,7 +122,7 @@ def resume(arguments: list[str]) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     _import(options.modules)
-    from prefrl import api
+    from prefrl.runs import api
 
     _say(api.resume(options.run, quiet=options.quiet, modules=options.modules))
     return 0
@@ -168,7 +168,7 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the most likely")
     options = parser.parse_args(arguments)
     _import(options.modules)
-    from prefrl import api
+    from prefrl.runs import api
 
     for folder in options.run:
         returns = api.evaluate(folder, options.episodes, not options.stochastic)
@@ -196,7 +196,7 @@ def plot(arguments: list[str]) -> int:
         beside = first / "study.png" if first.is_dir() else first.with_suffix(".png")
         print(main_figure(load(first), options.out or beside))
         return 0
-    from prefrl.evaluation import report
+    from prefrl.runs import plots as report
 
     made = (
         report.write_plots(first)
@@ -235,7 +235,7 @@ def show(arguments: list[str]) -> int:
         "what", nargs="?", default="", help="only tables whose heading begins so: environments, presets, ..."
     )
     options = parser.parse_args(arguments)
-    from prefrl.listing import everything
+    from prefrl.runs.lists import everything
 
     tables = {heading: table for heading, table in everything().items() if heading.startswith(options.what)}
     if not tables:

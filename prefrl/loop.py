@@ -29,7 +29,7 @@ class PreferenceLoop:
         """Between acting and improving. Returns the learned rewards of the rollout: (n_steps, n_envs)"""
         step, recorder = self.agent.step, self.agent.recorder
         self.asker.take_back(self.teacher.outdated(step))  # people may not come to all; an oracle answers at once
-        due = min(self.asker.due(step), self.teacher.room(step))
+        due = min(self.asker.due(step), self.teacher.capacity(step))
         if due and (queries := self.asker.choose(due, recorder, self.reward_model, step)):
             self.teacher.ask(queries)  # ask
         if self.reward_model.hear(self.teacher.answers(step)):  # listen

@@ -5,7 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-from prefrl.agents.offscreen import draw_without_a_screen  # noqa: E402
+from prefrl.environments.offscreen import draw_without_a_screen
 
 draw_without_a_screen()
 
@@ -19,7 +19,7 @@ from short import SHORT  # noqa: E402
 @pytest.fixture
 def short(tmp_path: Path):
     """Trains a short run; settings on top of SHORT are given by keyword."""
-    from prefrl.api import train
+    from prefrl.runs.api import train
 
     def run(env: Any = "Pendulum-v1", folder: str = "run", **settings: Any):
         return train(env, folder=tmp_path / folder, quiet=True, **{**SHORT, **settings})

@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from prefrl.agents.recorder import Recorder
+from prefrl.environments.recorder import Recorder
 
 
 class Counting(gym.Env):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from short import SHORT
 
-from prefrl import checkpoint
-from prefrl.api import train
-from prefrl.feedback.store import LabelStore
+from prefrl.runs import checkpoint
+from prefrl.runs.api import train
+from prefrl.store.store import LabelStore
 
 PEOPLE: dict[str, Any] = {
     **SHORT, "steps": 3072, "questions.budget": 30, "teacher": "human", "teacher.page": False, "teacher.wait": 4,

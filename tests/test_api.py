@@ -13,13 +13,13 @@ from stable_baselines3.common.vec_env import VecEnvWrapper, VecFrameStack
 from torch import nn
 
 import prefrl
-from prefrl.api import evaluate
-from prefrl.config import Config
-from prefrl.errors import UserError
+from prefrl.config.settings import Config
+from prefrl.core.errors import UserError
 from prefrl.evaluation.returns import Returns
-from prefrl.folder import claim, next_free
-from prefrl.metrics import read_metrics
 from prefrl.rewards.model import RewardModel
+from prefrl.runs.api import evaluate
+from prefrl.runs.folder import claim, next_free
+from prefrl.runs.metrics import read_metrics
 
 
 class Line(gym.Env):

@@ -19,14 +19,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
-from prefrl import checkpoint
-from prefrl.api import evaluate, load_run, resume, train
-from prefrl.errors import EnvironmentFailed, NonFiniteError, UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.folder import locked
+from prefrl.core.errors import EnvironmentFailed, NonFiniteError, UserError
+from prefrl.environments.probe import STEPS
 from prefrl.labelling.backups import backup
-from prefrl.metrics import read_metrics
-from prefrl.probe import STEPS
+from prefrl.runs import checkpoint
+from prefrl.runs.api import evaluate, load_run, resume, train
+from prefrl.runs.folder import locked
+from prefrl.runs.metrics import read_metrics
+from prefrl.store.store import LabelStore
 
 
 class Task(gym.Env):
@@ -165,7 +165,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from short import SHORT
 from test_bad_input import task
-from prefrl.api import train
+from prefrl.runs.api import train
 train(task(at={at}, do=lambda: time.sleep(60)), folder={folder!r}, quiet=True, **SHORT | {{"record.step_timeout": 0.5}})
 """
 

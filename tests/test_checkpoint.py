@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from prefrl import checkpoint
-from prefrl.errors import StorageFull, UserError
+from prefrl.core.errors import StorageFull, UserError
+from prefrl.runs import checkpoint
 
 TENSORS = {
     "policy.weight": torch.arange(12.0).reshape(3, 4),
@@ -27,7 +27,7 @@ STATE = {"step": 100, "finished": [[1.5, 200]], "seen": 12}
 FORK = """
 import os, sys, torch
 from pathlib import Path
-from prefrl import checkpoint
+from prefrl.runs import checkpoint
 folder = Path({folder!r})
 for _ in sys.stdin:  # a fork is much cheaper than twenty imports of torch
     step = (checkpoint.read_newest(folder) or [0, {{"step": 0}}])[1]["step"]
@@ -214,8 +214,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint(folder, tmp_path):
     code = f"""
 import resource, torch
 from pathlib import Path
-from prefrl import checkpoint
-from prefrl.errors import StorageFull
+from prefrl.runs import checkpoint
+from prefrl.core.errors import StorageFull
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
     checkpoint.write(Path({str(folder)!r}), 300, {{"w": torch.zeros(100_000)}}, {{}}, keep=1)

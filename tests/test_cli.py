@@ -12,15 +12,15 @@ import pytest
 import yaml
 from short import SHORT
 
-from prefrl import checkpoint
 from prefrl.cli import COMMANDS, main
-from prefrl.config import Config, get
-from prefrl.configure import names, update
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.presets import preset
-from prefrl.ranges import RANGES
-from prefrl.settings import parse
+from prefrl.config.command_line import parse
+from prefrl.config.methods import preset
+from prefrl.config.ranges import RANGES
+from prefrl.config.settings import Config, get
+from prefrl.config.values import names, update
+from prefrl.core.errors import UserError
+from prefrl.runs import checkpoint
+from prefrl.store.store import LabelStore
 
 ROOT = str(Path(__file__).parent.parent)
 OPTIONS = []

@@ -5,10 +5,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.config import Config, get
-from prefrl.configure import as_dict, load, names, update
-from prefrl.errors import UserError
-from prefrl.ranges import RANGES
+from prefrl.config.ranges import RANGES
+from prefrl.config.settings import Config, get
+from prefrl.config.values import as_dict, load, names, update
+from prefrl.core.errors import UserError
 
 
 def test_nested_and_dotted_settings_are_the_same():

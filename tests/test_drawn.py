@@ -1,4 +1,4 @@
-"""Whole runs whose questions people could be shown: with tapes that the render worker draws, or filmed on the way."""
+"""Whole runs whose questions people could be shown: with origins that the render worker draws, or filmed on the way."""
 
 import shutil
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
-from prefrl.agents.environments import env_maker
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
-from prefrl.labelling.clips import clip_of, clips_ready
-from prefrl.labelling.sheets import frames_of
+from prefrl.environments.making import env_maker
 from prefrl.labelling.worker import work
+from prefrl.rendering.clips import clip_of, clips_ready
+from prefrl.rendering.sheets import frames_of
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 
 PEOPLE = {"teacher": "human", "teacher.page": False, "questions.budget": 3, "steps": 1024}
 pytestmark = pytest.mark.filterwarnings("ignore:.*episodes of 200 steps", "ignore:no reward was learned")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*episodes of 200 steps", "ignor
 
 def ready(folder: Path) -> list[bool]:
     with LabelStore.open(folder) as store:
-        return clips_ready(folder, [(place.file, place.row) for place in records.open_places(store)])
+        return clips_ready(folder, [(place.file, place.row) for place in lookup.open_places(store)])
 
 
 def draw(folder: Path, env: Any = "Pendulum-v1") -> None:
@@ -60,7 +60,7 @@ def test_an_environment_that_only_this_process_can_make_is_filmed(short):
     folder = short(own, **PEOPLE).folder
     assert ready(folder) and all(ready(folder))
     with LabelStore.open(folder) as store:
-        places = records.open_places(store)
+        places = lookup.open_places(store)
         segments = store.queries([place.query for place in places]).segments
         for row, place in enumerate(places):
             for side in (0, 1):

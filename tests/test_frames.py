@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.data import Segments
-from prefrl.frames import Frames, join, stacked
+from prefrl.core.data import Segments
+from prefrl.core.frames import Frames, join, stacked
 
 
 def numbered(count, each=(3, 1, 2, 2)):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prefrl.api import resume
-from prefrl.errors import Stopped
-from prefrl.feedback.store import LabelStore
+from prefrl.core.errors import Stopped
+from prefrl.runs.api import resume
+from prefrl.store.store import LabelStore
 
 ALONE = {"teacher": "human", "teacher.page": False, "teacher.lag": 3, "teacher.wait": 8, "questions.until": 0.6}
 
@@ -40,7 +40,7 @@ class Labeller(threading.Thread):
                         seq, better = wrong.pop()
                         store.revise(seq, better, labeller="ann")
                         self.mistakes = 0
-                if notice := store.board.read("trainer"):
+                if notice := store.notices.read("trainer"):
                     self.states.add(notice[0]["state"])
 
 
@@ -63,9 +63,9 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
         assert len(stood) == 24 and sum(row["supersedes"] is not None for row in store.history()) == 5
         truth = stood.segments.true_returns
         assert (stood.preferences == (truth[:, 0] > truth[:, 1])).all()
-        trainer, _ = store.board.read("trainer")
+        trainer, _ = store.notices.read("trainer")
         assert trainer["state"] == "finished" and trainer["step"] == 2048
-        thought = store.board.predictions([24])[24]
+        thought = store.notices.predictions([24])[24]
     assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
     learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
     assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True))
@@ -106,7 +106,7 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     with pytest.raises(Stopped):
         short(callbacks=[Stop()], **ALONE)
     with LabelStore.open(tmp_path / "run") as store:
-        assert store.board.read("trainer")[0]["state"] == "stopped"
+        assert store.notices.read("trainer")[0]["state"] == "stopped"
         before = list(store.history())
     result = resume(tmp_path / "run", quiet=True)
     with LabelStore.open(tmp_path / "run") as store:

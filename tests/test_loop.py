@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback
 
-from prefrl.metrics import read_metrics
+from prefrl.runs.metrics import read_metrics
 
 
 class Paid(BaseCallback):

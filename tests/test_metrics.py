@@ -3,8 +3,8 @@ import pytest
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prefrl.agents.ring import Rollout
-from prefrl.metrics import STEP, Log, MetricsFile, TensorBoardFile, read_metrics
+from prefrl.environments.ring import Rollout
+from prefrl.runs.metrics import STEP, Log, MetricsFile, TensorBoardFile, read_metrics
 
 
 def row(file: MetricsFile, step: int, **values) -> None:

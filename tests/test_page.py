@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 
-from prefrl import page
+from prefrl.runs import label_page as page
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 

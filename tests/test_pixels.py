@@ -9,11 +9,11 @@ import torch
 from stable_baselines3 import PPO
 from test_resume import weights
 
-from prefrl.agents.environments import env_maker
-from prefrl.api import load_run, resume
-from prefrl.config import PixelConfig
-from prefrl.errors import UserError
+from prefrl.config.settings import PixelConfig
+from prefrl.core.errors import UserError
+from prefrl.environments.making import env_maker
 from prefrl.evaluation import learned_reward
+from prefrl.runs.api import load_run, resume
 
 PICTURES = {"steps": 512, "agent.n_envs": 2, "agent.n_steps": 64, "agent.n_epochs": 1, "questions.budget": 20}
 MINATAR = {**PICTURES, "questions.length": 10, "agent.endless": True, "reward.first_epochs": 2}
@@ -87,8 +87,8 @@ def test_policy_and_reward_networks_are_convolutions_and_live_where_told(short):
 
 
 def test_auto_is_the_gpu_for_pictures_only(monkeypatch):
-    from prefrl.agents.vector import make_venv
-    from prefrl.build import torch_device
+    from prefrl.environments.vector import make_venv
+    from prefrl.runs.build import torch_device
 
     pytest.importorskip("minatar")
     numbers, pictures = (make_venv(env_maker(env), 1) for env in ("Pendulum-v1", "MinAtar/Breakout-v1"))

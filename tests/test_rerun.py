@@ -11,11 +11,11 @@ from short import SHORT
 from stable_baselines3.common.callbacks import BaseCallback
 from study import PEOPLE, hold_study, weights
 
-from prefrl.api import evaluate, resume, train
 from prefrl.cli import main
-from prefrl.errors import Stopped, UserError
-from prefrl.feedback.record import read_record
-from prefrl.feedback.store import LabelStore
+from prefrl.core.errors import Stopped, UserError
+from prefrl.runs.api import evaluate, resume, train
+from prefrl.store.contents import read_contents
+from prefrl.store.store import LabelStore
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*episodes of 200 steps"),
@@ -49,7 +49,7 @@ def told(result: Any) -> dict[str, Any]:
 
 def record(folder: Path):
     with LabelStore.open(folder) as store:
-        return read_record(store)
+        return read_contents(store)
 
 
 def said(folder: Path) -> list[tuple]:

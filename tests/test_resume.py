@@ -13,16 +13,16 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
-from prefrl import checkpoint
-from prefrl.api import load_run, resume
-from prefrl.feedback.store import LabelStore
-from prefrl.metrics import read_metrics
+from prefrl.runs import checkpoint
+from prefrl.runs.api import load_run, resume
+from prefrl.runs.metrics import read_metrics
+from prefrl.store.store import LabelStore
 
 TRAIN = """
 import sys
 sys.path.insert(0, {tests!r})
 from short import SHORT
-from prefrl.api import resume, train
+from prefrl.runs.api import resume, train
 from pathlib import Path
 folder = Path({folder!r})
 settings = {{**SHORT, **{settings!r}}}

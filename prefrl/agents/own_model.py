@@ -5,8 +5,8 @@ from __future__ import annotations
 import gymnasium
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
 
-from prefrl.agents.recorder import Recorder
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
+from prefrl.environments.recorder import Recorder
 
 
 def insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:

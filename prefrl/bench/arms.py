@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any
 
 from prefrl.bench.reading import Settings, listed, settings_in
-from prefrl.configure import names
-from prefrl.errors import UserError, brief, near
-from prefrl.presets import PRESETS
+from prefrl.config.methods import PRESETS
+from prefrl.config.values import names
+from prefrl.core.errors import UserError, brief, near
 
 CEILING = "true"
 CONTROLS = tuple(name for name, method in PRESETS.items() if "reward.source" in method.settings)

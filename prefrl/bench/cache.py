@@ -13,11 +13,11 @@ from typing import Any
 
 import envs
 import prefrl
-from prefrl.config import Config
-from prefrl.configure import as_dict, update
-from prefrl.errors import UserError
-from prefrl.feedback.segment_files import write_durably
-from prefrl.folder import machine
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, update
+from prefrl.core.errors import UserError
+from prefrl.runs.folder import machine
+from prefrl.store.segment_files import write_durably
 from prefrl.teachers import recorded
 
 EVALUATION = 100_000

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from envs import EQUIVALENT
-from prefrl import build
 from prefrl.bench.cache import EVALUATION, Cache, Job
 from prefrl.bench.grid import Cell, Grid
-from prefrl.build import Own
-from prefrl.errors import UserError
-from prefrl.listing import check
-from prefrl.plan import make_plan
-from prefrl.probe import Probe, probe, warn_of_leaks
-from prefrl.run import Run
+from prefrl.core.errors import UserError
+from prefrl.environments.probe import Probe, probe, warn_of_leaks
+from prefrl.runs import build
+from prefrl.runs.build import Own
+from prefrl.runs.lists import check
+from prefrl.runs.plan import make_plan
+from prefrl.runs.run import Run
 
 SCORING = 15.0 / EVALUATION  # seconds of a core for a step of the evaluation, until the first run tells
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefrl.bench.cache import Job, differences, versions
 from prefrl.bench.workers import Outcome, attempt
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 STARTUP = 120  # seconds that a cluster has to start the first actor
 

@@ -24,9 +24,9 @@ from prefrl.bench.sweep import Failure, duration, sweep
 from prefrl.bench.tables import tables
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers, lasting
-from prefrl.errors import UserError
-from prefrl.feedback.segment_files import write_durably
-from prefrl.presets import tuned
+from prefrl.config.methods import tuned
+from prefrl.core.errors import UserError
+from prefrl.store.segment_files import write_durably
 
 CACHE = Path("runs/cache")
 ABOUT = """\

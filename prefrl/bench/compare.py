@@ -9,10 +9,10 @@ import numpy as np
 
 from prefrl.bench.blocks import Block, Heading, Lines, Table, Text
 from prefrl.bench.cache import differences
+from prefrl.bench.statistics import Interval, difference_in_iqm, probability_of_improvement
 from prefrl.bench.study import Study, interval
 from prefrl.bench.tables import shown
-from prefrl.errors import UserError
-from prefrl.evaluation.statistics import Interval, difference_in_iqm, probability_of_improvement
+from prefrl.core.errors import UserError
 
 CLAIM_SEEDS = 20  # of each, for "better"; ENOUGH_SEEDS are enough to report a figure, not to tell two apart
 

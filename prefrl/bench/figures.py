@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from prefrl.bench.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
 from prefrl.bench.study import CEILING, LEAK, Study, interval
-from prefrl.evaluation.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
 
 COLOURS = colormaps["tab10"].colors + colormaps["Dark2"].colors  # type: ignore[attr-defined]
 

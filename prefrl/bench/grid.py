@@ -12,11 +12,11 @@ from typing import Any
 from prefrl.bench.arms import AXES, CEILING, CONTROLS, ELSEWHERE, Arm, arms_in, control_arms, named_in
 from prefrl.bench.cache import EVALUATION, Job
 from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
-from prefrl.config import Config, get
-from prefrl.configure import as_dict, names, update
-from prefrl.errors import UserError, brief, near
-from prefrl.evaluation.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
-from prefrl.presets import tuned
+from prefrl.bench.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
+from prefrl.config.methods import tuned
+from prefrl.config.settings import Config, get
+from prefrl.config.values import as_dict, names, update
+from prefrl.core.errors import UserError, brief, near
 
 LEAN = {"record.tensorboard": False, "record.video": False}
 TUNING = 1000  # seeds from here on are for tuning; those below report

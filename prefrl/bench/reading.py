@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prefrl.config import Config, get
-from prefrl.configure import dotted, parsed, update
-from prefrl.errors import UserError, brief
+from prefrl.config.settings import Config, get
+from prefrl.config.values import dotted, parsed, update
+from prefrl.core.errors import UserError, brief
 
 Settings = dict[str, Any]
 

@@ -11,8 +11,8 @@ from prefrl.bench.blocks import Block, Code, Heading, Lines, Picture, Text, html
 from prefrl.bench.figures import figures
 from prefrl.bench.study import Study, notes
 from prefrl.bench.tables import LEGEND, tables
-from prefrl.feedback.segment_files import write_durably
-from prefrl.presets import PRESETS
+from prefrl.config.methods import PRESETS
+from prefrl.store.segment_files import write_durably
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:

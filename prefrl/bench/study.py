@@ -15,9 +15,7 @@ import numpy as np
 from prefrl.bench.arms import CEILING, CONTROLS
 from prefrl.bench.cache import code, differences
 from prefrl.bench.grid import TUNING, Grid
-from prefrl.bench.sweep import Failure, Sweep
-from prefrl.errors import UserError, why
-from prefrl.evaluation.statistics import (
+from prefrl.bench.statistics import (
     ENOUGH_SEEDS,
     Interval,
     area_under_curve,
@@ -25,8 +23,10 @@ from prefrl.evaluation.statistics import (
     interquartile_mean,
     normalised_scores,
 )
-from prefrl.feedback.segment_files import write_durably
-from prefrl.folder import machine
+from prefrl.bench.sweep import Failure, Sweep
+from prefrl.core.errors import UserError, why
+from prefrl.runs.folder import machine
+from prefrl.store.segment_files import write_durably
 
 FORMAT = 1
 LEAK = "shuffled"

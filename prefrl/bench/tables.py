@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from prefrl.bench.blocks import Block, Heading, Table, Text
-from prefrl.bench.study import CEILING, LEAK, Study, interval
-from prefrl.evaluation.statistics import (
+from prefrl.bench.statistics import (
     Interval,
     difference_in_iqm,
     failed_share,
@@ -14,6 +13,7 @@ from prefrl.evaluation.statistics import (
     optimality_gap,
     probability_of_improvement,
 )
+from prefrl.bench.study import CEILING, LEAK, Study, interval
 
 LEGEND = (
     "True return of the last policy, never the best: interquartile mean over seeds (of fewer than four: their mean), 95 %"

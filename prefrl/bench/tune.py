@@ -15,13 +15,13 @@ import numpy as np
 from prefrl.bench.cache import Cache, Job
 from prefrl.bench.grid import TUNING, Grid, make_grid
 from prefrl.bench.reading import Settings, flat_settings
+from prefrl.bench.statistics import interquartile_mean, normalised_scores
 from prefrl.bench.sweep import Sweep, sweep
 from prefrl.bench.workers import Workers
-from prefrl.config import get
-from prefrl.configure import update
-from prefrl.errors import UserError, brief, near
-from prefrl.evaluation.statistics import interquartile_mean, normalised_scores
-from prefrl.listing import check
+from prefrl.config.settings import get
+from prefrl.config.values import update
+from prefrl.core.errors import UserError, brief, near
+from prefrl.runs.lists import check
 
 FIXED = ("env", "seed", "steps", "questions.budget")  # what compared runs have in common
 KEYS = ("name", "environments", "method", "settings", "seeds", "evaluation", "import", "search", "trials")

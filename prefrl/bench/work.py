@@ -13,15 +13,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from prefrl.agents.environments import env_maker
 from prefrl.bench.cache import Job, versions
-from prefrl.build import Own
-from prefrl.errors import NonFiniteError, UserError
-from prefrl.evaluation.report import series
+from prefrl.core.errors import NonFiniteError, UserError
+from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import Seeing, random_returns, true_returns
-from prefrl.folder import cleared_if_refused, describe, locked, machine
-from prefrl.metrics import read_metrics
-from prefrl.run import Run
+from prefrl.runs.build import Own
+from prefrl.runs.folder import cleared_if_refused, describe, locked, machine
+from prefrl.runs.metrics import read_metrics
+from prefrl.runs.plots import series
+from prefrl.runs.run import Run
 
 POINTS = 20  # of a learning curve that are kept
 

@@ -26,7 +26,7 @@ import torch._dynamo  # noqa: F401  two seconds that the first optimiser of each
 
 from prefrl.bench.cache import Job, versions
 from prefrl.bench.work import do
-from prefrl.errors import EnvironmentFailed, FolderBusy, Stopped, StorageFull, UserError
+from prefrl.core.errors import EnvironmentFailed, FolderBusy, Stopped, StorageFull, UserError
 
 PATIENCE = 2.0  # seconds that an idle worker has to end in order
 versions()  # known from now on: the source may be edited while a sweep runs

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
-from prefrl.evaluation.looks import CannotDraw
-from prefrl.evaluation.video import write_frames
-from prefrl.labelling.records import Place
-from prefrl.labelling.replay import Unfaithful
-from prefrl.reels.source import opened
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.rendering.video import write_frames
+from prefrl.runs.footage import opened
+from prefrl.store.lookup import Place
 
 SIDES = ("first", "second")
 

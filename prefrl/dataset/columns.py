@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from prefrl.core.errors import UserError
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
-from prefrl.errors import UserError
 
 try:
     import pyarrow as pa

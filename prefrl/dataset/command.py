@@ -7,8 +7,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from prefrl.core.errors import UserError, near
 from prefrl.dataset.layout import DEFAULT, FORMATS, README
-from prefrl.errors import UserError, near
 
 EXPORT = """\
 Write a run's questions, answers and segments into a folder, in open formats; also while it trains.
@@ -54,7 +54,7 @@ def export(options: argparse.Namespace) -> int:
     formats = _formats(options.formats)
     with suppress(OSError):
         os.nice(NICE)
-    from prefrl.dataset.export import export_run  # slow to import
+    from prefrl.dataset.export import export_run
 
     about = export_run(options.run, options.out, formats=formats, anonymous=options.anonymous, force=options.force)
     print(f"{options.out}  {_counted(about.counts)}; {options.out / README} says what is what")

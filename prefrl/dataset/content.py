@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefrl.config import Config
-from prefrl.feedback.record import Record, Row, read_record
-from prefrl.feedback.store import LabelStore
+from prefrl.config.settings import Config
+from prefrl.store.contents import Contents, Row, read_contents
+from prefrl.store.store import LabelStore
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Content:
 
 def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
     """Lines of labels.jsonl, questions.jsonl and trainer.jsonl, as they are at one moment."""
-    record = read_record(store)
+    record = read_contents(store)
     last = record.answers[-1]["seq"] if record.answers else 0
     labels = [row for row in store.history() if row["seq"] <= last]  # rows are only ever added
     closed = {row["query_id"]: {name: row[name] for name in ("reason", "step", "closed_at")} for row in record.closures}
@@ -39,7 +39,7 @@ def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
     return labels, questions, _moments(record)
 
 
-def _moments(record: Record) -> list[Row]:
+def _moments(record: Contents) -> list[Row]:
     heard = {row["round"]: row["seq"] for row in record.watermarks}
     room = {row["step"]: row["room"] for row in record.rooms}
     return [{"step": step, "heard": heard.get(step), "room": room.get(step)} for step in sorted({*heard, *room})]

@@ -12,11 +12,12 @@ import numpy as np
 from gymnasium import spaces
 from tqdm import tqdm
 
-from prefrl import __version__, build
-from prefrl.build import Own
+from prefrl import __version__
+from prefrl.core.errors import UserError
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
-from prefrl.errors import UserError
+from prefrl.runs import build
+from prefrl.runs.build import Own
 
 try:
     import h5py  # noqa: F401  Minari's own way of storing

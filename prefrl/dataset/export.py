@@ -13,19 +13,19 @@ from typing import Any
 from tqdm import tqdm
 
 from prefrl import __version__
-from prefrl.config import Config
-from prefrl.configure import as_dict
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict
+from prefrl.core.errors import UserError, pick
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content, rows_of
 from prefrl.dataset.names import Pseudonyms
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
 from prefrl.dataset.whole import whole_folder
-from prefrl.errors import UserError, pick
-from prefrl.feedback.rows import json_lines
-from prefrl.feedback.segment_files import write_durably
-from prefrl.feedback.store import LabelStore
-from prefrl.folder import read_run
+from prefrl.runs.folder import read_run
+from prefrl.store.rows import json_lines
+from prefrl.store.segment_files import write_durably
+from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
 
 FORCE = ", or put an export in the place of an earlier one with --force"

@@ -13,18 +13,18 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from prefrl.config import Config
-from prefrl.configure import as_dict, update
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, update
+from prefrl.core.errors import UserError
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question
 from prefrl.dataset.whole import whole_folder
-from prefrl.errors import UserError
-from prefrl.feedback.record import Record, write_record
-from prefrl.feedback.segment_files import MAX_FILE, SegmentFiles, write_durably
-from prefrl.feedback.store import LabelStore
-from prefrl.folder import FORMAT as RUN_FORMAT
-from prefrl.listing import check
+from prefrl.runs.folder import FORMAT as RUN_FORMAT
+from prefrl.runs.lists import check
+from prefrl.store.contents import Contents, write_contents
+from prefrl.store.segment_files import MAX_FILE, SegmentFiles, write_durably
+from prefrl.store.store import LabelStore
 
 MOST_ABOUT = 2**24  # bytes of dataset.json
 SHARED = ("uid", "segments_file", "row", "asked_step", "strategy", "score", "asked_at")
@@ -40,7 +40,7 @@ def import_dataset(source: Path | str, folder: Path | str) -> About:
     with whole_folder(Path(folder)) as unfinished:
         with LabelStore.open(unfinished) as store:
             _copy_segments(dataset / layout.SEGMENTS, store.files, record)
-            write_record(store, record)
+            write_contents(store, record)
         write_durably(unfinished / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
         write_durably(unfinished / "run.json", json.dumps(_run(about), indent=1).encode())
     return about
@@ -68,7 +68,7 @@ def _config(path: Path, about: About) -> Config:
     return config
 
 
-def _record(dataset: Path, about: About) -> Record:
+def _record(dataset: Path, about: About) -> Contents:
     """All rows, each checked by itself and against those before it."""
 
     def read(name: str, model: type[Model]) -> Iterable[tuple[str, Model]]:
@@ -80,7 +80,7 @@ def _record(dataset: Path, about: About) -> Record:
     marks, rooms = _moments(read(layout.TRAINER, Moment), len(labels) and labels[-1]["seq"])
     closures = [{"query_id": id, **row["closed"]} for id, row in questions.items() if row["closed"]]
     asked = [{name: value for name, value in row.items() if name != "closed"} for row in questions.values()]
-    return Record(asked, labels, closures, marks, rooms)
+    return Contents(asked, labels, closures, marks, rooms)
 
 
 def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, dict[str, Any]]:
@@ -158,7 +158,7 @@ def _moments(lines: Iterable[tuple[str, Moment]], last: int) -> tuple[list[dict[
     return marks, rooms
 
 
-def _copy_segments(folder: Path, files: SegmentFiles, record: Record) -> None:
+def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
     """Copy the files that questions name. Raises UserError for one that is missing, damaged, hostile or another shape."""
     rows: dict[str, int] = {}
     for row in record.questions:
@@ -174,7 +174,7 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Record) -> None:
         if shapes and here != shapes:
             raise UserError(f"{path}: its segments have shapes {here}, those before it {shapes}")
         shapes = here
-        _named(path, partial(files.tape, name, 0, 0))
+        _named(path, partial(files.origin, name, 0, 0))
 
 
 def _named(path: Path, read: Callable[[], Any]) -> None:

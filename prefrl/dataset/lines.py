@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from prefrl.core.errors import UserError, brief
 from prefrl.dataset.schema import Entry
-from prefrl.errors import UserError, brief
 
 MOST_BYTES, LONGEST = 2**30, 2**20  # of a file, of a line
 Model = TypeVar("Model", bound=BaseModel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from prefrl.feedback.tables import DAMAGED
+from prefrl.store.tables import DAMAGED
 
 Row = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prefrl.config import Config
+from prefrl.config.settings import Config
 from prefrl.dataset.layout import MINARI_ID
 
 HEAD = """\

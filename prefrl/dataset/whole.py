@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prefrl.disk import sync_folder
-from prefrl.errors import StorageFull, UserError
+from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.files import sync_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

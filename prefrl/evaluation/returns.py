@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from prefrl.agents.environments import MakeEnv
-from prefrl.agents.vector import make_venv
+from prefrl.environments.making import MakeEnv
+from prefrl.environments.vector import make_venv
 
 SEED = 1_000_003  # evaluation episodes are the same for all runs of an environment
 

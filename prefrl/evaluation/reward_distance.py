@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import rankdata
 
-from prefrl.errors import NonFiniteError
+from prefrl.core.errors import NonFiniteError
 
 RewardFunction = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(N, *obs) before the step, (N, *act) in env units, (N, *obs) after the step -> (N,) reward of the step"""

@@ -6,15 +6,15 @@ import json
 import math
 from typing import Any
 
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import JUDGEMENTS
-from prefrl.labelling import records
+from prefrl.kinds.views import model_view, preference, same
 from prefrl.labelling.access import Caller, Session
 from prefrl.labelling.messages import Answer, Flag, Revision
 from prefrl.labelling.questions import Offer, Questions
 from prefrl.labelling.refusals import Refusal
-from prefrl.labelling.views import model_view, preference, same
 from prefrl.labelling.writes import Writes
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import JUDGEMENTS
 
 Reply = tuple[dict[str, Any], int]
 MEASURED = ("decision_ms", "shown_ms", "loops", "speed", "revealed")
@@ -31,7 +31,7 @@ class Intake:
         """The answer to a display: 201, 200 when it came before, 409 if another's answer stands already."""
         display = self._display(caller, session, given)
         told = preference(given.choice, display["mirrored"])
-        predicted = self.store.board.predictions([given.query]).get(given.query)
+        predicted = self.store.notices.predictions([given.query]).get(given.query)
         kind = "answer" if display["purpose"] == "new" else "opinion"
         answer = {
             "labeller": session.labeller, "keys": [given.ticket], "kind": kind, "first_only": True,
@@ -42,7 +42,7 @@ class Intake:
         self.questions.taken(given.query, session.labeller)
         model = model_view(predicted, given.choice, display["mirrored"])
         body = {"seq": row["seq"], "duplicate": duplicate, "model": model}
-        if kind == "answer" and row["kind"] == "opinion" and not records.was_wanted(self.store, row):
+        if kind == "answer" and row["kind"] == "opinion" and not lookup.was_wanted(self.store, row):
             return {**Refusal("answered_already", ANSWERED_ALREADY).body, **body}, 409
         return body, 200 if duplicate else 201
 
@@ -50,11 +50,11 @@ class Intake:
         self, session: Session, given: Answer, told: float, answer: dict[str, Any]
     ) -> tuple[dict[str, Any], bool]:
         """The row of this ticket, and whether it was there before."""
-        row = records.by_key(self.store, given.ticket)
+        row = lookup.by_key(self.store, given.ticket)
         if row is None:
             self.store.answer([given.query], [told], **answer)
             self.store.leases.release(session.id, [given.query])
-            return records.by_key(self.store, given.ticket) or {}, False
+            return lookup.by_key(self.store, given.ticket) or {}, False
         if not same(row["preference"], told):
             raise Refusal("ticket_used", f"this display was answered otherwise; revise answer {row['seq']} instead")
         return row, True
@@ -64,7 +64,7 @@ class Intake:
 
         def job() -> Reply:
             old = self._own_answer(caller, session, seq)
-            about = records.shown(old["details"])
+            about = lookup.shown(old["details"])
             told = preference(given.choice, about["mirrored"])
             key, done = self._correction(old, given.ticket, old["kind"], told)
             if done:
@@ -85,8 +85,8 @@ class Intake:
             return old, self.store.withdraw(seq, labeller=session.labeller, key=key), 201
 
         old, done, status = self.writes.do(job)
-        about = records.shown(old["details"])
-        place = records.Place(old["query_id"], old["segments_file"], old["row"])
+        about = lookup.shown(old["details"])
+        place = lookup.Place(old["query_id"], old["segments_file"], old["row"])
         offer = Offer(place, about["mirrored"], about["purpose"], self.questions.clips(place, about["mirrored"]))
         return {"seq": done, "question": self.questions.show_again(session, offer)}, status
 
@@ -94,12 +94,12 @@ class Intake:
         """Check labellers by this answer from now on, or no longer."""
 
         def job() -> None:
-            row = records.by_seq(self.store, seq)
+            row = lookup.by_seq(self.store, seq)
             if row is None or row["kind"] not in JUDGEMENTS or row["superseded_by"] is not None:
                 raise Refusal("unknown_answer", f"there is no answer {seq} that stands")
             if row["preference"] not in (0.0, 1.0):
                 raise Refusal("invalid", f"answer {seq} prefers neither clip; only a clear answer can be known")
-            told, before = row["preference"] if known else math.nan, records.truth(self.store, [row["query_id"]])
+            told, before = row["preference"] if known else math.nan, lookup.truth(self.store, [row["query_id"]])
             if before:
                 self.store.revise(before[row["query_id"]]["seq"], told, labeller=session.labeller)
             elif known:
@@ -117,7 +117,7 @@ class Intake:
         """Ask nobody this question any more."""
         if caller.role != "experimenter" and not self.store.displays.seen(flag.query, session.labeller):
             raise Refusal("not_yours", f"question {flag.query} was never shown to {session.labeller}")
-        if not records.places(self.store, [flag.query]):
+        if not lookup.places(self.store, [flag.query]):
             raise Refusal("unknown_question", f"there is no question {flag.query}")
         reason = f"flagged: {flag.note}" if flag.note else "flagged"
         self.writes.do(lambda: self.store.close_questions([flag.query], reason))
@@ -138,7 +138,7 @@ class Intake:
     def _correction(self, old: dict[str, Any], ticket: str, kind: str, told: float | None) -> tuple[str, int | None]:
         """The key of a correction, and its number if it was stored before."""
         key = f"{old['seq']}:{ticket}"
-        stored = records.by_key(self.store, key)
+        stored = lookup.by_key(self.store, key)
         if stored is None and old["superseded_by"] is not None:
             by = old["superseded_by"]
             raise Refusal("superseded", f"answer {old['seq']} was corrected by {by} already; correct {by}", by=by)
@@ -159,7 +159,7 @@ def display_of(store: LabelStore, caller: Caller, session: Session, ticket: str)
 
 def own_answer(store: LabelStore, caller: Caller, session: Session, seq: int) -> dict[str, Any]:
     """An answer of this person; of anybody, for the experimenter."""
-    found = records.by_seq(store, seq)
+    found = lookup.by_seq(store, seq)
     if found is None:
         raise Refusal("unknown_answer", f"there is no answer {seq}")
     if found["labeller"] != session.labeller and caller.role != "experimenter":

@@ -8,9 +8,9 @@ import sqlite3
 import time
 from pathlib import Path
 
-from prefrl.disk import sync_folder
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
+from prefrl.core.errors import UserError
+from prefrl.core.files import sync_folder
+from prefrl.store.store import LabelStore
 
 EVERY_ANSWERS, EVERY_SECONDS = 50, 600.0
 KEPT = 5

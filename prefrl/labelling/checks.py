@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.feedback.crowd import Agreement, Judgements, by_reliability
+from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 
 MOST_DISPUTED = 8
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai import command as ai
 
 ABOUT = """\

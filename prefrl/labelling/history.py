@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
+from prefrl.kinds.views import choice, model_view
 from prefrl.labelling.questions import Questions
-from prefrl.labelling.views import choice, model_view
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 
 
 def history(
     store: LabelStore, questions: Questions, labeller: str | None, before: int | None, limit: int, blind: bool = False
 ) -> dict[str, Any]:
     """A page of answers, the latest first, of one labeller or of all. blind: nothing tells checks from other questions"""
-    rows = records.page(store, labeller, before, limit + 1)
-    thoughts = store.board.predictions([row["query_id"] for row in rows[:limit]])
+    rows = lookup.page(store, labeller, before, limit + 1)
+    thoughts = store.notices.predictions([row["query_id"] for row in rows[:limit]])
     answers = [_told(row, questions, thoughts.get(row["query_id"])) for row in rows[:limit]]
-    truth = {} if blind else records.truth(store, [row["query_id"] for row in rows[:limit]])
+    truth = {} if blind else lookup.truth(store, [row["query_id"] for row in rows[:limit]])
     for answer, row in zip(answers, rows, strict=False):
         answer["known"] = None if blind else truth.get(row["query_id"], {}).get("preference") is not None
         if blind and answer["kind"] == "opinion":
@@ -27,10 +27,10 @@ def history(
 
 
 def _told(row: dict[str, Any], questions: Questions, thought: dict[str, Any] | None) -> dict[str, Any]:
-    about = records.shown(row["details"])
+    about = lookup.shown(row["details"])
     withdrawn, mirrored = row["kind"] == "withdrawal", about["mirrored"]
     chosen = None if withdrawn else choice(row["preference"], mirrored)
-    seconds, place = row["response_seconds"], records.Place(row["query_id"], row["segments_file"], row["row"])
+    seconds, place = row["response_seconds"], lookup.Place(row["query_id"], row["segments_file"], row["row"])
     return {
         "seq": row["seq"], "query": row["query_id"], "kind": row["kind"], "choice": chosen, "mirrored": mirrored,
         "labeller": row["labeller"], "at": row["answered_at"],

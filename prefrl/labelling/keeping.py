@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
+from prefrl.kinds.views import choice, model_view
 from prefrl.labelling.access import Caller, Session
 from prefrl.labelling.answers import display_of, own_answer
 from prefrl.labelling.questions import Questions
-from prefrl.labelling.records import Place
 from prefrl.labelling.refusals import Refusal
 from prefrl.labelling.videos import PairVideo
-from prefrl.labelling.views import choice, model_view
+from prefrl.store import lookup
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
 
 ASKED = "Which clip is better?"
 
@@ -25,18 +25,18 @@ class Keeping:
     def on_screen(self, caller: Caller, session: Session, ticket: str) -> PairVideo:
         """The pair of a display. Whether it has an answer, of whomever, makes no difference."""
         display = display_of(self.store, caller, session, ticket)
-        place = records.places(self.store, [display["query_id"]])[display["query_id"]]
+        place = lookup.places(self.store, [display["query_id"]])[display["query_id"]]
         return self._video(place, display["mirrored"])
 
     def answered(self, caller: Caller, session: Session, seq: int) -> PairVideo:
         """The pair of an answer, with the answer and the reward model's view as the history tells them."""
         row = own_answer(self.store, caller, session, seq)
-        mirrored = records.shown(row["details"])["mirrored"]
+        mirrored = lookup.shown(row["details"])["mirrored"]
         place = Place(row["query_id"], row["segments_file"], row["row"])
         if row["kind"] == "withdrawal" or row["superseded_by"] is not None:  # perhaps it is to be answered again
             return self._video(place, mirrored)
         said = choice(row["preference"], mirrored)
-        model = model_view(self.store.board.predictions([place.query]).get(place.query), said, mirrored)
+        model = model_view(self.store.notices.predictions([place.query]).get(place.query), said, mirrored)
         told = {"labeller": row["labeller"], "choice": said, "seconds": row["response_seconds"], "model": model}
         return self._video(place, mirrored, told)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Choice = Literal["left", "right", "equal", "skip"]
+from prefrl.kinds.views import Choice
 
 
 def _name(text: str) -> str:

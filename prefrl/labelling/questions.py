@@ -12,14 +12,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from prefrl.config import TeacherConfig
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
+from prefrl.config.settings import TeacherConfig
+from prefrl.kinds.views import sides
 from prefrl.labelling.access import Session
-from prefrl.labelling.clips import clip_of, clips_ready
-from prefrl.labelling.records import Open, Place
-from prefrl.labelling.views import sides
 from prefrl.labelling.writes import Writes
+from prefrl.rendering.clips import clip_of, clips_ready
+from prefrl.store import lookup
+from prefrl.store.lookup import Open, Place
+from prefrl.store.store import LabelStore
 
 LEASE = 60.0  # seconds; a page that lives renews it
 FRESH = 1.0  # seconds for which a list of open questions is used
@@ -138,12 +138,12 @@ class Questions:
         wishes = list(missing)[:MOST_WISHES]
         if wishes and wishes != self._wishes:
             self._wishes = wishes
-            self.writes.do(lambda: self.store.board.post("wanted", {"queries": wishes}))
+            self.writes.do(lambda: self.store.notices.post("wanted", {"queries": wishes}))
 
     def _queue(self) -> list[Open]:
         now = time.monotonic()
         if now - self._read_at > FRESH:
-            self._open, self._read_at = records.open_questions(self.store, IN_VIEW), now
+            self._open, self._read_at = lookup.open_questions(self.store, IN_VIEW), now
         return self._open
 
     def _first(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
@@ -191,12 +191,12 @@ class Questions:
         seen = holding | {offer.place.query for offer in offers}
         offers += self._own(session, GAP, repeated, seen, turn=False) if repeated else []
         if known:
-            offers += self._of_others(records.known_places(self.store, session.labeller, TRIES), "gold", known, holding)
+            offers += self._of_others(lookup.known_places(self.store, session.labeller, TRIES), "gold", known, holding)
         return offers
 
     def _second(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
         """Questions that are answered already, first those of others."""
-        theirs = records.answered_by_others(self.store, session.labeller, 10 * TRIES)
+        theirs = lookup.answered_by_others(self.store, session.labeller, 10 * TRIES)
         offers = self._of_others(theirs, "again", want, holding)
         if len(offers) < want:
             offers += self._own(session, 0, want - len(offers), holding, turn=True)
@@ -207,7 +207,7 @@ class Questions:
 
     def _own(self, session: Session, gap: int, want: int, holding: set[int], turn: bool) -> list[Offer]:
         """What she judged once, at least `gap` answers ago. turn: with the sides changed"""
-        given = records.given_once(self.store, session.labeller)
+        given = lookup.given_once(self.store, session.labeller)
         old = [one for one in given[: max(0, len(given) - gap)] if one.place.query not in holding]
         some = self.rng.sample(old, min(len(old), TRIES))
         turned = iter([one.mirrored != turn for one in some])

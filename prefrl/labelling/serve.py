@@ -18,11 +18,12 @@ from pathlib import Path
 import uvicorn
 from filelock import FileLock, Timeout
 
-from prefrl.errors import UserError
-from prefrl.labelling import address, service
+from prefrl.core.errors import UserError
+from prefrl.labelling import service
 from prefrl.labelling.access import Access
-from prefrl.labelling.address import Address
 from prefrl.labelling.connections import guarded
+from prefrl.runs import address
+from prefrl.runs.address import Address
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from prefrl.config import Config
-from prefrl.configure import load
-from prefrl.errors import StorageFull, UserError
-from prefrl.feedback.store import LabelStore
+from prefrl.config.settings import Config
+from prefrl.config.values import load
+from prefrl.core.errors import StorageFull, UserError
 from prefrl.labelling import messages as m
 from prefrl.labelling import team
 from prefrl.labelling.access import Access, Caller, Rate, Session, open_session, read_session
-from prefrl.labelling.address import user
 from prefrl.labelling.answers import Intake
 from prefrl.labelling.files import clip_file, static_file
 from prefrl.labelling.history import history
@@ -32,6 +30,8 @@ from prefrl.labelling.security import Gate
 from prefrl.labelling.status import StatusBoard
 from prefrl.labelling.videos import Videos
 from prefrl.labelling.writes import Writes
+from prefrl.runs.address import user
+from prefrl.store.store import LabelStore
 
 log = logging.getLogger(__name__)
 ERRORS: dict[int | str, dict[str, Any]] = {

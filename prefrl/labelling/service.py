@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefrl.configure import load
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore, open_store
-from prefrl.labelling import drawing
+from prefrl.config.values import load
+from prefrl.core.errors import UserError
+from prefrl.labelling import render_worker as drawing
 from prefrl.labelling.access import Access
 from prefrl.labelling.backups import Backups
 from prefrl.labelling.security import Gate
 from prefrl.labelling.server import make_app
 from prefrl.labelling.videos import Videos
+from prefrl.store.store import LabelStore, open_store
 
 LOOK = 5.0  # seconds between two looks after backups and notices
 PRESENT = 60.0  # seconds for which a labeller who says nothing counts as there
@@ -72,7 +72,7 @@ def _looking_after(
                 if worker.on_duty:
                     backups.keep_up()
                 there = sorted(name for name, at in list(present.items()) if time.time() - at < PRESENT)
-                store.board.post("labelling", {"state": "open", "labellers": there})
+                store.notices.post("labelling", {"state": "open", "labellers": there})
             except UserError as fault:
                 log.warning("%s", fault)
 
@@ -85,4 +85,4 @@ def _looking_after(
         looking.join(30)
         if worker.on_duty:
             backups.copy()
-        store.board.post("labelling", {"state": "closed", "labellers": []})
+        store.notices.post("labelling", {"state": "closed", "labellers": []})

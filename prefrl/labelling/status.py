@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prefrl.config import Config
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import JUDGEMENTS
-from prefrl.labelling import records
+from prefrl.config.settings import Config
 from prefrl.labelling.instructions import instructions
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import JUDGEMENTS
 
 FRESH = 1.0  # seconds for which a status is good
 SILENCE = 7.0  # seconds without a notice, and without a process, after which a trainer counts as stopped
@@ -45,13 +45,13 @@ class StatusBoard:
             return {**self._common, "mine": pace(self._given.get(labeller, []))}
 
     def _read(self) -> dict[str, Any]:
-        for row in records.since(self.store, self._seq):
+        for row in lookup.since(self.store, self._seq):
             self._seq = row["seq"]
             if row["kind"] in JUDGEMENTS and row["supersedes"] is None:
                 self._given[row["labeller"]].append((row["answered_at"], row["response_seconds"]))
         counts = self.store.counts()
         ready, rendering = self.questions.counts()
-        trainer, due = trainer_state(self.folder, self.store.board.read("trainer"))
+        trainer, due = trainer_state(self.folder, self.store.notices.read("trainer"))
         return {
             "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
             "instructions": instructions(self.folder, self.config.env), "budget": self.config.questions.budget,
@@ -61,7 +61,7 @@ class StatusBoard:
 
     def _undrawn(self, ready: int) -> str | None:
         """Why there is nothing to show, if the render worker could not draw what was asked about."""
-        notice = self.store.board.read("renderer")
+        notice = self.store.notices.read("renderer")
         if ready or not notice or not notice[0].get("refused"):
             return None
         return f"{notice[0]['refused']} questions are not shown, since their clips could not be drawn: {notice[0]['error']}"

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
-from prefrl.feedback.crowd import COMBINE, Judgements, by_mean
-from prefrl.feedback.opinions import judgements
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import checks, records
+from prefrl.kinds.views import choice
+from prefrl.labelling import checks
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
-from prefrl.labelling.views import choice
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
+from prefrl.teachers.crowd import COMBINE, Judgements, by_mean
+from prefrl.teachers.opinions import judgements
 
 ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
 ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10
@@ -52,7 +53,7 @@ class Reports:
 
     def _with_clips(self, one: dict[str, Any]) -> dict[str, Any]:
         """A disputed question as it looks with its first segment on the left."""
-        places = records.places(self.store, [one["query"]])
+        places = lookup.places(self.store, [one["query"]])
         clips = self.questions.clips(places[one["query"]], mirrored=False)
         said = [
             {"labeller": name, "choice": choice(told, mirrored=False)} for name, told in sorted(one["said"].items())
@@ -62,11 +63,11 @@ class Reports:
 
 def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
     """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
-    rows = records.since(store, 0)
+    rows = lookup.since(store, 0)
     told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
-        row["about"] = records.shown(row["details"])
-    oldest, relied = records.oldest_open(store), checks.reliability(said)
+        row["about"] = lookup.shown(row["details"])
+    oldest, relied = lookup.oldest_open(store), checks.reliability(said)
     return {
         "labellers": [
             {**_labeller(name, rows, said.truth), "reliability": relied.get(name)}

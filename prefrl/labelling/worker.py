@@ -23,18 +23,18 @@ from typing import Any, NoReturn
 
 from sqlalchemy import func, select
 
-from prefrl.agents.environments import MakeEnv, env_maker
-from prefrl.agents.tape import FILMED
-from prefrl.configure import load
-from prefrl.errors import StorageFull, UserError
-from prefrl.evaluation.looks import CannotDraw
-from prefrl.feedback.database import reading
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import notices, questions
-from prefrl.labelling import records
-from prefrl.labelling.clips import clip_of, clips_ready, prune, write_clip
-from prefrl.labelling.records import Place
-from prefrl.labelling.replay import Projector, Unfaithful
+from prefrl.config.values import load
+from prefrl.core.errors import StorageFull, UserError
+from prefrl.environments.making import MakeEnv, env_maker
+from prefrl.environments.origins import FILMED
+from prefrl.rendering.clips import clip_of, clips_ready, prune, write_clip
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Redrawer, Unfaithful
+from prefrl.store import lookup
+from prefrl.store.database import reading
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import notices, questions
 
 POLL = 0.2  # seconds between two looks for new questions
 RESCAN = 3.0  # seconds between two looks for what else may have to be drawn: damaged clips, withdrawn answers
@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self, store: LabelStore, folder: Path, make_env: MakeEnv):
         self.store, self.folder, self.make_env = store, folder, make_env
-        self.projector: Projector | None = None
+        self.redrawer: Redrawer | None = None
         self.waiting: list[Place] = []
         self.refused: set[int] = set()
         self.done, self.error = 0, ""
@@ -80,9 +80,9 @@ class Worker:
         if news == self._news and now - self._scanned_at < RESCAN:
             return
         self._news, self._scanned_at = news, now
-        wishes = self.store.board.read("wanted")
+        wishes = self.store.notices.read("wanted")
         wished = [int(id) for id in wishes[0].get("queries", [])] if wishes else []
-        places = {**records.places(self.store, wished), **{one.query: one for one in records.due_places(self.store)}}
+        places = {**lookup.places(self.store, wished), **{one.query: one for one in lookup.due_places(self.store)}}
         ready = clips_ready(self.folder, [(one.file, one.row) for one in places.values()])
         self.waiting = [
             one
@@ -97,7 +97,7 @@ class Worker:
                     self._draw_side(place, side)
             self.done += 1
             if self.done % PRUNE_EVERY == 0:
-                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in records.due_places(self.store)])
+                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in lookup.due_places(self.store)])
         except (CannotDraw, StorageFull):  # no fault of this question
             raise
         except Exception as fault:  # a broken one must not keep people from the others
@@ -105,13 +105,13 @@ class Worker:
 
     def _draw_side(self, place: Place, side: int) -> None:
         segment = self.store.files.read(place.file)[place.row, side]
-        tape = self.store.files.tape(place.file, place.row, side)
-        if tape and tape.opening.startswith(FILMED):
+        origin = self.store.files.origin(place.file, place.row, side)
+        if origin and origin.opening.startswith(FILMED):
             raise Unfaithful("it was filmed while it happened, and its clip is gone")
-        if self.projector is None:
-            self.projector = Projector(self.make_env)
-        frames = self.projector.redraw(segment, tape)
-        write_clip(self.folder, place.file, place.row, side, frames, self.projector.fps)
+        if self.redrawer is None:
+            self.redrawer = Redrawer(self.make_env)
+        frames = self.redrawer.redraw(segment, origin)
+        write_clip(self.folder, place.file, place.row, side, frames, self.redrawer.fps)
 
     def _refuse(self, place: Place, fault: Exception) -> None:
         """Nobody is shown what is not sure to be what happened."""
@@ -128,7 +128,7 @@ class Worker:
             return
         self._state, self._told_at = state, now
         rate = len(self._durations) / sum(self._durations) if self._durations else None
-        self.store.board.post("renderer", {
+        self.store.notices.post("renderer", {
             "state": state, "waiting": len(self.waiting), "done": self.done, "refused": len(self.refused),
             "per_second": rate, "error": self.error or None, "pid": os.getpid(),
         })  # fmt: skip
@@ -138,8 +138,8 @@ class Worker:
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        if self.projector:
-            self.projector.close()
+        if self.redrawer:
+            self.redrawer.close()
 
 
 class Parent:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from prefrl.errors import StorageFull
-from prefrl.feedback.database import together
+from prefrl.core.errors import StorageFull
+from prefrl.store.database import together
 
 Result = TypeVar("Result")
 Outcome = tuple[Any, "BaseException | None"]

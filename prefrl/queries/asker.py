@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from prefrl.config import QuestionConfig
-from prefrl.data import Queries, Segments
+from prefrl.config.settings import QuestionConfig
+from prefrl.core.data import Queries, Segments
+from prefrl.core.streams import stream
 from prefrl.queries.schedules import Schedule, due, make_schedule
 from prefrl.queries.selection import choose, needs_returns, pair_up
 from prefrl.queries.strategies import Score
-from prefrl.streams import stream
 
 LONGEST = 0.02  # of the run that due questions wait for others to make a session worth its fit
 

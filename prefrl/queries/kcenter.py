@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefrl.data import Segments
+from prefrl.core.data import Segments
 
 WIDTH = 2048  # most numbers kept of a pair; images have a hundred times more and are thinned evenly
 PAIRS = 64  # that are read at a time

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefrl.errors import UserError, pick
+from prefrl.core.errors import UserError, pick
 
 Schedule = Callable[[float], float]
 """Progress of the run in [0, 1] -> share of the budget in [0, 1], never falling."""

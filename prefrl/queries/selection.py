@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prefrl.data import Segments
-from prefrl.errors import NonFiniteError, NotEnoughSegments, UserError, pick
+from prefrl.core.data import Segments
+from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError, pick
 from prefrl.queries.kcenter import greedy_cover, pair_features
 from prefrl.queries.strategies import STRATEGIES, Score, Strategy
 

@@ -16,15 +16,15 @@ from moviepy import VideoClip
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from tqdm import tqdm
 
-from prefrl import build, checkpoint
-from prefrl.api import load_run
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.evaluation.returns import SEED, Seeing
-from prefrl.evaluation.video import record_episode
 from prefrl.reels import panels
-from prefrl.reels.footage import Footage
 from prefrl.reels.writing import Form, form, target, write_reel
-from prefrl.run import Run
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.video import record_episode
+from prefrl.runs import build, checkpoint
+from prefrl.runs.api import load_run
+from prefrl.runs.run import Run
 
 
 @dataclass(frozen=True)

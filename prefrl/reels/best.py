@@ -12,13 +12,13 @@ import numpy as np
 from moviepy import VideoClip
 from tqdm import tqdm
 
-from prefrl.errors import UserError
-from prefrl.labelling.records import Place, places
-from prefrl.labelling.replay import Unfaithful
+from prefrl.core.errors import UserError
 from prefrl.reels import panels
-from prefrl.reels.footage import Footage
-from prefrl.reels.source import BATCH, Source, opened
 from prefrl.reels.writing import Form, form, target, write_reel
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.runs.footage import BATCH, Source, opened
+from prefrl.store.lookup import Place, places
 
 
 @dataclass(frozen=True)

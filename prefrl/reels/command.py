@@ -30,7 +30,7 @@ def render(options: argparse.Namespace) -> int:
     """Make one video and say where it is."""
     with suppress(OSError):
         os.nice(NICE)
-    from prefrl.reels import acting, best, pairs  # slow to import
+    from prefrl.reels import acting, best, pairs
 
     make = {"pairs": pairs.pairs, "best": best.best, "progress": acting.progress, "episode": acting.episode}
     given = {name: value for name, value in vars(options).items() if name not in ("kind", "run", "modules")}

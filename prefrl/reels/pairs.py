@@ -10,15 +10,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling.records import Place, shown
-from prefrl.labelling.replay import Unfaithful
-from prefrl.labelling.views import choice, model_view
-from prefrl.reels.footage import Footage
+from prefrl.core.errors import UserError
+from prefrl.kinds.views import choice, model_view
 from prefrl.reels.scenes import Told, scene
-from prefrl.reels.source import Source, Thought, opened
 from prefrl.reels.writing import form, target, write_reel
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.runs.footage import Source, Thought, opened
+from prefrl.store.lookup import Place, shown
+from prefrl.store.store import LabelStore
 
 
 def pairs(

@@ -12,7 +12,7 @@ import numpy as np
 from moviepy import ColorClip, CompositeVideoClip, TextClip, VideoClip
 from PIL import ImageFont
 
-from prefrl.reels.footage import Footage
+from prefrl.rendering.footage import Footage
 
 PAGE, TEXT, SOFT, LINE = (255, 255, 255), (26, 33, 48), (86, 96, 116), (219, 224, 232)  # the label page's colours
 RAISED, ACCENT, ABOVE, BELOW = (243, 244, 247), (58, 91, 217), (23, 114, 74), (176, 58, 43)

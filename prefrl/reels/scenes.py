@@ -10,8 +10,8 @@ import numpy as np
 from moviepy import VideoClip
 
 from prefrl.reels import panels
-from prefrl.reels.footage import Footage
 from prefrl.reels.writing import Form
+from prefrl.rendering.footage import Footage
 
 SAID = {"left": "left is better", "right": "right is better", "equal": "both are equally good", "skip": "cannot tell"}
 

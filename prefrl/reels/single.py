@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.reels.command import NICE
-from prefrl.reels.footage import Footage
 from prefrl.reels.scenes import Told, scene
 from prefrl.reels.writing import form, write_reel
+from prefrl.rendering.footage import Footage
 
 
 def write(wanted: dict[str, Any]) -> Path:

@@ -11,10 +11,10 @@ import numpy as np
 from moviepy import VideoClip, concatenate_videoclips
 from tqdm import tqdm
 
-from prefrl.errors import UserError
-from prefrl.evaluation.video import codec_of, write_frames
-from prefrl.reels.footage import Footage
+from prefrl.core.errors import UserError
 from prefrl.reels.panels import PAGE
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.video import codec_of, write_frames
 
 SECONDS = 2.0  # a clip takes at least so long: shorter ones are slowed down
 GIF = ".gif"

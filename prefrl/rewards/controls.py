@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from prefrl.data import Feedback, Segments
+from prefrl.core.data import Feedback, Segments
 from prefrl.rewards.model import FitReport, RewardModel, Steps
 
 

@@ -10,8 +10,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from prefrl.data import Segments
-from prefrl.errors import UserError, pick
+from prefrl.core.data import Segments
+from prefrl.core.errors import UserError, pick
 
 Encode = Callable[[np.ndarray], np.ndarray]
 

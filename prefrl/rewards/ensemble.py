@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prefrl.rewards.together import Together
+from prefrl.rewards.one_pass import OnePass
 
 COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
@@ -58,7 +58,7 @@ class RewardEnsemble(nn.Module):
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
-        self.together = Together(self.members) if together else None
+        self.together = OnePass(self.members) if together else None
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""

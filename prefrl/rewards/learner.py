@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefrl.config import RewardConfig
+from prefrl.config.settings import RewardConfig
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.objectives import OBJECTIVES
 

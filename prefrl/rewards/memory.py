@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefrl.data import Segments
+from prefrl.core.data import Segments
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.pictures import Pictures

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prefrl.checkpoint import pack_optimiser, unpack_optimiser
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback, Segments
-from prefrl.errors import NonFiniteError
-from prefrl.evaluation.preference_metrics import preference_metrics
-from prefrl.feedback import pair
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback, Segments
+from prefrl.core.errors import NonFiniteError
+from prefrl.core.streams import stream
+from prefrl.core.tensors import pack_optimiser, unpack_optimiser
+from prefrl.kinds import _old as pair
+from prefrl.kinds.metrics import preference_metrics
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.learner import PASS, Answers, Fitter
 from prefrl.rewards.memory import VectorMemory, memory_for
 from prefrl.rewards.pictures import Pictures
-from prefrl.streams import stream
 
 FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then

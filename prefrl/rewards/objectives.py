@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prefrl.feedback import pair
+from prefrl.kinds import _old as pair
 
 Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prefrl.data import Queries, Segments, Tapes
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import GOLD
-from prefrl.streams import stream
+from prefrl.core.data import Origins, Queries, Segments
+from prefrl.core.streams import stream
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import GOLD
 
 CLEAR = 2.0  # spreads of segment returns between the two of a pair
 LATELY = 100  # questions over whose segments the spread is taken
 
 
 def ask_gold(
-    store: LabelStore, queries: Queries, share: float, seed: int, tapes: Callable[[Segments], Tapes] | None = None
+    store: LabelStore, queries: Queries, share: float, seed: int, origins: Callable[[Segments], Origins] | None = None
 ) -> None:
     """Ask about clear pairs among the segments of these questions, until they are a `share` of what people see.
 
@@ -31,7 +31,7 @@ def ask_gold(
         return
     asked = Queries(segments[pairs], np.full(len(pairs), np.nan), GOLD, step, queries.model_version)
     names = [f"{step}-gold-{k}" for k in range(len(pairs))]
-    ids = store.ask(asked, names, tapes(asked.segments) if tapes else None)
+    ids = store.ask(asked, names, origins(asked.segments) if origins else None)
     returns = store.queries(ids).segments.true_returns  # after a kill they may be there already
     truth = (returns[:, 0] > returns[:, 1]).astype(float)
     store.answer(ids, truth, labeller="true reward", step=step, kind="truth", keys=[f"{id}:truth" for id in ids])

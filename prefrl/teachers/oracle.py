@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.data import Queries
-from prefrl.errors import NonFiniteError, UserError
+from prefrl.core.data import Queries
+from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.teachers import slips
 from prefrl.teachers.units import TaskUnits, Units
 

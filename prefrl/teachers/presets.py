@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from prefrl.data import Queries
-from prefrl.errors import UserError, pick
+from prefrl.core.data import Queries
+from prefrl.core.errors import UserError, pick
+from prefrl.teachers.human import Person
 from prefrl.teachers.oracle import Oracle
-from prefrl.teachers.people import Person
-from prefrl.teachers.recorded import Replay
+from prefrl.teachers.replay import Replay
 from prefrl.teachers.units import UNITS, RecentReturn
 
 

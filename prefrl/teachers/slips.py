@@ -1,6 +1,6 @@
 """What a synthetic teacher does with a pair, one small step at a time: it feels, chooses, errs, ties and skips.
 
-Each step is a function of arrays, so a new teacher is a new sequence of them. Answers are as in `prefrl.data`: the
+Each step is a function of arrays, so a new teacher is a new sequence of them. Answers are as in `prefrl.core.data`: the
 probability that the first segment is better, NaN where skipped. The steps are those of B-Pref (Lee et al. 2021).
 """
 

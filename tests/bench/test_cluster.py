@@ -9,7 +9,7 @@ from prefrl.bench.cache import Cache
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.sweep import sweep
 from prefrl.bench.work import do
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from prefrl.bench.grid import make_grid
 from prefrl.bench.study import load
 from prefrl.bench.tune import make_search
 from prefrl.cli import main
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_command_of_an_arm_is_one_that_prefrl_understands(grid, tmp_path):
     from prefrl.bench.report import command
     from prefrl.bench.study import make_study
     from prefrl.bench.sweep import Failure, Sweep
-    from prefrl.settings import parse
+    from prefrl.config.command_line import parse
 
     asked = make_grid({"environments": ["Pendulum-v1"], "methods": ["bpref"], "vary": {"reward.warm": [True, False]}})
     jobs = [cell.job for cell in asked.cells]

@@ -4,7 +4,7 @@ import pytest
 
 from prefrl.bench.arms import CONTROLS
 from prefrl.bench.grid import make_grid, read_grid
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 ONE = {"environments": ["Pendulum-v1"]}
 

@@ -14,7 +14,7 @@ from prefrl.bench.report import write_report
 from prefrl.bench.study import commit, load, merged, notes, slimmed
 from prefrl.bench.tables import environment_table, number, tables
 from prefrl.cli import main
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 
 TEN = [float(n) for n in range(1, 11)]
 

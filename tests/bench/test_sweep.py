@@ -16,9 +16,9 @@ from prefrl.bench.grid import make_grid
 from prefrl.bench.sweep import Clock, duration, sweep
 from prefrl.bench.work import do
 from prefrl.bench.workers import Outcome, Processes
-from prefrl.config import Config
-from prefrl.configure import update
-from prefrl.folder import locked
+from prefrl.config.settings import Config
+from prefrl.config.values import update
+from prefrl.runs.folder import locked
 
 GRID = make_grid(TINY)
 ARM = GRID.cells[0].job

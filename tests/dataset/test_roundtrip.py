@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from study import PEOPLE, hold_study, weights
 
-from prefrl import build
-from prefrl.api import load_run, train
 from prefrl.cli import main
+from prefrl.core.errors import UserError
 from prefrl.dataset.content import rows_of
 from prefrl.dataset.export import export_run
 from prefrl.dataset.importing import import_dataset
 from prefrl.dataset.names import Pseudonyms
-from prefrl.errors import UserError
-from prefrl.feedback.record import read_record
-from prefrl.feedback.segment_files import PARTS
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import DAMAGED
+from prefrl.runs import build
+from prefrl.runs.api import load_run, train
+from prefrl.store.contents import read_contents
+from prefrl.store.segment_files import PARTS
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import DAMAGED
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*episodes of 200 steps"),
@@ -65,7 +65,7 @@ def test_export_import_export_gives_the_same_bytes(dataset, tmp_path):
 def test_the_store_of_an_imported_run_has_the_same_rows_and_segments(study, dataset, tmp_path):
     import_dataset(dataset, tmp_path / "run")
     with LabelStore.open(study) as old, LabelStore.open(tmp_path / "run") as new:
-        assert read_record(new) == read_record(old)
+        assert read_contents(new) == read_contents(old)
         assert new.counts() == old.counts()
         ours, theirs = new.feedback(), old.feedback()
         np.testing.assert_array_equal(ours.preferences, theirs.preferences)

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prefrl.data import Queries, Segments
+from prefrl.config.methods import preset
+from prefrl.core.data import Queries, Segments
+from prefrl.core.errors import UserError
 from prefrl.dataset.export import export_run
 from prefrl.dataset.importing import import_dataset
-from prefrl.errors import UserError
-from prefrl.feedback.record import read_record
-from prefrl.feedback.store import LabelStore
-from prefrl.folder import describe
-from prefrl.presets import preset
+from prefrl.runs.folder import describe
+from prefrl.store.contents import read_contents
+from prefrl.store.store import LabelStore
 
 
 def questions(count: int, seed: int, step: int = 0) -> Queries:
@@ -241,7 +241,7 @@ def test_whatever_was_said_comes_back_row_for_row_and_byte_for_byte(tmp_path_fac
             for number, query in enumerate(data.draw(st.lists(st.sampled_from(ids), max_size=4))):
                 store.answer([query], [data.draw(told)], labeller=data.draw(names), keys=[f"{step}-{number}"],
                              step=data.draw(st.none() | st.just(step)), first_only=data.draw(st.booleans()))  # fmt: skip
-            record = read_record(store)
+            record = read_contents(store)
             free = {row["seq"] for row in record.answers} - {row["supersedes"] for row in record.answers}
             free -= {row["seq"] for row in record.answers if row["kind"] == "withdrawal"}
             for seq in sorted(free)[: data.draw(st.integers(0, 2))]:
@@ -250,14 +250,14 @@ def test_whatever_was_said_comes_back_row_for_row_and_byte_for_byte(tmp_path_fac
                 else:
                     store.revise(seq, data.draw(told), labeller=data.draw(names))
             store.watermark(step)
-            store.rooms.at(step, data.draw(st.integers(0, 3)))
+            store.capacity.at(step, data.draw(st.integers(0, 3)))
         store.close_questions([1], data.draw(names), 3)
-        before = read_record(store)
+        before = read_contents(store)
     export_run(base / "run", base / "one", formats=["jsonl"])
     import_dataset(base / "one", base / "again")
     export_run(base / "again", base / "two", formats=["jsonl"])
     with LabelStore.open(base / "again") as store:
-        assert read_record(store) == before
+        assert read_contents(store) == before
     one, two = (
         {p.relative_to(d): p.read_bytes() for p in d.rglob("*") if p.is_file()} for d in (base / "one", base / "two")
     )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prefrl.agents.environments import env_maker
+from prefrl.environments.making import env_maker
 from prefrl.evaluation.learned_reward import compare
 from prefrl.evaluation.returns import RandomPolicy
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl.errors import NonFiniteError
+from prefrl.core.errors import NonFiniteError
 from prefrl.evaluation import reward_distance
 from prefrl.evaluation.reward_distance import (
     TRUE_REWARDS,

@@ -8,7 +8,8 @@ import sys
 import warnings
 
 from prefrl.cli import main
-from prefrl.labelling import drawing, serve
+from prefrl.labelling import render_worker as drawing
+from prefrl.labelling import serve
 
 warnings.filterwarnings("ignore")
 drawing.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]  # no clips to draw

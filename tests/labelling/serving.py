@@ -21,15 +21,15 @@ import uvicorn
 import yaml
 from PIL import Image
 
-from prefrl.config import Config
-from prefrl.configure import as_dict, load, update
-from prefrl.data import Queries, Segments
-from prefrl.feedback.database import reading
-from prefrl.feedback.store import LabelStore, open_store
-from prefrl.feedback.tables import questions
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, load, update
+from prefrl.core.data import Queries, Segments
 from prefrl.labelling.access import Access, Rate
 from prefrl.labelling.connections import guarded
 from prefrl.labelling.server import make_app
+from prefrl.store.database import reading
+from prefrl.store.store import LabelStore, open_store
+from prefrl.store.tables import questions
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "the-experimenters-token"
@@ -160,7 +160,7 @@ class Person:
 WITHOUT_WORKER = """
 import sys
 from prefrl.cli import main
-from prefrl.labelling import drawing
+from prefrl.labelling import render_worker as drawing
 drawing.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
 sys.exit(main(sys.argv[1:]))
 """

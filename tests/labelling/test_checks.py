@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from serving import ask, draw, make_run
 
-from prefrl.config import Config
-from prefrl.configure import update
-from prefrl.data import Queries
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import GOLD
+from prefrl.config.settings import Config
+from prefrl.config.values import update
+from prefrl.core.data import Queries
+from prefrl.core.errors import UserError
 from prefrl.labelling import checks, questions
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import GOLD
 
 KNOWN = {"teacher.gold": 0.5}
 

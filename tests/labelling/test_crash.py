@@ -19,8 +19,8 @@ import pytest
 from serving import ROOT, WITHOUT_WORKER, address, ask, make_run, person_at
 
 from benchmarks.kills import Person, check
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling.address import read
+from prefrl.runs.address import read
+from prefrl.store.store import LabelStore
 
 KILLS = int(os.environ.get("PREFRL_KILLS", 10))
 

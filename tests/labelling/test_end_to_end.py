@@ -13,8 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling.sheets import frames_of
+from prefrl.rendering.sheets import frames_of
+from prefrl.store.store import LabelStore
 
 ROOT = Path(__file__).parent.parent.parent
 HEADERS = {"X-Prefrl": "1"}

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from benchmarks.label_load import check, load, make_run, percentiles
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 
 ANSWERS, LABELLERS = 1000, 20
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.reels import panels
-from prefrl.reels.footage import Footage
 from prefrl.reels.writing import form, write_reel
+from prefrl.rendering.footage import Footage
 
 
 def test_packed_frames_come_back_as_they_were():

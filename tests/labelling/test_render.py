@@ -17,19 +17,19 @@ from PIL import Image
 from played import make_run
 from short import SHORT
 
-from prefrl import checkpoint
-from prefrl.api import load_run, train
-from prefrl.configure import load
-from prefrl.data import Tape, Tapes
-from prefrl.errors import UserError
-from prefrl.feedback.record import read_record, write_record
-from prefrl.feedback.store import LabelStore
-from prefrl.folder import describe
-from prefrl.labelling.replay import Unfaithful
+from prefrl.config.values import load
+from prefrl.core.data import Origin, Origins
+from prefrl.core.errors import UserError
 from prefrl.reels import panels
 from prefrl.reels.acting import episode, progress
 from prefrl.reels.best import best
 from prefrl.reels.pairs import pairs
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.runs import checkpoint
+from prefrl.runs.api import load_run, train
+from prefrl.runs.folder import describe
+from prefrl.store.contents import read_contents, write_contents
+from prefrl.store.store import LabelStore
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = 10  # in a segment
@@ -126,7 +126,7 @@ def ages(run: Path, query: int) -> list[int]:
     """How old the episodes of a question's two segments were when they began."""
     with LabelStore.open(run) as store:
         (row,) = [row for row in store.history() if row["query_id"] == query]
-        return [len(store.files.tape(row["segments_file"], row["row"], side).actions) for side in (0, 1)]
+        return [len(store.files.origin(row["segments_file"], row["row"], side).actions) for side in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -257,9 +257,9 @@ def test_a_look_at_the_help_costs_no_moviepy():
 def bare(tmp_path):
     """Makes a run's folder with three questions, of which the first two are answered."""
 
-    def make(tapes: bool = True) -> Path:
+    def make(origins: bool = True) -> Path:
         folder = tmp_path / "bare"
-        ids = make_run(folder, tapes=tapes)
+        ids = make_run(folder, origins=origins)
         describe(folder, load(folder / "config.yaml"), "none", {})
         with LabelStore.open(folder) as store:
             store.answer(ids[:2], [0.5, float("nan")], labeller="ben")
@@ -269,23 +269,23 @@ def bare(tmp_path):
 
 
 def retaped(folder: Path, row: int, change) -> None:
-    """Put another tape into the file of segments."""
+    """Put another origin into the file of segments."""
     with LabelStore.open(folder) as store:
         (name,) = {row["segments_file"] for row in store.history()}
-        tapes = [store.files.tape(name, place, side) for place in range(3) for side in (0, 1)]
-        tapes[2 * row] = change(tapes[2 * row])
-        other = store.files.write(store.files.read(name), Tapes.of(tapes))
-        record = read_record(store)
+        origins = [store.files.origin(name, place, side) for place in range(3) for side in (0, 1)]
+        origins[2 * row] = change(origins[2 * row])
+        other = store.files.write(store.files.read(name), Origins.of(origins))
+        record = read_contents(store)
     for path in folder.glob("labels.db*"):  # written anew, as the store itself would have
         path.unlink()
     with LabelStore.open(folder) as store:
-        write_record(store, replace(record, questions=[{**q, "segments_file": other} for q in record.questions]))
+        write_contents(store, replace(record, questions=[{**q, "segments_file": other} for q in record.questions]))
 
 
 def test_a_run_that_noted_nothing_says_what_still_works(bare):
-    folder = bare(tapes=False)
+    folder = bare(origins=False)
     with LabelStore.open(folder) as store:
-        store.board.predict({id: thought() for id in (1, 2, 3)})
+        store.notices.predict({id: thought() for id in (1, 2, 3)})
     for make in (pairs, best):
         with pytest.raises(UserError, match="question . cannot be drawn: nothing was noted.*prefrl render progress"):
             make(folder)
@@ -301,14 +301,14 @@ def test_predictions_of_the_trainer_are_shown_while_there_is_no_checkpoint(bare)
     frames, _ = decoded(pairs(folder))
     assert len(frames) == 18 and not is_near(frames[:, below], panels.ACCENT).any()
     with LabelStore.open(folder) as store:
-        store.board.predict({1: thought(), 2: thought()})
+        store.notices.predict({1: thought(), 2: thought()})
     frames, _ = decoded(pairs(folder))
     assert len(frames) == 18 and (np.diff(cursor(frames[:9, :, :620], below)) > 0).all()
 
 
 def test_what_does_not_repeat_is_left_out_or_refused_where_it_was_asked_for(bare):
     folder = bare()
-    retaped(folder, 0, lambda tape: Tape(tape.opening, 1 - tape.actions))
+    retaped(folder, 0, lambda origin: Origin(origin.opening, 1 - origin.actions))
     with pytest.raises(Unfaithful, match=r"question 1 cannot be drawn: acted again, observation \d differs|ended"):
         pairs(folder, queries=[1])
     with pytest.warns(UserWarning, match="1 of 2 pairs are left out; question 1 cannot be drawn"):
@@ -319,7 +319,7 @@ def test_what_does_not_repeat_is_left_out_or_refused_where_it_was_asked_for(bare
 def test_what_was_filmed_can_be_shown_as_long_as_its_clip_is_there(bare):
     folder = bare()
     pairs(folder, queries=[2])
-    retaped(folder, 1, lambda tape: Tape(b'{"film": 7}', tape.actions))
+    retaped(folder, 1, lambda origin: Origin(b'{"film": 7}', origin.actions))
     with pytest.raises(
         Unfaithful, match="question 2 cannot be drawn: it was filmed as it happened, and its clip is gone"
     ):

@@ -15,10 +15,10 @@ import pytest
 from serving import ROOT, address, ask, make_run, person_at, running, start
 
 from prefrl.cli import main
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import drawing
-from prefrl.labelling.address import is_loopback, listen
+from prefrl.labelling import render_worker as drawing
 from prefrl.labelling.backups import KEPT, Backups
+from prefrl.runs.address import is_loopback, listen
+from prefrl.store.store import LabelStore
 
 SLEEPER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 
@@ -48,7 +48,7 @@ def test_it_serves_a_run_prints_its_address_and_leaves_no_secret_behind(run):
         "labels-00000002.jsonl",
     ]
     with LabelStore.open(run) as store:
-        assert store.board.read("labelling")[0] == {"state": "closed", "labellers": []}
+        assert store.notices.read("labelling")[0] == {"state": "closed", "labellers": []}
 
 
 def test_it_starts_in_less_than_two_seconds_of_work_and_replies_at_once(run):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from serving import ask, make_run
 
-from prefrl.feedback.store import Counts
 from prefrl.labelling import questions
 from prefrl.labelling.status import trainer_state
 from prefrl.labelling.team import kappa
+from prefrl.store.store import Counts
 
 CHOICES = {"left": 1.0, "equal": 0.5, "right": 0.0, "skip": None}
 
@@ -334,7 +334,7 @@ def test_clips_that_somebody_wants_to_see_are_wished_from_the_render_worker(serv
     serving = serve()
     serving.store.answer(hidden, [1.0, 0.0], labeller="oracle")
     assert serving.person().next(again=True) == []
-    assert sorted(serving.store.board.read("wanted")[0]["queries"]) == hidden
+    assert sorted(serving.store.notices.read("wanted")[0]["queries"]) == hidden
 
 
 # what the reward model thinks
@@ -343,7 +343,7 @@ def test_clips_that_somebody_wants_to_see_are_wished_from_the_render_worker(serv
 def predict(serving, ids, probability=0.9):
     rewards = [[0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 0.0]]
     one = {"model_version": 3, "probability": probability, "rewards": rewards}
-    serving.store.board.predict({id: one for id in ids})
+    serving.store.notices.predict({id: one for id in ids})
 
 
 def test_what_the_model_thinks_is_told_after_the_answer_as_it_was_displayed(serve, tmp_path):

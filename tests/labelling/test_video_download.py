@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from serving import Serving, make_run
 
-from prefrl.feedback.store import LabelStore
 from prefrl.labelling import videos
 from prefrl.labelling.videos import PairVideo, Videos
 from prefrl.reels import panels
+from prefrl.store.store import LabelStore
 
 SLOW = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 BROKEN = [sys.executable, "-S", "-c", "import sys; sys.exit('writing: 12%\\rerror: no such codec')"]
@@ -55,7 +55,7 @@ def kept(tmp_path_factory):
     serving = Serving(folder)
     with LabelStore.open(folder) as store:
         thought = {"model_version": 3, "probability": 0.8, "rewards": [[1.0, 2.0, 1.0, 2.0], [-1.0, -2.0, -1.0, -2.0]]}
-        store.board.predict({query: thought for query in store.open_queries()})
+        store.notices.predict({query: thought for query in store.open_queries()})
     ann = serving.person()
     [question] = ann.next()
     found = {"open": get(ann, ticket=question["ticket"])}
@@ -141,7 +141,7 @@ def test_a_pair_whose_clips_are_gone_is_wished_for(serve, run, quick):
     for sheet in (run / "clips").glob("*.webp"):
         sheet.unlink()
     assert "being drawn again" in get(ann, ticket=question["ticket"]).json()["message"]
-    assert serving.store.board.read("wanted")[0] == {"queries": [question["query"]]}
+    assert serving.store.notices.read("wanted")[0] == {"queries": [question["query"]]}
 
 
 # how they are made and kept

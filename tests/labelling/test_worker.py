@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from played import make_run, pairs, played
 
-from prefrl.agents.environments import env_maker
-from prefrl.data import Queries, Tapes
-from prefrl.errors import StorageFull
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
-from prefrl.labelling.clips import clip_of, clips_ready
-from prefrl.labelling.drawing import command
-from prefrl.labelling.replay import redraw
-from prefrl.labelling.sheets import frames_of
+from prefrl.core.data import Origins, Queries
+from prefrl.core.errors import StorageFull
+from prefrl.environments.making import env_maker
+from prefrl.labelling.render_worker import command
 from prefrl.labelling.worker import Worker, work
+from prefrl.rendering.clips import clip_of, clips_ready
+from prefrl.rendering.redraw import redraw
+from prefrl.rendering.sheets import frames_of
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -44,7 +44,7 @@ def once(capfd):
 
 def ready(folder: Path, ids) -> list[bool]:
     with LabelStore.open(folder) as store:
-        places = records.places(store, list(ids))
+        places = lookup.places(store, list(ids))
         return clips_ready(folder, [(places[id].file, places[id].row) for id in ids])
 
 
@@ -64,42 +64,42 @@ def test_every_open_question_is_drawn_as_it_happened(run, once):
     ids = make_run(run)
     assert once(run) == ""
     with LabelStore.open(run) as store:
-        segments, places = store.queries(ids).segments, records.places(store, ids)
+        segments, places = store.queries(ids).segments, lookup.places(store, ids)
         for row, id in enumerate(ids):
             for side in (0, 1):
                 place = places[id]
                 clip = clip_of(run, place.file, place.row, side)
                 content = (run / "clips" / f"{clip['clip']}.webp").read_bytes()
-                tape = store.files.tape(place.file, place.row, side)
-                frames = redraw(env_maker("CartPole-v1", "rgb_array"), segments[row, side], tape)
+                origin = store.files.origin(place.file, place.row, side)
+                frames = redraw(env_maker("CartPole-v1", "rgb_array"), segments[row, side], origin)
                 assert np.array_equal(frames_of(content, clip["frames"], clip["columns"]), frames)
                 assert (clip["width"], clip["height"], clip["fps"], clip["frames"]) == (600, 400, 50.0, 9)
-        notice, _ = store.board.read("renderer")
+        notice, _ = store.notices.read("renderer")
     assert (notice["state"], notice["waiting"], notice["done"], notice["error"]) == ("idle", 0, 3, None)
 
 
-def tampered(tapes: Tapes, place: int) -> Tapes:
-    """One action of one tape is another."""
-    each = [tapes[k] for k in range(len(tapes))]
+def tampered(origins: Origins, place: int) -> Origins:
+    """One action of one origin is another."""
+    each = [origins[k] for k in range(len(origins))]
     each[place].actions[0] = 1 - each[place].actions[0]
-    return Tapes.of(each)
+    return Origins.of(each)
 
 
 def test_what_does_not_repeat_is_closed_and_never_shown(run, once):
     make_run(run, asked=1)
-    segments, tapes = pairs(played("CartPole-v1", seed=9), 3)
+    segments, origins = pairs(played("CartPole-v1", seed=9), 3)
     with LabelStore.open(run) as store:
-        ids = store.ask(Queries(segments, np.zeros(3), "uniform", 200, 1), tapes=tampered(tapes, 2))
+        ids = store.ask(Queries(segments, np.zeros(3), "uniform", 200, 1), origins=tampered(origins, 2))
         said = once(run)
         assert f"not shown: question {ids[1]}: " in said
         assert ready(run, ids) == [True, False, True]
         assert ids[1] not in store.open_queries() and {ids[0], ids[2]} <= set(store.open_queries())
         assert store.counts().closed == 1
-        assert store.board.read("renderer")[0]["error"].startswith(f"question {ids[1]}: ")
+        assert store.notices.read("renderer")[0]["error"].startswith(f"question {ids[1]}: ")
 
 
 def test_questions_without_tapes_are_closed(run, once):
-    ids = make_run(run, tapes=False)
+    ids = make_run(run, origins=False)
     said = once(run)
     assert said.count("no longer known") == 3
     with LabelStore.open(run) as store:
@@ -110,9 +110,9 @@ def test_a_broken_segment_file_does_not_keep_it_from_the_others(run, once):
     broken = make_run(run)
     (path,) = (run / "segments").iterdir()
     path.write_bytes(path.read_bytes()[:-100])
-    segments, tapes = pairs(played("CartPole-v1", seed=9), 2)
+    segments, origins = pairs(played("CartPole-v1", seed=9), 2)
     with LabelStore.open(run) as store:
-        sound = store.ask(Queries(segments, np.zeros(2), "uniform", 200, 1), tapes=tapes)
+        sound = store.ask(Queries(segments, np.zeros(2), "uniform", 200, 1), origins=origins)
     said = once(run)
     assert said.count("is damaged") == 3
     assert ready(run, [*broken, *sound]) == [False] * 3 + [True] * 2
@@ -122,7 +122,7 @@ def test_a_damaged_clip_is_drawn_again(run, once):
     ids = make_run(run, asked=1)
     once(run)
     with LabelStore.open(run) as store:
-        place = records.places(store, ids)[ids[0]]
+        place = lookup.places(store, ids)[ids[0]]
     before = clip_of(run, place.file, place.row, 0)
     (run / "clips" / f"{before['clip']}.webp").write_bytes(b"x")
     assert clip_of(run, place.file, place.row, 0) is None
@@ -136,7 +136,7 @@ def test_answered_questions_are_drawn_when_somebody_wishes(run, once):
         store.answer(ids[:2], [1.0, 0.0], labeller="ann")
         once(run)
         assert ready(run, ids) == [False, False, True]
-        store.board.post("wanted", {"queries": [ids[1], 999]})
+        store.notices.post("wanted", {"queries": [ids[1], 999]})
         once(run)
         assert ready(run, ids) == [False, True, True]
 
@@ -155,7 +155,7 @@ def test_a_run_whose_environment_cannot_be_made_says_so_last(run):
     status, said = said_at_the_end(run)
     assert status == 2 and said.startswith("error: no environment to draw with: unknown environment 'own'")
     with LabelStore.open(run) as store:
-        assert store.open_queries() == ids and store.board.read("renderer")[0]["state"] == "failed"
+        assert store.open_queries() == ids and store.notices.read("renderer")[0]["state"] == "failed"
 
 
 def test_environments_of_a_module_are_imported_by_name(run, tmp_path):
@@ -192,10 +192,10 @@ def test_a_full_disk_is_no_fault_of_the_question(run, once, monkeypatch):
 def test_new_questions_are_drawn_while_it_runs_and_it_ends_with_its_parent(run):
     make_run(run, asked=1)
     worker = started(run)
-    segments, tapes = pairs(played("CartPole-v1", seed=9), 2)
+    segments, origins = pairs(played("CartPole-v1", seed=9), 2)
     until(lambda: (run / "clips" / "index").exists())
     with LabelStore.open(run) as store:
-        ids = store.ask(Queries(segments, np.zeros(2), "uniform", 200, 1), tapes=tapes)
+        ids = store.ask(Queries(segments, np.zeros(2), "uniform", 200, 1), origins=origins)
     until(lambda: all(ready(run, ids)))
     worker.stdin.close()
     assert worker.wait(5) == 0
@@ -233,9 +233,9 @@ def alive(pid: int) -> bool:
 
 def test_the_newest_models_questions_and_the_highest_scores_come_first(run):
     old = make_run(run)
-    segments, tapes = pairs(played("CartPole-v1", seed=9), 3)
+    segments, origins = pairs(played("CartPole-v1", seed=9), 3)
     with LabelStore.open(run) as store:
-        new = store.ask(Queries(segments, np.array([0.1, np.nan, 0.9]), "uniform", 200, 2), tapes=tapes)
+        new = store.ask(Queries(segments, np.array([0.1, np.nan, 0.9]), "uniform", 200, 2), origins=origins)
         worker = Worker(store, run, env_maker("CartPole-v1", "rgb_array"))
         worker._look()
         assert [place.query for place in worker.waiting] == [new[2], new[0], new[1], *reversed(old)]
@@ -251,6 +251,6 @@ def test_notices_are_plain_json(run, once):
     make_run(run, asked=1)
     once(run)
     with LabelStore.open(run) as store:
-        notice, age = store.board.read("renderer")
+        notice, age = store.notices.read("renderer")
     assert json.loads(json.dumps(notice)) == notice and 0 <= age < 60
     assert set(notice) >= {"state", "waiting", "done", "per_second", "error"}

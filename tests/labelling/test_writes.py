@@ -5,11 +5,11 @@ import threading
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from prefrl.errors import StorageFull
-from prefrl.feedback.database import reading, writing
-from prefrl.feedback.store import LabelStore
+from prefrl.core.errors import StorageFull
 from prefrl.labelling.refusals import Refusal
 from prefrl.labelling.writes import Writes
+from prefrl.store.database import reading, writing
+from prefrl.store.store import LabelStore
 
 
 @pytest.fixture
@@ -54,21 +54,21 @@ def commits(store, monkeypatch) -> list:
 
 def test_those_who_write_at_once_wait_for_the_disk_once(store, monkeypatch):
     seen = commits(store, monkeypatch)
-    jobs = [lambda n=n: (store.board.post(f"note {n}", {"n": n}), n)[1] for n in range(20)]
+    jobs = [lambda n=n: (store.notices.post(f"note {n}", {"n": n}), n)[1] for n in range(20)]
     assert together(Writes(store.engine), jobs) == list(range(20))
     assert len(seen) == 2  # the first one's, and one for all others
-    assert all(store.board.read(f"note {n}")[0] == {"n": n} for n in range(20))
+    assert all(store.notices.read(f"note {n}")[0] == {"n": n} for n in range(20))
 
 
 def test_one_that_is_refused_takes_back_what_it_wrote_and_nobody_elses(store):
     def refused():
-        store.board.post("refused", {})
+        store.notices.post("refused", {})
         raise Refusal("invalid", "no")
 
-    jobs = [lambda: store.board.post("a", {}), refused, lambda: store.board.post("b", {})]
+    jobs = [lambda: store.notices.post("a", {}), refused, lambda: store.notices.post("b", {})]
     found = together(Writes(store.engine), jobs)
     assert found[0] is None and isinstance(found[1], Refusal) and found[2] is None
-    assert [bool(store.board.read(name)) for name in ("a", "refused", "b")] == [True, False, True]
+    assert [bool(store.notices.read(name)) for name in ("a", "refused", "b")] == [True, False, True]
 
 
 @pytest.mark.parametrize("fault", [StorageFull("full"), OperationalError("", {}, Exception("disk I/O error"))])
@@ -76,18 +76,18 @@ def test_a_fault_of_the_database_ends_all_and_nothing_is_stored(store, fault):
     def broken():
         raise fault
 
-    found = together(Writes(store.engine), [lambda: store.board.post("a", {}), broken])
+    found = together(Writes(store.engine), [lambda: store.notices.post("a", {}), broken])
     assert all(isinstance(one, StorageFull) for one in found)
-    assert store.board.read("a") is None
-    Writes(store.engine).do(lambda: store.board.post("a", {}))  # and afterwards it works
-    assert store.board.read("a")
+    assert store.notices.read("a") is None
+    Writes(store.engine).do(lambda: store.notices.post("a", {}))  # and afterwards it works
+    assert store.notices.read("a")
 
 
 def test_within_a_job_reading_sees_what_was_written(store):
     def job():
-        store.board.post("a", {"n": 1})
+        store.notices.post("a", {"n": 1})
         with reading(store.engine) as here, writing(store.engine) as there:
             assert here is there
-        return store.board.read("a")[0]
+        return store.notices.read("a")[0]
 
     assert Writes(store.engine).do(job) == {"n": 1}

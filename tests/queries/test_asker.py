@@ -4,8 +4,8 @@ from counting import counting, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl.agents.recorder import Recorder
-from prefrl.config import QuestionConfig
+from prefrl.config.settings import QuestionConfig
+from prefrl.environments.recorder import Recorder
 from prefrl.queries.asker import LONGEST, Asker
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import disagreement

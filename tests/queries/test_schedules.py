@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.queries import SCHEDULES, due, make_schedule
 
 NAMES, SHARE, HALF = st.sampled_from(sorted(SCHEDULES)), st.floats(0.0, 1.0), st.floats(1e-3, 100.0)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.data import Segments
-from prefrl.errors import NonFiniteError, NotEnoughSegments, UserError
+from prefrl.core.data import Segments
+from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError
 from prefrl.queries import STRATEGIES, choose, pair_up
 from prefrl.queries.strategies import bald, bpref_entropy, disagreement, volume
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback, Segments
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback, Segments
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import mlp

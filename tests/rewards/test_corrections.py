@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from prefrl.data import Feedback
+from prefrl.core.data import Feedback
 
 
 def state_of(model) -> list[torch.Tensor]:

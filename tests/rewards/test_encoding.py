@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.rewards.encoding import Features, encoder
 
 BOX = spaces.Box(np.array([-2, 0], np.float32), np.array([2, 10], np.float32))

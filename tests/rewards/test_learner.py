@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.data import Feedback
+from prefrl.core.data import Feedback
 from prefrl.rewards.learner import L2_LEAST, L2_MOST, PASS, draw
 
 

@@ -7,8 +7,8 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.model import FEW, PAUSE, RewardModel
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from prefrl.config import Config
-from prefrl.configure import update
-from prefrl.errors import UserError
-from prefrl.feedback import pair
+from prefrl.config.settings import Config
+from prefrl.config.values import update
+from prefrl.core.errors import UserError
+from prefrl.kinds import _old as pair
 from prefrl.rewards.objectives import OBJECTIVES
 
 PREDICTED = torch.tensor([[1.0, -1.0], [0.5, 2.0]])

@@ -8,10 +8,10 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
-from prefrl.config import RewardConfig
-from prefrl.data import Feedback, Segments
-from prefrl.errors import UserError
-from prefrl.frames import Frames
+from prefrl.config.settings import RewardConfig
+from prefrl.core.data import Feedback, Segments
+from prefrl.core.errors import UserError
+from prefrl.core.frames import Frames
 from prefrl.rewards.controls import RandomReward
 from prefrl.rewards.memory import PictureMemory
 from prefrl.rewards.model import RewardModel

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prefrl.data import Queries, Segments
+from prefrl.core.data import Queries, Segments
 
 
 def _ask(true_rewards) -> Queries:

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 from scipy.stats import binom
 
-from prefrl.data import Queries
-from prefrl.errors import NonFiniteError, UserError
+from prefrl.core.data import Queries
+from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.teachers import TEACHERS, make_teacher
 
 SYNTHETIC = sorted(set(TEACHERS) - {"human", "replay"})

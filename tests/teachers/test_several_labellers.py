@@ -6,17 +6,17 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from prefrl.agents.recorder import Recorder
-from prefrl.agents.vector import make_venv
-from prefrl.config import TeacherConfig
-from prefrl.data import Queries
-from prefrl.errors import UserError
-from prefrl.feedback.crowd import by_reliability
-from prefrl.feedback.opinions import judgements
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import GOLD
+from prefrl.config.settings import TeacherConfig
+from prefrl.core.data import Queries
+from prefrl.core.errors import UserError
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.vector import make_venv
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import GOLD
+from prefrl.teachers.crowd import by_reliability
 from prefrl.teachers.gold import CLEAR
-from prefrl.teachers.people import PeoplesDesk
+from prefrl.teachers.human import HumanTeacher
+from prefrl.teachers.opinions import judgements
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def opened(folder: Path, opinions: float = 3) -> LabelStore:
     return LabelStore.open(folder, opinions=opinions)
 
 
-def desk(store: LabelStore, **settings) -> PeoplesDesk:
-    return PeoplesDesk(store, 0, TeacherConfig(name="human", queue=10_000, **settings), 1000, lambda _: None)
+def desk(store: LabelStore, **settings) -> HumanTeacher:
+    return HumanTeacher(store, 0, TeacherConfig(name="human", queue=10_000, **settings), 1000, lambda _: None)
 
 
 def label(store: LabelStore, errors: dict[str, float], seed: int = 0) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from prefrl.feedback.database import reading
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import answers
-from prefrl.labelling import records
 from prefrl.labelling.questions import IN_VIEW, LEASE
-from prefrl.labelling.records import Place
+from prefrl.store import lookup
+from prefrl.store.database import reading
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import answers
 
 MOST_ANSWERED = 10_000  # questions with an answer that are looked at, the latest
 
@@ -41,7 +41,7 @@ class Agenda:
         done, others = self._told() | self.held, self.store.leases.held(self.session, time.time())
         fresh = [
             Task(one.place, "answer")
-            for one in records.open_questions(self.store, IN_VIEW)
+            for one in lookup.open_questions(self.store, IN_VIEW)
             if others[one.place.query] < one.wanted and one.place.query not in done
         ]
         return fresh + [Task(place, "opinion") for place in self._answered() if place.query not in done]
@@ -78,7 +78,7 @@ class Agenda:
         """The same share of what others have answered, however often this is asked."""
         if not self.overlap:
             return []
-        theirs = records.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
+        theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
         return [
             place for place in theirs if zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
         ]

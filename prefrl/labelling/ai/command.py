@@ -9,7 +9,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.settings import Settings
 
 ABOUT = """\
@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def label(options: argparse.Namespace) -> int:
     """Let the AI label until nothing is left; or, as a dry run, say what that would be."""
-    from prefrl.labelling.ai.labeller import ai_labeller  # slow to import
+    from prefrl.labelling.ai.labeller import ai_labeller
     from prefrl.labelling.ai.preview import preview
 
     if options.endpoint is None:

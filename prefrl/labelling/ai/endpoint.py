@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.prompt import SCHEMA
 from prefrl.labelling.ai.reply import clean
 from prefrl.labelling.ai.settings import Settings

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import address, drawing
-from prefrl.labelling.clips import clip_of
-from prefrl.labelling.records import Place
-from prefrl.labelling.sheets import frames_of
+from prefrl.labelling import render_worker as drawing
+from prefrl.rendering.clips import clip_of
+from prefrl.rendering.sheets import frames_of
+from prefrl.runs import address
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
 
 LOOK = 5.0  # seconds between two looks at who draws
 STUCK = 60.0  # seconds without a new clip, after which none is expected
@@ -50,7 +51,7 @@ class Footage:
             return
         self._looked_at = time.monotonic()
         if wished:
-            self.store.board.post("wanted", {"queries": wished})
+            self.store.notices.post("wanted", {"queries": wished})
         served = _served(self.folder)
         if self._own and served:
             self._own.stop()
@@ -63,7 +64,7 @@ class Footage:
         """Why nothing more will be drawn, if it seems so."""
         if not self._missing or time.monotonic() - self._changed_at < STUCK:
             return None
-        notice = self.store.board.read("renderer")
+        notice = self.store.notices.read("renderer")
         fault = (self._own and self._own.trouble()) or (notice and notice[0].get("error")) or "no worker draws them"
         return f"{len(self._missing)} questions have no clips: {fault}"
 

@@ -17,17 +17,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from prefrl.errors import UserError
-from prefrl.labelling import records
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.agenda import Task
-from prefrl.labelling.ai.desk import Desk, desk
 from prefrl.labelling.ai.endpoint import Endpoint
 from prefrl.labelling.ai.judge import Judge, Verdict
 from prefrl.labelling.ai.ledger import BudgetSpent, Ledger
+from prefrl.labelling.ai.run_view import RunView, open_run
 from prefrl.labelling.ai.settings import Settings
 from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
 from prefrl.labelling.ai.waiting import Stopped, Waiting
 from prefrl.labelling.status import WORKING, trainer_state
+from prefrl.store import lookup
 
 POLL = 0.25  # seconds between two looks for answers
 IDLE = 0.5  # seconds between two looks for questions, when there were none
@@ -60,7 +60,7 @@ def ai_labeller(
     """An AI labeller of a run, closed afterwards. There is one of each name at a time."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(closing(Endpoint(settings)))
-        here = stack.enter_context(desk(folder, settings, modules, store))
+        here = stack.enter_context(open_run(folder, settings, modules, store))
         stack.enter_context(_alone(folder, settings.name))
         ledger = stack.enter_context(closing(Ledger(folder, settings)))
         waiting = Waiting(settings)
@@ -84,8 +84,8 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 class AILabeller:
     """One sitting. Only the thread that works touches the store; those of the pool call the model."""
 
-    def __init__(self, here: Desk, judge: Judge, quiet: bool = False):
-        self.desk, self.judge, self.quiet = here, judge, quiet
+    def __init__(self, here: RunView, judge: Judge, quiet: bool = False):
+        self.run, self.judge, self.quiet = here, judge, quiet
         self.settings, self.store, self.agenda = here.settings, here.store, here.agenda
         self.waiting = judge.waiting
         self.under_way: dict[Future[Verdict], Task] = {}
@@ -125,8 +125,8 @@ class AILabeller:
             return
         at_once = 1 if self.settings.max_cost and not self.judge.ledger.measured() else self.settings.at_once
         room = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
-        for task in self.agenda.take(self.desk.ready()[:room] if room else []):
-            if prompt := self.desk.prompt(task):
+        for task in self.agenda.take(self.run.ready()[:room] if room else []):
+            if prompt := self.run.prompt(task):
                 self.under_way[pool.submit(self.judge.judge, prompt)] = task
             else:  # its clip was damaged; it is drawn again
                 self.agenda.done(task)
@@ -159,7 +159,7 @@ class AILabeller:
             [query], [math.nan if told is None else told],
             labeller=self.settings.name, kind=task.kind, first_only=True, details=[self._details(task, verdict)],
         )  # fmt: skip
-        row = records.by_key(self.store, f"{query}:{self.settings.name}") or {}
+        row = lookup.by_key(self.store, f"{query}:{self.settings.name}") or {}
         self.count.update(
             answers=1, opinions=row.get("kind") == "opinion", equal=told == 0.5, skipped=told is None,
             unusable=not verdict.usable, disagree=verdict.disagree, one_sided=verdict.one_sided, cached=verdict.cached,
@@ -174,7 +174,7 @@ class AILabeller:
 
     def _details(self, task: Task, verdict: Verdict) -> str:
         """What each order said, and what the reward model thought before it could know."""
-        thought = self.store.board.predictions([task.place.query]).get(task.place.query)
+        thought = self.store.notices.predictions([task.place.query]).get(task.place.query)
         model = thought and {"version": thought["model_version"], "probability": thought["probability"]}
         return json.dumps({
             "session": self.agenda.session, "mirrored": False, "purpose": "new" if task.kind == "answer" else "overlap",
@@ -182,7 +182,7 @@ class AILabeller:
         })  # fmt: skip
 
     def _training(self) -> bool:
-        state, _ = trainer_state(self.desk.folder, self.store.board.read("trainer"))
+        state, _ = trainer_state(self.run.folder, self.store.notices.read("trainer"))
         return state["state"] in WORKING
 
     def _look_for_an_end(self, training: bool) -> None:
@@ -191,14 +191,14 @@ class AILabeller:
             self._end("stopped")
         if self.ended or self.under_way:
             return
-        if stuck := self.desk.stuck():
+        if stuck := self.run.stuck():
             if not training:
                 self.fault = UserError(stuck)
                 self._end("nothing more can be shown")
             elif not self._warned:
                 tqdm.write(f"warning: {stuck}", sys.stderr)
                 self._warned = True
-        elif not training and not self.desk.left:
+        elif not training and not self.run.left:
             self._end("nothing is left to answer")
 
     def _end(self, why: str) -> None:

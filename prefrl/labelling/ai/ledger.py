@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import URL, Column, Float, Index, Integer, MetaData, Select, String, Table, func, insert, select, update
 
-from prefrl.feedback.database import connect, reading, writing
 from prefrl.labelling.ai.endpoint import Reply
 from prefrl.labelling.ai.settings import Settings
+from prefrl.store.database import connect, reading, writing
 
 FILE = "ai-calls.db"
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from prefrl.labelling.sheets import shrunk
+from prefrl.rendering.sheets import shrunk
 
 GAP = 4  # pixels of grey between frames
 GREY = 128

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefrl.labelling.ai.desk import Desk, desk
 from prefrl.labelling.ai.prompt import SYSTEM, Prompt
+from prefrl.labelling.ai.run_view import RunView, open_run
 from prefrl.labelling.ai.settings import Settings
 
 LONGEST = 30.0  # seconds to wait for a clip
@@ -17,14 +17,14 @@ TAB = "  | "
 
 def preview(folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None) -> str:
     """The prompt about the next question, and the price of what is open and of the run's budget."""
-    with desk(folder, settings, modules, store) as here:
+    with open_run(folder, settings, modules, store) as here:
         prompt = _next(here)
         if prompt is None:
             return f"{folder} has no question whose clips can be shown: {here.stuck() or f'{here.left} are waiting for clips'}"
         return "\n".join([_sent(prompt, settings), "", _price(here, prompt, settings)])
 
 
-def _next(here: Desk) -> Prompt | None:
+def _next(here: RunView) -> Prompt | None:
     end = time.monotonic() + LONGEST
     while True:
         for task in here.ready()[:1]:
@@ -41,7 +41,7 @@ def _sent(prompt: Prompt, settings: Settings) -> str:
     return f"to {settings.url}, model {settings.model}:\n" + "\n".join(TAB + line for line in body.split("\n"))
 
 
-def _price(here: Desk, prompt: Prompt, settings: Settings) -> str:
+def _price(here: RunView, prompt: Prompt, settings: Settings) -> str:
     tokens, budget = prompt.tokens(), here.config.questions.budget
     lines = [
         f"about {tokens:,} tokens sent and {ANSWER} received a call, two calls a question (models count pictures differently)"

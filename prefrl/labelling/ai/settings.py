@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from prefrl.errors import UserError
-from prefrl.labelling.address import is_loopback
+from prefrl.core.errors import UserError
+from prefrl.runs.address import is_loopback
 
 ROUTE = "/chat/completions"
 MOST_NAME = 40  # characters

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.ledger import Total
 from prefrl.labelling.team import agreement
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 from prefrl.teachers.oracle import Oracle
 
 BATCH = 256  # questions whose segments are read at once
@@ -76,7 +76,7 @@ def _money(cost: float | None, ever: Total) -> str:
 
 def with_people(store: LabelStore, labeller: str) -> list[dict[str, Any]]:
     """Agreement with everybody else who answered some of the same questions."""
-    told = [row for row in records.since(store, 0) if row["kind"] != "withdrawal" and row["superseded_by"] is None]
+    told = [row for row in lookup.since(store, 0) if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     pairs = [one for one in agreement(told) if labeller in (one["a"], one["b"])]
     return [
         {
@@ -89,7 +89,7 @@ def with_people(store: LabelStore, labeller: str) -> list[dict[str, Any]]:
 
 def with_oracle(store: LabelStore, labeller: str) -> tuple[int, int] | None:
     """Of the clear answers to pairs that the true reward tells apart, how many are its own, and how many there are."""
-    mine = {row["query_id"]: row["preference"] for row in records.since(store, 0)
+    mine = {row["query_id"]: row["preference"] for row in lookup.since(store, 0)
             if row["labeller"] == labeller and row["superseded_by"] is None and row["kind"] != "withdrawal"}  # fmt: skip
     ids = [query for query, told in mine.items() if told not in (None, 0.5)]
     right = clear = 0

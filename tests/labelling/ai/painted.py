@@ -9,9 +9,9 @@ import numpy as np
 from serving import ask
 from serving import make_run as make_serving_run
 
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import records
-from prefrl.labelling.clips import write_clip
+from prefrl.rendering.clips import write_clip
+from prefrl.store import lookup
+from prefrl.store.store import LabelStore
 
 
 def make_run(folder: Path, asked: int = 6, contrary: Collection[int] = (), **settings) -> list[int]:
@@ -30,7 +30,7 @@ def ask_more(folder: Path, count: int, seed: int) -> list[int]:
 def paint(folder: Path, ids: list[int], contrary: Collection[int] = ()) -> None:
     with LabelStore.open(folder) as store:
         better = first_is_better(store, ids)
-        places = records.places(store, ids)
+        places = lookup.places(store, ids)
     for number, id in enumerate(ids):
         for side in (0, 1):
             wins = bool(better[number]) == (side == 0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from models import body, completion, dripping, dropped, endless, error, says
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.endpoint import LARGEST, Busy, Endpoint, Refused
 from prefrl.labelling.ai.judge import Judge
 from prefrl.labelling.ai.ledger import BudgetSpent, Ledger

@@ -18,15 +18,15 @@ from painted import ask_more, first_is_better, make_run, told
 from serving import ROOT
 from sqlalchemy import select
 
-from prefrl.errors import UserError
-from prefrl.feedback.database import reading
-from prefrl.feedback.store import LabelStore
-from prefrl.feedback.tables import leases
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.ledger import FILE
 from prefrl.labelling.ai.pictures import strip
-from prefrl.labelling.clips import clip_of
-from prefrl.labelling.records import by_key, places
-from prefrl.labelling.sheets import frames_of
+from prefrl.rendering.clips import clip_of
+from prefrl.rendering.sheets import frames_of
+from prefrl.store.database import reading
+from prefrl.store.lookup import by_key, places
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import leases
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
 
 KILLED = """
 import os, signal, sys
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 LabelStore.answer = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 from prefrl.cli import main
 main(sys.argv[1:])

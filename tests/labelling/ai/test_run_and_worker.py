@@ -14,10 +14,10 @@ import serving
 from models import pictures
 from played import make_run as make_played_run
 
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai import footage
 from prefrl.labelling.ai.pictures import GAP
+from prefrl.store.store import LabelStore
 from prefrl.teachers.oracle import Oracle
 
 ALONE = {
@@ -88,7 +88,7 @@ def test_clips_of_a_finished_run_are_drawn_by_a_worker_of_its_own(tmp_path, labe
 
 
 def test_questions_that_cannot_be_drawn_are_closed_and_never_sent(tmp_path, label, model):
-    make_played_run(tmp_path / "run", tapes=False)
+    make_played_run(tmp_path / "run", origins=False)
     summary = label()
     assert summary.answers == 0 and model.calls == []
     with LabelStore.open(tmp_path / "run") as store:
@@ -103,7 +103,7 @@ def test_where_a_label_server_draws_its_worker_is_waited_for_and_its_fault_told(
         json.dumps({"host": "127.0.0.1", "port": 1, "token": "", "pid": os.getpid()})
     )
     with LabelStore.open(folder) as store:
-        store.board.post("renderer", {"state": "failed", "error": "no GL library"})
+        store.notices.post("renderer", {"state": "failed", "error": "no GL library"})
     with pytest.raises(UserError, match="2 questions have no clips: no GL library"):
         label()
     assert not (folder / "render-worker.log").exists()

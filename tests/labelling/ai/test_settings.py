@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefrl.errors import UserError
+from prefrl.core.errors import UserError
 from prefrl.labelling.ai.settings import Settings
 
 HERE = {"model": "eye-1", "endpoint": "http://127.0.0.1:1/v1"}

@@ -15,11 +15,11 @@ from played import make_run as make_real_run
 from serving import ask, make_run, person_at, running
 
 import prefrl
-from prefrl.errors import UserError
-from prefrl.feedback.store import LabelStore
-from prefrl.labelling import drawing
-from prefrl.labelling.sheets import frames_of
-from prefrl.notebook.bundle import bundle
+from prefrl.core.errors import UserError
+from prefrl.labelling import render_worker as drawing
+from prefrl.labelling.notebook.bundle import bundle
+from prefrl.rendering.sheets import frames_of
+from prefrl.store.store import LabelStore
 
 pytest.importorskip("anywidget")
 ROOT = Path(__file__).parents[3]
@@ -42,7 +42,7 @@ def undrawn(monkeypatch):
 @pytest.fixture(autouse=True)
 def put_away():
     yield
-    from prefrl.notebook import cell
+    from prefrl.labelling.notebook import cell
 
     for widget in cell._SHOWN.values():
         widget.close()
@@ -101,7 +101,7 @@ def test_an_answer_is_taken_back_and_its_question_comes_again(run, undrawn):
 def test_the_model_says_nothing_before_the_answer(run, undrawn):
     with LabelStore.open(run) as store:
         thought = {"model_version": 3, "probability": 0.8, "rewards": [[1.0] * 4, [0.0] * 4]}
-        store.board.predict({query: thought for query in store.open_queries()})
+        store.notices.predict({query: thought for query in store.open_queries()})
     ann = sit_at(shown(run))
     [question] = ann.next()
     assert set(question) == {"query", "ticket", "kind", "clips"}

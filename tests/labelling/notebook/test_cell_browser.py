@@ -17,13 +17,13 @@ from browsing import until as until_within  # noqa: E402
 from fronting import FrontEnd, shown  # noqa: E402
 from played import make_run  # noqa: E402
 
-from prefrl.agents.environments import env_maker  # noqa: E402
-from prefrl.feedback.store import LabelStore  # noqa: E402
-from prefrl.labelling import drawing  # noqa: E402
-from prefrl.labelling.clips import clip_of  # noqa: E402
-from prefrl.labelling.records import places  # noqa: E402
-from prefrl.labelling.sheets import frames_of  # noqa: E402
-from prefrl.labelling.worker import work  # noqa: E402
+from prefrl.environments.making import env_maker
+from prefrl.labelling import render_worker as drawing
+from prefrl.labelling.worker import work
+from prefrl.rendering.clips import clip_of
+from prefrl.rendering.sheets import frames_of
+from prefrl.store.lookup import places
+from prefrl.store.store import LabelStore
 
 until = partial(until_within, within=60.0)
 pytestmark = needs_chromium

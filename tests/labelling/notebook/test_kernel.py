@@ -12,7 +12,7 @@ from fronting import FrontEnd, Reply
 from serving import Person
 from short import SHORT
 
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 
 pytest.importorskip("anywidget")
 pytest.importorskip("ipykernel")

@@ -7,7 +7,7 @@ from browsing import LAUNCH, LENGTH, QUESTIONS, Browsing
 from serving import running
 from short import SHORT
 
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 
 THOUGHT = {"model_version": 3, "probability": 0.8, "rewards": [[0.1, 0.4] * 8, [-0.3, 0.1] * 8]}
 
@@ -15,7 +15,7 @@ THOUGHT = {"model_version": 3, "probability": 0.8, "rewards": [[0.1, 0.4] * 8, [
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """A run that has asked and still waits for people, its server and its worker: folder and address."""
-    from prefrl.api import train
+    from prefrl.runs.api import train
 
     folder = tmp_path_factory.mktemp("label") / "run"
     people = {
@@ -31,7 +31,7 @@ def served(tmp_path_factory):
         "# Spin\n\nFaster is **better**. <b onclick='x'>Not bold.</b>\n\n- keep spinning\n"
     )
     with LabelStore.open(folder) as store:
-        store.board.predict({query: THOUGHT for query in store.open_queries()})
+        store.notices.predict({query: THOUGHT for query in store.open_queries()})
     with running(folder) as (_, about):
         yield folder, about
 

@@ -7,7 +7,7 @@ import time
 
 from browsing import CHOICES, LENGTH, needs_chromium, until
 
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 
 pytestmark = needs_chromium
 

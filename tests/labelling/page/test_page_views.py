@@ -7,7 +7,7 @@ import time
 from browsing import Browsing, needs_chromium, until
 from serving import make_run, running
 
-from prefrl.feedback.store import LabelStore
+from prefrl.store.store import LabelStore
 
 pytestmark = needs_chromium
 

@@ -1,0 +1,179 @@
+"""The currency of prefrl: batches of segments, the queries made of them and the answers they got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from prefrl.core.frames import Frames, join
+
+FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
+"""A preference is the probability that the first segment is the better one; NaN: the teacher could not tell."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of T steps, each inside one episode. All arrays share a leading batch shape, written N here.
+
+    The learner may read observations and actions. `true_rewards` are for oracles, metrics and plots only.
+    """
+
+    # (N, T + 1, *obs) what the environment showed before each step, and after the last one. Where observations are stacks
+    # of frames: (N, history + T + 1, *frame), each frame once, the oldest in the first stack first; perhaps not read yet
+    observations: np.ndarray | Frames
+    actions: np.ndarray  # (N, T, *act) as the environment executed them: clipped, in its own units
+    true_rewards: np.ndarray  # (N, T) the environment's own reward
+    env_index: np.ndarray  # (N,) which environment of the vector acted
+    start_step: np.ndarray  # (N,) steps which that environment had taken in this run when the segment began
+
+    def __post_init__(self) -> None:
+        batch = self.true_rewards.shape[:-1]
+        for part in fields(self):
+            found = getattr(self, part.name).shape[: len(batch)]
+            if found != batch:
+                raise ValueError(
+                    f"segments disagree on their batch shape: {part.name} has {found}, rewards have {batch}"
+                )
+        if self.history < 0 or (self.history and self.observations.dtype != np.uint8):
+            raise ValueError(
+                f"{self.length} actions need {self.length + 1} observations (one before each step, one after the last),"
+                f" got {self.observations.shape[len(batch)]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.true_rewards)
+
+    def __getitem__(self, index: Any) -> Segments:
+        """Index the leading axis like an array; an index array of shape (Q, K) gives a batch of shape (Q, K)."""
+        return Segments(**{part.name: getattr(self, part.name)[index] for part in fields(self)})
+
+    @property
+    def length(self) -> int:
+        """Steps in each segment, T."""
+        return int(self.true_rewards.shape[-1])
+
+    @property
+    def history(self) -> int:
+        """Frames before the first step's own that its observation shows as well; 0 where observations are not stacks."""
+        return int(self.observations.shape[self.true_rewards.ndim - 1]) - self.length - 1
+
+    @property
+    def true_returns(self) -> np.ndarray:
+        """Undiscounted sum of the true reward: (N,)"""
+        return self.true_rewards.sum(-1)
+
+    def flat(self) -> Segments:
+        """The same segments with one batch axis: (Q, K, ...) -> (Q * K, ...)"""
+        lead = self.true_rewards.ndim - 1
+        return Segments(**{p.name: _flatten(getattr(self, p.name), lead) for p in fields(self)})
+
+    @staticmethod
+    def concatenate(batches: Sequence[Segments]) -> Segments:
+        """Join batches along their leading axis."""
+        return Segments(**{p.name: _joined([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The way to a segment's first observation: begin an episode like this, or go on from a state, and act like that."""
+
+    opening: bytes  # JSON: what the reset that began the episode drew its randomness from, or an emulator's state
+    actions: np.ndarray  # (n, *act) from there on
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The origins of N segments, one after the other. One with an empty opening is missing."""
+
+    openings: np.ndarray  # (all their bytes,) uint8
+    opening_ends: np.ndarray  # (N,) where in there each one ends
+    actions: np.ndarray  # (all their steps, *act)
+    action_ends: np.ndarray  # (N,)
+
+    def __post_init__(self) -> None:
+        if self.openings.dtype != np.uint8 or len(self.opening_ends) != len(self.action_ends):
+            raise ValueError(f"origins need bytes and as many ends of each kind, got {self.openings.dtype}")
+        for ends, line in ((self.opening_ends, self.openings), (self.action_ends, self.actions)):
+            if ends.dtype != np.int64 or ends.ndim != 1 or not line.ndim or (np.diff(ends, prepend=0) < 0).any():
+                raise ValueError(f"origins end in order, got {ends.dtype} {ends[:9]}")
+            if len(line) != (ends[-1] if len(ends) else 0):
+                raise ValueError(f"origins with the ends {ends[-9:]} cannot fill {len(line)}")
+
+    def __len__(self) -> int:
+        return len(self.opening_ends)
+
+    def __getitem__(self, place: int) -> Origin | None:
+        (first, last), (start, end) = (
+            (int(ends[place - 1]) if place else 0, int(ends[place])) for ends in (self.opening_ends, self.action_ends)
+        )
+        return Origin(self.openings[first:last].tobytes(), self.actions[start:end]) if last > first else None
+
+    @staticmethod
+    def of(origins: Sequence[Origin | None]) -> Origins:
+        """Put these one after the other; their actions have one shape."""
+        openings = [origin.opening if origin else b"" for origin in origins]
+        there = [origin.actions for origin in origins if origin]
+        return Origins(
+            np.frombuffer(b"".join(openings), np.uint8),
+            np.cumsum([len(opening) for opening in openings], dtype=np.int64),
+            np.concatenate(there) if there else np.zeros(0),
+            np.cumsum([len(origin.actions) if origin else 0 for origin in origins], dtype=np.int64),
+        )
+
+
+def _flatten(array: np.ndarray | Frames, lead: int) -> Any:
+    return array.flat() if isinstance(array, Frames) else array.reshape(-1, *array.shape[lead:])
+
+
+def _joined(arrays: Sequence[np.ndarray | Frames]) -> Any:
+    frames = [array for array in arrays if isinstance(array, Frames)]
+    return join(frames) if frames and len(frames) == len(arrays) else np.concatenate([np.asarray(a) for a in arrays])
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Q questions, each showing K segments: batch shape (Q, K). For preferences K is 2."""
+
+    segments: Segments  # batch shape (Q, K)
+    scores: np.ndarray  # (Q,) what the strategy thought of each question; NaN where it has no score
+    strategy: str = "uniform"
+    step: int = 0  # environment steps of the run when the questions were asked
+    model_version: int = 0  # how often the reward model had been fitted by then
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, index: Any) -> Queries:
+        return Queries(self.segments[index], self.scores[index], self.strategy, self.step, self.model_version)
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Answered queries, in the order in which the answers came."""
+
+    segments: Segments  # batch shape (Q, 2)
+    preferences: np.ndarray  # (Q,) probability that the first is better; NaN: skipped
+    seq: np.ndarray  # (Q,) the store's number of each answer, increasing
+    query: np.ndarray  # (Q,) the store's number of the question, from 1; a correction shares it with what it corrects
+    whole: bool = False  # all answers that stand, in place of those heard before; else only new ones
+
+    def __len__(self) -> int:
+        return len(self.preferences)
+
+    def __getitem__(self, index: Any) -> Feedback:
+        return Feedback(self.segments[index], self.preferences[index], self.seq[index], self.query[index], self.whole)
+
+    @staticmethod
+    def nothing() -> Feedback:
+        """No answers stand: all were withdrawn."""
+        empty = np.zeros((0, 2))
+        segments = Segments(empty[:, :, None], empty[:, :, None][..., :0], empty[:, :, None][..., :0], empty, empty)
+        return Feedback(segments, np.zeros(0), np.zeros(0, int), np.zeros(0, int), whole=True)
+
+    @property
+    def told(self) -> Feedback:
+        """Those that the teacher did not skip."""
+        return self[~np.isnan(self.preferences)]

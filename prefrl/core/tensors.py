@@ -1,0 +1,31 @@
+"""An optimiser's state as named tensors, for checkpoints without pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tensors, list[dict[str, Any]]]:
+    """An optimiser's state as named tensors, and its parameter groups as plain data."""
+    packed = optimiser.state_dict()
+    tensors = {
+        f"{prefix}{at}.{key}": torch.as_tensor(v) for at, slot in packed["state"].items() for key, v in slot.items()
+    }
+    return tensors, packed["param_groups"]
+
+
+def unpack_optimiser(
+    optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[dict[str, Any]]
+) -> None:
+    """Give an optimiser back what `pack_optimiser` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name in tensors:
+        if name.startswith(prefix):
+            at, key = name.removeprefix(prefix).split(".", 1)
+            state.setdefault(int(at), {})[key] = tensors[name].clone()
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

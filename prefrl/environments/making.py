@@ -1,0 +1,146 @@
+"""From an environment's name to a function that makes it, and to a refusal where an agent could not act in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import error, spaces
+
+import envs  # noqa: F401  registers the tasks of ours
+from envs import grids, packages, pictures
+from envs.atari import PROTOCOLS, is_atari, make_atari
+from prefrl.config.settings import PixelConfig
+from prefrl.core.errors import UserError, near, pick
+from prefrl.environments.faults import blamed
+from prefrl.environments.fresh_world import with_fresh_world
+from prefrl.environments.offscreen import draw_without_a_screen
+
+MakeEnv = Callable[..., gym.Env]
+
+PATIENCE = 1000  # steps of an episode of MinAtar, which knows no limit: a policy may stand in a corner for ever
+
+draw_without_a_screen()  # here, as whoever makes an environment comes by, and no simulator is imported yet
+
+
+def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelConfig | None = None) -> MakeEnv:
+    """A function that makes one environment, for a Gymnasium id or a function of the user's, which is left as it is."""
+    if not isinstance(env, str):
+        return _own(env, render_mode)
+    _require_known(env)
+    shown = pixels or PixelConfig()
+    make_one = pick(SHOWN, shown.show, "pixels.show")[0]
+
+    def make() -> gym.Env:
+        try:
+            return make_one(env, render_mode, shown)
+        except error.DependencyNotInstalled as fault:
+            raise UserError(
+                f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{_extra(env, fault)}]'"
+            ) from fault
+        except error.Error as fault:
+            raise UserError(f"cannot make {env}: {fault}") from fault
+        except OSError as fault:  # a ROM that is not where ALE looks for it
+            raise UserError(
+                f"cannot load the game of {env}: {fault}. ale-py brings its ROMs along; reinstall it:"
+                " pip install --force-reinstall ale-py"
+            ) from fault
+
+    return make
+
+
+def _raw(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    return with_fresh_world(gym.make(env, render_mode=render_mode))
+
+
+def _atari(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    protocol = pick(PROTOCOLS, shown.atari, "pixels.atari")
+    return _stacked(make_atari(env, protocol, shown.size, shown.mask, render_mode), shown)
+
+
+def _drawn(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    return _stacked(pictures.drawn(_raw(env, "rgb_array", shown)), shown)
+
+
+def _auto(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
+    if is_atari(env):
+        return _atari(env, render_mode, shown)
+    made = _raw(env, render_mode, shown)
+    if grids.is_grid(made):
+        made = grids.as_picture(made)
+    if pictures.is_planes(made.observation_space):
+        return pictures.Planes(gym.wrappers.TimeLimit(made, PATIENCE))
+    return _stacked(made, shown) if pictures.is_picture(made.observation_space) else made
+
+
+def _stacked(env: gym.Env, shown: PixelConfig) -> gym.Env:
+    return pictures.Stacked(pictures.Small(env, shown.size, shown.grey), shown.stack)
+
+
+SHOWN: dict[str, tuple[Callable[[str, str | None, PixelConfig], gym.Env], str]] = {
+    "auto": (_auto, "pictures where the environment shows pictures, Atari as is usual for it, all else as it is"),
+    "drawn": (_drawn, "what it draws, in place of what it shows: the pixel version of a task"),
+    "raw": (_raw, "as it is, pictures too"),
+}
+"""Ways to come to observations."""
+
+
+def _extra(env: str, fault: Exception) -> str:
+    """The extra of ours that installs what an environment misses."""
+    if package := packages.package_of(env):
+        return package.extra
+    return "box2d" if "box2d" in str(fault).lower() else "mujoco"
+
+
+def _own(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
+    def make() -> gym.Env:
+        with blamed("while it was made"):
+            made = make_env() if render_mode is None else make_env(render_mode=render_mode)
+        if not isinstance(made, gym.Env):
+            raise UserError(f"env= gave {type(made).__name__}; expected a function that makes a gymnasium.Env")
+        return with_fresh_world(made)
+
+    return make
+
+
+def _require_known(env: str) -> None:
+    if ":" in env:
+        module, _, name = env.partition(":")
+        raise UserError(
+            f"env={env!r} would import a module; say so with --import {module} --env {name}, or import it in Python"
+        )
+    try:
+        packages.register(env)
+    except ImportError as fault:
+        raise UserError(
+            f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{_extra(env, fault)}]'"
+        ) from fault
+    try:
+        gym.spec(env)
+    except error.Error as fault:
+        known = [name for name in gym.registry if not name.startswith(("phys2d", "tabular", "GymV"))]
+        raise UserError(f"unknown environment {env!r}{near(env, known)}\n({fault})") from fault
+
+
+def check_spaces(env: Any) -> None:
+    """Raise UserError for a space that the agent, the recorder or the reward model cannot take."""
+    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
+        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+            raise UserError(
+                f"the {name} space is {space}; prefrl takes Box, Discrete, MultiDiscrete and MultiBinary."
+                " Flatten it with gymnasium.wrappers.FlattenObservation, or pick the part you need"
+            )
+        if np.any(getattr(space, "start", 0)):
+            raise UserError(
+                f"the {name} space {space} does not start at 0, and Stable-Baselines3 counts from 0; shift it"
+            )
+        if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) != 1:
+            raise UserError(
+                f"the {name} space {space} has {len(space.shape)} axes; Stable-Baselines3 takes one. Flatten it"
+            )
+    if isinstance(env.action_space, spaces.Box) and not env.action_space.is_bounded():
+        raise UserError(
+            f"the action space {env.action_space} has no bounds; give it some with gymnasium.wrappers.RescaleAction"
+        )

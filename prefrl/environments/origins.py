@@ -1,0 +1,81 @@
+"""How an episode begins, noted so that it can begin the same way again, in another process on another day."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from prefrl.environments.snapshot import has_state, put_back, take
+
+NOTES = {
+    "state": "every reset is seeded, and the emulator's state is noted now and then: for Atari games",
+    "rng": "the state of the environment's random generator: the run stays what it would be without notes",
+    "seed": "every reset is seeded, for environments that draw from more than this one generator",
+}
+FILMED = b'{"film"'  # how the note of an episode begins that was filmed, and cannot begin again
+
+
+def opening(env: gym.Env, seed: int | None) -> bytes:
+    """What the reset that comes next will draw its randomness from; empty where nobody can know."""
+    if seed is not None:
+        return json.dumps({"seed": int(seed)}).encode()
+    try:
+        return json.dumps({"rng": env.unwrapped.np_random.bit_generator.state}, default=np.ndarray.tolist).encode()
+    except (AttributeError, TypeError, ValueError):  # an environment with a random generator of its own kind
+        return b""
+
+
+def snapshot(env: gym.Env, action: int) -> bytes:
+    """An opening in the middle of an episode. action: the last one"""
+    return json.dumps(take(env, action)).encode()
+
+
+def possible_notes(env: gym.Env) -> list[str]:
+    """The names of NOTES that an environment can be asked for, the best first."""
+    return [name for name in NOTES if name != "state"] if not has_state(env) else ["state"]
+
+
+def reopen(env: gym.Env, opening: bytes) -> Any:
+    """Reset an environment the way it was reset then. Returns the first observation; ValueError if it cannot be."""
+    try:
+        how = json.loads(opening)
+        if "seed" in how:
+            return env.reset(seed=how["seed"])[0]
+        if "state" in how:
+            return put_back(env, how)  # nothing is seen until a step was taken
+        env.unwrapped.np_random.bit_generator.state = how["rng"]
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
+        raise ValueError(f"{opening[:60]!r} is no opening for {env}: {fault!r}") from fault
+    return env.reset()[0]
+
+
+class Openings:
+    """When each environment's episodes began, in its own steps, and how. Costs nothing between two episodes."""
+
+    def __init__(self, n_envs: int):
+        self.starts: list[list[int]] = [[] for _ in range(n_envs)]
+        self.openings: list[list[bytes]] = [[] for _ in range(n_envs)]
+
+    def add(self, env: int, start: int, opening: bytes) -> None:
+        """Note that an episode begins here; one that began here already never came to anything."""
+        starts, openings = self.starts[env], self.openings[env]
+        if starts and starts[-1] == start:
+            openings[-1] = opening
+        else:
+            starts.append(start)
+            openings.append(opening)
+
+    def find(self, env: int, step: int) -> tuple[int, bytes] | None:
+        """Start and opening of the episode that this step lies in."""
+        place = bisect_right(self.starts[env], step) - 1
+        return (self.starts[env][place], self.openings[env][place]) if place >= 0 else None
+
+    def forget(self, oldest: int) -> None:
+        """Drop the episodes that began before this step."""
+        for starts, openings in zip(self.starts, self.openings, strict=True):
+            gone = bisect_right(starts, oldest - 1)
+            del starts[:gone], openings[:gone]

@@ -1,0 +1,209 @@
+"""The recorder: remembers what every environment of a vector saw, did and earned, and hides the true reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
+
+from prefrl.core.data import Origin, Origins, Segments
+from prefrl.core.errors import UserError
+from prefrl.environments.faults import HUGE_REWARD, Answering, require_finite
+from prefrl.environments.film import Film, Filmed, number
+from prefrl.environments.making import check_spaces
+from prefrl.environments.origins import Openings, possible_notes
+from prefrl.environments.ring import Ring, Rollout
+from prefrl.environments.snapshot import EVERY
+from prefrl.environments.vector import NotingMonitor
+
+
+class Recorder(VecEnvWrapper):
+    """Sits directly above the environments. The learner gets zero reward from it; the learned one is added per rollout.
+
+    Its memory is a ring of `capacity` steps per environment. Every `cut_every` steps all episodes are truncated (and so
+    bootstrapped by SB3) and the environments are seeded anew with `seed_at(round)`: a checkpoint taken there needs no
+    state of any environment.
+    """
+
+    def __init__(
+        self, venv: VecEnv, capacity: int, cut_every: int | None = None, seed_at: Callable[[int], int] | None = None
+    ):
+        super().__init__(venv)
+        check_spaces(venv)
+        self.cut_every, self.seed_at = cut_every, seed_at
+        self.endless = False  # whether the learner is told nothing of an episode's end but where all are cut
+        # each step's arrays are new where SB3's own vectors made them, so need no copy
+        self.memory = Ring(venv, capacity, copies=not isinstance(venv, DummyVecEnv | SubprocVecEnv))
+        self._floats = venv.observation_space.dtype is not None and venv.observation_space.dtype.kind == "f"
+        self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
+        self.waiting_since: float | None = None  # when the environments were asked for what they have not answered yet
+        self._openings = Openings(venv.num_envs)
+        self._actions_before: np.ndarray = np.full(venv.num_envs, -1)
+        self._snapshots = False  # whether the environments' states are noted between resets
+        self.film: Film | None = None  # of the first environment, where it is filmed
+        self._stepping = Answering(self, "in step {next}")
+        self._resetting = Answering(self, "in the reset after step {done}")
+        self._environments = venv.envs if isinstance(venv, DummyVecEnv) else []  # none of those in other processes
+
+    @property
+    def steps(self) -> int:
+        """Steps that each environment has taken in this run."""
+        return self.memory.steps
+
+    def reset(self) -> np.ndarray:
+        self.memory.break_off()
+        if self.seed_at is not None:
+            self.venv.seed(self.seed_at(self.steps))
+        with self._resetting:
+            self.memory.now = np.asarray(self.venv.reset())
+        require_finite(self.memory.now, "observation", self.steps + 1)
+        for env in range(self.num_envs):
+            self._note_opening(env)
+        return self.memory.now
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
+        with self._stepping:
+            shown, rewards, dones, infos = self.venv.step_wait()
+        observations = np.asarray(shown)
+        # one cheap look that NaN, infinity and huge numbers all fail
+        size = np.vdot(rewards, rewards) + (np.vdot(observations, observations) if self._floats else 0)
+        if not size < HUGE_REWARD**2:
+            require_finite(observations, "observation", self.steps + 1)
+            require_finite(rewards, "reward", self.steps + 1)
+        last = {}
+        if 1 in dones.tobytes():
+            last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
+            for env, observation in last.items():
+                require_finite(observation, "last observation of an episode", self.steps + 1, env)
+        self.memory.push(self._actions, rewards, dones, observations)
+        if last:
+            self.memory.settle()
+        for env, observation in last.items():
+            self.finished = [*self.finished[-99:], self.memory.end_episode(env, observation)]
+            self._note_opening(env)
+        if self._snapshots:
+            self._note_states(dones)
+        told = np.zeros_like(dones) if self.endless else dones
+        if self.cut_every and self.steps % self.cut_every == 0:
+            told = self._cut(infos, dones)
+        return self.memory.now, np.zeros(self.num_envs, np.float32), told, infos
+
+    def _note_opening(self, env: int) -> None:
+        """Keep how the episode that begins now was opened, where the environment tells."""
+        if self._environments:
+            self._note(env, getattr(self._environments[env], "opening", b""))
+
+    def _note(self, env: int, opening: bytes) -> None:
+        self._openings.forget(self.memory.oldest)
+        self._openings.add(env, self.steps, opening)
+
+    def _note_states(self, dones: np.ndarray) -> None:
+        """Openings in the middle of episodes, so that drawing a segment does not begin where the game began.
+
+        Only where an action came twice, so that it is known which one sticks.
+        """
+        again = (self._actions == self._actions_before) & ~dones
+        self._actions_before = self._actions
+        for env in np.flatnonzero(again):
+            noted = self._openings.starts[env]
+            if not noted or self.steps - noted[-1] >= EVERY:
+                noting: Any = self._environments[env]
+                self._note(int(env), noting.snapshot(self._actions[env]))
+
+    def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
+        """Truncate every running episode, and start all of them from fresh seeds."""
+        for env in np.flatnonzero(~dones):
+            infos[env]["terminal_observation"] = self.memory.now[env]
+            infos[env]["TimeLimit.truncated"] = True
+        self.reset()
+        return np.ones_like(dones)
+
+    def forget(self) -> None:
+        """Empty the memory, so that nothing from before this step can become a segment."""
+        self.begin_at(self.steps)
+
+    def begin_at(self, steps: int) -> None:
+        """Go on as if so many steps had been taken, all of which are forgotten. The next one begins an episode."""
+        self.memory.begin_at(steps)
+        self._openings.forget(steps)
+
+    def latest(self, n: int) -> Rollout:
+        """The last n steps: arrays (n, n_envs, ...)"""
+        return self.memory.latest(n)
+
+    def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
+        """The segments that begin at these steps of these environments: batch shape (N,)"""
+        return self.memory.segments_at(starts, envs, length)
+
+    def cut_segments(self, length: int, rng: np.random.Generator, since: int = 0) -> Segments:
+        """All whole segments since step `since`, without overlap: every stretch of an episode from a random offset on."""
+        starts, envs = [np.zeros(0, int)], [np.zeros(0, int)]
+        stretches = self.memory.stretches(since, 1 if self.film else self.num_envs)
+        for env, first, end in [self._filmed_part(*one) for one in stretches] if self.film else stretches:
+            count = (end - first) // length
+            offset = first + rng.integers((end - first) - count * length + 1)
+            starts.append(offset + length * np.arange(count))
+            envs.append(np.full(count, env))
+        return self.segments_at(np.concatenate(starts), np.concatenate(envs), length)
+
+    def _filmed_part(self, env: int, first: int, end: int) -> tuple[int, int, int]:
+        """What of a stretch there are pictures of."""
+        opened = self._openings.find(env, first)
+        if self.film is None or opened is None:
+            return env, end, end
+        missing = self.film.first - (number(opened[1]) + first - opened[0])
+        return env, min(end, first + max(0, missing)), end
+
+    def note_openings(self, notes: str) -> None:
+        """From the next reset on, note how episodes begin (NOTES of prefrl.environments.origins), so that there are origins."""
+        if not self._environments:
+            raise UserError(
+                f"{type(self.venv).__name__} keeps its environments to itself, so nobody can note how episodes begin and"
+                " draw them for people; give the agent a DummyVecEnv"
+            )
+        for place, env in enumerate(self._environments):
+            noting = self._environments[place] = env if isinstance(env, NotingMonitor) else NotingMonitor(env)
+            noting.notes = notes
+        self._snapshots = notes == "state"
+
+    def cheapest_notes(self) -> str:
+        """The first of NOTES that the environments can be asked for."""
+        return possible_notes(self._environments[0])[0] if self._environments else "rng"
+
+    def film_first(self, env: gym.Env, megabytes: float) -> None:
+        """Let this environment, which draws itself, take the first one's place. Only it is asked about from then on."""
+        self.note_openings("")
+        self.film = Film(int(megabytes * 2**20))
+        self._environments[0] = Filmed(env, self.film)
+
+    def origins(self, segments: Segments) -> Origins:
+        """How to come to each of these segments again: (N,) or (Q, K) segments of this memory -> N, or Q * K origins."""
+        self.memory.settle()
+        places = zip(segments.env_index.ravel().tolist(), segments.start_step.ravel().tolist(), strict=True)
+        return Origins.of([self._origin(env, start) for env, start in places])
+
+    def _origin(self, env: int, start: int) -> Origin | None:
+        """None where the beginning of the episode is no longer, or was never, remembered."""
+        found = self._openings.find(env, start)
+        if self._snapshots:  # from a state on it takes some steps until all that is seen comes from these steps
+            earlier = self._openings.find(env, start - self.memory.history - 1)
+            if earlier and self.memory.in_one_episode(env, earlier[0], start):
+                found = earlier
+        if found is None or found[0] < self.memory.oldest or not found[1]:
+            return None
+        actions = self.memory.actions[np.arange(found[0], start) % self.memory.capacity, env]
+        return Origin(found[1], actions.astype(self._actions.dtype))  # as they were given: 0.1 is not float32(0.1)
+
+    def recent_return(self) -> tuple[float, float]:
+        """Mean true return and length of the last ten whole episodes (B-Pref's R_avg and T); NaN before the first."""
+        last = self.finished[-10:]
+        return (
+            (float(np.mean([r for r, _ in last])), float(np.mean([n for _, n in last]))) if last else (np.nan, np.nan)
+        )

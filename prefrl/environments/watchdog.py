@@ -1,0 +1,35 @@
+"""Ends the process when an environment hangs, which Stable-Baselines3 would wait for without end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefrl.environments.recorder import Recorder
+
+
+@contextmanager
+def watching(recorder: Recorder, timeout: float) -> Iterator[None]:
+    """Ends the process when an environment does not answer: SB3 would wait for ever. The last checkpoint stands."""
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(recorder, timeout, done), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(recorder: Recorder, timeout: float, done: threading.Event) -> None:
+    while not done.wait(min(1.0, timeout / 4)):
+        since = recorder.waiting_since
+        if since is not None and time.monotonic() - since > timeout:
+            print(
+                f"\nerror: an environment has not answered for {timeout:g} s after step {recorder.steps};"
+                " mend it, or raise record.step_timeout. If there is a checkpoint, prefrl resume goes on from it",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            os._exit(70)

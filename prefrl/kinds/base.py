@@ -1,0 +1,222 @@
+"""What a kind of feedback is: the contract that `pair` and every other kind fulfils.
+
+A kind says how many segments a question shows, what an answer is, how a synthetic teacher answers, and how likely an
+answer is given predicted rewards (reward-rational choice: Jeon, Milli, Dragan 2020). Nothing else in the package knows
+what an answer means. Kinds are imported by the label server, which does without torch: tensors are used by their methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from prefrl.core.errors import UserError, brief
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Answer = dict[str, Any]
+"""An answer as plain JSON, valid for its kind. None in its place: the teacher could not tell, the question is skipped."""
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """What a synthetic teacher perceives of Q questions of K segments, and the slips it is to make."""
+
+    true_rewards: np.ndarray  # (Q, K, T)
+    returns: np.ndarray  # (Q, K) true returns
+    felt: np.ndarray  # (Q, K) returns as a myopic teacher feels them
+    sizes: np.ndarray  # (Q, K) absolute sums of the rewards, from which rounding is judged
+    unit: float  # the difference of felt returns that counts as 1 for beta
+    skip_below: float  # skip where all returns are below
+    equal_within: float  # call equal what is closer
+    beta: float  # rationality: log-odds per unit; inf: always the better one
+    mistake: float  # share of answers that are wrong
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the answers that a labeller picks from, as the clips are displayed."""
+
+    word: str  # the name on the wire and for models: "left"
+    label: str  # the button: "Left is better"
+    short: str  # the button on a small screen
+    key: str  # as in KeyboardEvent.key
+    glyph: str  # the key as the button shows it
+    swipe: str  # left, right, up or down; empty: none
+    answer: Answer | None  # None: skip
+
+
+class Kind:
+    """One kind of feedback. A subclass sets the constants and overrides what differs from the defaults here."""
+
+    name: ClassVar[str]
+    about: ClassVar[str]  # one line for `prefrl list`
+    segments: ClassVar[int]  # K, how many a question shows
+    widget: ClassVar[str] = "choices"  # how the page asks
+    question: ClassVar[str]  # what people are asked where the run says nothing else
+    places: ClassVar[tuple[str, ...]]  # what the displayed segments are called, in order: ("left", "right")
+    outcomes: ClassVar[tuple[str, ...]] = ()  # what an answer may say, of which `predict` gives the chances; A of them
+    choices: ClassVar[tuple[Choice, ...]] = ()  # of the widget "choices"
+    prompt: ClassVar[str]  # what a model is told about its task and its reply
+    schema: ClassVar[type[BaseModel]]  # an answer with its bounds: what page, import and models are checked against
+
+    # -- what an answer is
+
+    def checked(self, answer: Any) -> Answer | None:
+        """The answer as plain JSON; None, a skip, stays. Raises UserError for one that is out of bounds."""
+        if answer is None:
+            return None
+        try:
+            return self.schema.model_validate(answer).model_dump()
+        except ValidationError as fault:
+            found = fault.errors(include_url=False)[0]
+            where = ".".join(map(str, found["loc"]))
+            raise UserError(
+                f"{brief(answer)} is no answer of kind {self.name!r}: {where + ': ' if where else ''}{found['msg']}"
+            ) from fault
+
+    def read(self, given: Any, questions: int) -> list[Answer | None]:
+        """What a teacher gave for so many questions, as answers. Raises UserError for anything else.
+
+        By default a sequence of answers, None to skip.
+        """
+        try:
+            answers = [self.checked(answer) for answer in given]
+        except TypeError as fault:
+            raise UserError(
+                f"expected an answer of kind {self.name!r} for each question, got {brief(given)}"
+            ) from fault
+        if len(answers) != questions:
+            raise UserError(f"{questions} questions need as many answers, got {len(answers)}")
+        return answers
+
+    def arrays(self, answers: Sequence[Answer]) -> dict[str, np.ndarray]:
+        """Answers as arrays by field, each (Q, ...). By default every field is a number or a list of fixed length."""
+        names = self.schema.model_fields
+        return {name: np.array([answer[name] for answer in answers], float) for name in names}
+
+    def reordered(self, answer: Answer, order: Sequence[int]) -> Answer:
+        """An answer about segments displayed in this order, as one about the stored order.
+
+        order: `order[i]` is the stored segment at place i. The other way round: give `inverse(order)`.
+        """
+        raise NotImplementedError
+
+    def agree(self, one: Answer, other: Answer) -> bool:
+        """Whether two answers to one question say the same."""
+        return one == other
+
+    def clear(self, answer: Answer) -> bool:
+        """Whether an answer is one that can be right or wrong (a tie is not)."""
+        return True
+
+    @property
+    def undecided(self) -> Answer | None:
+        """What a model's contradicting answers come to where they are to count as equal; None: a skip."""
+        return None
+
+    def favoured(self, answer: Answer) -> int | None:
+        """The place that a displayed answer prefers, to see a liking for a side; None: no place."""
+        return None
+
+    # -- what an answer teaches
+
+    def loss(self, rewards: Tensor, answer: dict[str, Tensor], error: float) -> Tensor:
+        """Negative log-likelihood of answers in nats: rewards (..., B, K, T), answer by field (B, ...) -> (..., B)
+
+        error: share of answers that are taken to be given at random.
+        """
+        raise NotImplementedError
+
+    def predict(self, rewards: Tensor, error: float = 0.0) -> Tensor:
+        """Chances of the outcomes, given predicted rewards: (..., N, K, T) -> (..., N, A)"""
+        raise NotImplementedError
+
+    def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
+        """Answers as chances of the outcomes: by field (N, ...) -> (N, A)"""
+        raise NotImplementedError
+
+    def answers_of(self, chances: np.ndarray) -> list[Answer]:
+        """Answers that say these chances: (N, A) -> N answers. For combining several labellers' answers."""
+        raise NotImplementedError
+
+    def metrics(self, predicted: np.ndarray, answer: dict[str, np.ndarray]) -> dict[str, float]:
+        """How well predicted chances (N, A) agree with answers, by field (N, ...).
+
+        accuracy: share of answers whose most likely outcome was the predicted one, ties among either half right;
+        log_loss: cross-entropy in nats; brier: squared distance.
+        """
+        said = self.said(answer)
+        best, top = (chances == chances.max(-1, keepdims=True) for chances in (said, predicted))
+        hits = (best & top).sum(-1) / np.maximum(top.sum(-1), best.sum(-1))
+        return {
+            "answers": float(len(said)),
+            "accuracy": float(hits.mean()),
+            "log_loss": float(-(said * np.log(np.clip(predicted, 1e-7, 1.0))).sum(-1).mean()),
+            "brier": float(np.square(predicted - said).sum(-1).mean()),
+        }
+
+    def displayed(self, chances: Sequence[float], order: Sequence[int]) -> list[float]:
+        """Chances of the outcomes where segments are displayed in this order: outcomes may name places."""
+        return list(chances)
+
+    # -- who answers
+
+    def oracle(self, seen: Perceived, rng: np.random.Generator) -> list[Answer | None]:
+        """How a synthetic teacher answers, with its slips. Every question draws the same numbers whatever its answer."""
+        raise NotImplementedError
+
+    def orders(self) -> list[list[int]]:
+        """The orders in which a model is shown the segments; where its answers differ, it does not know."""
+        return [list(range(self.segments))]
+
+    def reply_schema(self) -> dict[str, Any]:
+        """The JSON schema of a model's reply: a reason, and the answer."""
+        answer: dict[str, Any] = (
+            {"type": "string", "enum": [choice.word for choice in self.choices]}
+            if self.choices
+            else self.schema.model_json_schema()
+        )
+        return {
+            "type": "object",
+            "properties": {"reason": {"type": "string"}, "answer": answer},
+            "required": ["reason", "answer"],
+            "additionalProperties": False,
+        }
+
+    def chosen(self, word: str) -> Choice | None:
+        """The choice with this word, in any case."""
+        return next((choice for choice in self.choices if choice.word == word.strip().lower()), None)
+
+    def choice_of(self, answer: Answer | None) -> Choice | None:
+        """The choice that says a displayed answer; None: no choice does."""
+        return next((choice for choice in self.choices if choice.answer == answer), None)
+
+    def words(self, answer: Answer | None) -> str:
+        """A displayed answer in words, for history, films and reports."""
+        choice = self.choice_of(answer)
+        return (
+            choice.label
+            if choice
+            else "Skipped"
+            if answer is None
+            else ", ".join(f"{k} {v}" for k, v in answer.items())
+        )
+
+    def description(self) -> dict[str, Any]:
+        """All that the page needs to ask such a question, as JSON."""
+        return {
+            "name": self.name, "widget": self.widget, "question": self.question, "segments": self.segments,
+            "places": list(self.places), "outcomes": list(self.outcomes), "choices": [vars(choice) for choice in self.choices],
+            "schema": self.schema.model_json_schema(),
+        }  # fmt: skip
+
+
+def inverse(order: Sequence[int]) -> list[int]:
+    """The order that undoes this one."""
+    return [int(place) for place in np.argsort(order)]

@@ -1,0 +1,129 @@
+"""How well predicted preferences agree with the answers a teacher gave: decisions, probabilities and calibration.
+
+A preference is the probability that the first segment is the better one. A decisive answer prefers one side (not .5),
+a tie is exactly .5, a skip is NaN and counts only as a skip. What has no value (no decisive pair, say) is NaN, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from prefrl.core.data import EQUAL
+from prefrl.core.errors import NonFiniteError
+
+CERTAIN = 1e-7
+"""Log loss keeps probabilities this far from 0 and 1: a certain and wrong prediction costs 16.1 nats, not infinity."""
+
+
+class Calibration(NamedTuple):
+    """A reliability diagram: of the pairs predicted near p, which share of answers preferred the first segment?"""
+
+    predicted: np.ndarray  # (bins,) mean prediction in the bin; NaN in an empty one
+    observed: np.ndarray  # (bins,) mean answer in the bin, ties count as .5; NaN in an empty one
+    pairs: np.ndarray  # (bins,) how many answers fell into the bin
+
+
+def preference_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str, float]:
+    """Compare predictions with answers. predicted: (N,) P(first better), preferences: (N,) answers in [0, 1] or NaN.
+
+    tie_share, skip_share: of all pairs, so that with the decisive ones they sum to 1.
+    accuracy, precision, recall, f1: of decisive pairs only, see `decision_metrics`.
+    three_way_accuracy: of told pairs; prediction and answer both rounded to the nearest of second, equal, first.
+    brier, log_loss (nats), calibration_error: of told pairs, a tie counts as an answer of .5.
+    """
+    predicted, preferences = _checked(predicted, preferences)
+    told = ~np.isnan(preferences)
+    decisive = told & (preferences != EQUAL)
+    return {
+        "pairs": float(len(preferences)),
+        "tie_share": _mean(told & ~decisive),
+        "skip_share": _mean(~told),
+        **decision_metrics(predicted[decisive], preferences[decisive]),
+        **probability_metrics(predicted[told], preferences[told]),
+    }
+
+
+def decision_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str, float]:
+    """Metrics of the yes-no statement "the first is better". predicted: (N,), preferences: (N,) decisive, none .5.
+
+    A prediction of exactly .5 is half a yes and half a no, so that an undecided model scores an accuracy of .5 and the
+    metrics do not depend on which side a coin would have fallen. Ties among the answers are left out by the caller: no
+    choice of a side is right or wrong there. f1 = 2 hits / (said + true).
+    """
+    said_first = np.heaviside(predicted - EQUAL, 0.5)
+    first = (preferences > EQUAL).astype(float)
+    hits = float(said_first @ first)
+    return {
+        "accuracy": _mean(1 - np.abs(said_first - first)),
+        "precision": _ratio(hits, said_first.sum()),
+        "recall": _ratio(hits, first.sum()),
+        "f1": _ratio(2 * hits, said_first.sum() + first.sum()),
+    }
+
+
+def probability_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str, float]:
+    """Metrics of the probabilities themselves, for answers without skips. predicted, preferences: (N,) in [0, 1]
+
+    Brier 1950 (half of its two-class form); expected calibration error with 10 equal bins (Guo et al. 2017, eq. 3).
+    """
+    sure = np.clip(predicted, CERTAIN, 1 - CERTAIN)
+    nats = preferences * np.log(sure) + (1 - preferences) * np.log1p(-sure)
+    return {
+        "three_way_accuracy": _mean(np.rint(2 * predicted) == np.rint(2 * preferences)),
+        "brier": _mean((predicted - preferences) ** 2),
+        "log_loss": _mean(-nats),
+        "calibration_error": _calibration_error(calibration_curve(predicted, preferences)),
+    }
+
+
+def calibration_curve(predicted: np.ndarray, preferences: np.ndarray, bins: int = 10) -> Calibration:
+    """Points of a reliability diagram in equal bins of the prediction. predicted: (N,), preferences: (N,) NaN: skipped
+
+    Bins hold their lower edge, the last one both. The whole range [0, 1] is shown, not the confidence max(p, 1 - p):
+    a model that favours the first place is then seen to.
+    """
+    predicted, preferences = _checked(predicted, preferences)
+    told = ~np.isnan(preferences)
+    where = np.minimum((predicted[told] * bins).astype(int), bins - 1)
+    pairs = np.bincount(where, minlength=bins)
+    sums = [np.bincount(where, weights, bins) for weights in (predicted[told], preferences[told])]
+    empty = np.full(bins, np.nan)
+    means = [np.divide(total, pairs, out=empty.copy(), where=pairs > 0) for total in sums]
+    return Calibration(means[0], means[1], pairs)
+
+
+def _calibration_error(curve: Calibration) -> float:
+    gap = np.abs(curve.predicted - curve.observed)
+    return _ratio(np.nansum(gap * curve.pairs), curve.pairs.sum())
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else np.nan
+
+
+def _checked(predicted: np.ndarray, preferences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    predicted, preferences = np.asarray(predicted, float), np.asarray(preferences, float)
+    if predicted.ndim != 1 or predicted.shape != preferences.shape:
+        raise ValueError(
+            "predictions and preferences must be two arrays of one shape (N,),"
+            f" got {predicted.shape} and {preferences.shape}"
+        )
+    if not np.isfinite(predicted).all():
+        broken = np.flatnonzero(~np.isfinite(predicted))
+        raise NonFiniteError(
+            f"{len(broken)} of {len(predicted)} predicted preferences are not finite, the first at pair {broken[0]};"
+            " look at the reward network's loss and inputs"
+        )
+    for name, values in (("predicted", predicted), ("answered", preferences)):
+        wrong = values[(values < 0) | (values > 1)]
+        if len(wrong):
+            raise ValueError(
+                f"{name} preferences are probabilities in [0, 1], got {wrong[0]:g}; pass logits through a sigmoid"
+            )
+    return predicted, preferences

@@ -1,0 +1,86 @@
+"""Before people are asked anything: can what happens in this environment be drawn later, exactly, and how?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from prefrl.core.data import Origins, Segments
+from prefrl.environments.film import number
+from prefrl.environments.making import MakeEnv
+from prefrl.environments.origins import possible_notes
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.vector import make_venv
+from prefrl.rendering.clips import write_clip
+from prefrl.rendering.redraw import Redrawer, Unfaithful
+from prefrl.rendering.sheets import shrinkage, shrunk
+from prefrl.store.segment_files import SegmentFiles
+
+Maker = Callable[[str | None], MakeEnv]  # render mode -> how to make the environment
+OriginsOf = Callable[[Segments], Origins]
+
+EPISODES, STEPS = 3, 100  # played at random
+LENGTH, SHOWN = 4, 6  # of segments that are drawn, and how many
+
+
+def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: int) -> None:
+    """Act at random for three short episodes, and draw some of it again. Raises Unfaithful or CannotDraw.
+
+    make_env: the environment as the agent has it; make_drawing: with rgb_array rendering.
+    """
+    recorder = Recorder(make_venv(make_env, 1), EPISODES * STEPS + 1)
+    redrawer = Redrawer(make_drawing)
+    try:
+        recorder.note_openings(notes)
+        recorder.action_space.seed(seed)
+        recorder.seed(seed)
+        for _ in range(EPISODES):
+            recorder.reset()
+            for _ in range(STEPS):
+                recorder.step(np.array([recorder.action_space.sample()]))
+        rng = np.random.default_rng(seed)
+        segments = recorder.cut_segments(min(LENGTH, STEPS), rng, since=STEPS)  # what comes after a second reset
+        segments = segments[rng.permutation(len(segments))[:SHOWN]]
+        origins = recorder.origins(segments)
+        for place in range(len(segments)):
+            redrawer.redraw(segments[place], origins[place])
+    finally:
+        recorder.close()
+        redrawer.close()
+
+
+def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
+    """Let the recorder note what later drawing needs. Raises Unfaithful where no way of drawing would be exact."""
+    fault = None
+    env = maker(None)()
+    ways = possible_notes(env)
+    env.close()
+    for notes in ways:
+        try:
+            check_drawing(maker(None), maker("rgb_array"), notes, seed)
+        except Unfaithful as found:
+            fault = found
+        else:
+            return recorder.note_openings(notes)
+    raise Unfaithful(f"this environment cannot be redrawn exactly: {fault}") from fault
+
+
+def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files: SegmentFiles) -> OriginsOf:
+    """Film the first environment of the vector. Returns what gives segments their origins, and puts up their clips."""
+    redrawer = Redrawer(maker("rgb_array"))
+    recorder.film_first(redrawer.env, megabytes)
+
+    def origins(segments: Segments) -> Origins:
+        found = recorder.origins(segments)
+        file = files.write(segments, found)
+        for place in range(len(found)):
+            origin = found[place]
+            assert origin and recorder.film  # nothing else is asked about
+            frames = recorder.film.frames(number(origin.opening) + len(origin.actions), segments.length + 1)
+            small = shrunk(frames, shrinkage(*frames.shape[:3]))
+            write_clip(folder, file, place // 2, place % 2, small, redrawer.fps)
+        return found
+
+    return origins

@@ -1,0 +1,121 @@
+"""The folder of clips that people look at: sheets of frames named by their content, and where each segment's is.
+
+It is a cache. Whatever is missing or damaged is drawn again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl.core.errors import StorageFull
+from prefrl.rendering.sheets import sheet
+
+SMALL = 256  # pixels: pictures of no more than this on both sides are enlarged as squares, not blurred
+_NAME = re.compile(r"[0-9a-f]{64}")
+_PARTS = {"clip": str, "frames": int, "columns": int, "width": int, "height": int, "fps": float, "pixelated": bool}
+
+
+def write_clip(folder: Path, file: str, row: int, side: int, frames: np.ndarray, fps: float) -> dict[str, Any]:
+    """Keep the clip of one segment of a run: the sheet first, then the note where it is. frames: (T + 1, H, W, 3)"""
+    content, columns = sheet(frames)
+    name = hashlib.sha256(content).hexdigest()
+    count, height, width, _ = frames.shape
+    clip = {
+        "clip": name, "frames": count, "columns": columns, "width": width, "height": height, "fps": float(fps),
+        "pixelated": max(height, width) <= SMALL,
+    }  # fmt: skip
+    (folder / "clips" / "index").mkdir(parents=True, exist_ok=True)
+    _write(_sheet(folder, name), content)
+    _write(_note(folder, file, row, side), json.dumps(clip).encode())
+    return clip
+
+
+def clip_of(folder: Path, file: str, row: int, side: int) -> dict[str, Any] | None:
+    """The clip of one segment: side 0 or 1 of a row of a segment file. None if it is not there, whole and sound."""
+    note = _note(folder, file, row, side)
+    try:
+        content = note.read_bytes()
+    except OSError:
+        return None
+    try:
+        clip = _checked(json.loads(content))
+        if hashlib.sha256(_sheet(folder, clip["clip"]).read_bytes()).hexdigest() == clip["clip"]:
+            return clip
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        pass
+    note.unlink(missing_ok=True)  # so that it is drawn again
+    return None
+
+
+def clips_ready(folder: Path, places: Iterable[tuple[str, int]]) -> list[bool]:
+    """Whether both clips of each question are there, by segment file and row. A quick look, not into the files."""
+    index = folder / "clips" / "index"
+    try:
+        there = {entry.name for entry in os.scandir(index)}
+    except FileNotFoundError:
+        there = set()
+    return [all(_note(folder, file, row, side).name in there for side in (0, 1)) for file, row in places]
+
+
+def prune(folder: Path, most: int, keep: Iterable[tuple[str, int]]) -> None:
+    """Delete the oldest sheets until there are at most so many bytes; none of the questions to keep."""
+    kept = {_note(folder, file, row, side).name for file, row in keep for side in (0, 1)}
+    sheets = {entry.name: entry.stat().st_size for entry in os.scandir(folder / "clips") if entry.is_file()}
+    excess = sum(sheets.values()) - most
+    if excess <= 0:
+        return
+    notes = sorted((folder / "clips" / "index").iterdir(), key=lambda note: note.stat().st_mtime)
+    held = {_named(note) for note in notes if note.name in kept}
+    for note in notes:
+        if excess > 0 and note.name not in kept:
+            name = _named(note)
+            note.unlink(missing_ok=True)
+            if name not in held:
+                (folder / "clips" / name).unlink(missing_ok=True)
+                excess -= sheets.pop(name, 0)
+
+
+def _named(note: Path) -> str:
+    """The sheet's file that a note names."""
+    try:
+        return f"{_checked(json.loads(note.read_bytes()))['clip']}.webp"
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return ""
+
+
+def _checked(clip: Any) -> dict[str, Any]:
+    """Raise ValueError for a note that is not one of ours."""
+    if {part: type(value) for part, value in clip.items()} != _PARTS or not _NAME.fullmatch(clip["clip"]):
+        raise ValueError(f"{clip} is no note of a clip")
+    if min(clip[part] for part in ("frames", "columns", "width", "height", "fps")) <= 0:
+        raise ValueError(f"{clip} is an empty clip")
+    return clip
+
+
+def _sheet(folder: Path, name: str) -> Path:
+    return folder / "clips" / f"{name}.webp"
+
+
+def _note(folder: Path, file: str, row: int, side: int) -> Path:
+    return folder / "clips" / "index" / f"{Path(file).stem}-{int(row)}-{int(side)}.json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all. Without fsync: what a loss of power damages is noticed, and drawn again."""
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as fault:
+        raise StorageFull(f"cannot write {len(content)} bytes into {path.parent}: {fault}; free some space") from fault
+    finally:
+        unfinished.unlink(missing_ok=True)

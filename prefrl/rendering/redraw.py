@@ -1,0 +1,148 @@
+"""Act a segment again, step by step as it was, and draw it; what does not come out bit for bit the same is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from prefrl.core.data import Origin, Segments
+from prefrl.core.errors import UserError
+from prefrl.core.frames import stacked
+from prefrl.environments.making import MakeEnv
+from prefrl.environments.origins import reopen
+from prefrl.rendering.drawing import close, drawn, draws_in_software, picture_of, simplify
+from prefrl.rendering.sheets import shrinkage, shrunk
+
+FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its exhaust, which ages when it is drawn
+
+
+class Unfaithful(UserError):
+    """A segment did not happen again as it was recorded."""
+
+
+def redraw(make_env: MakeEnv, segment: Segments, origin: Origin | None) -> np.ndarray:
+    """The frames of one segment, (T + 1, H, W, 3) uint8. segment: no batch axis; make_env: with rgb_array rendering"""
+    with closing(Redrawer(make_env)) as redrawer:
+        return redrawer.redraw(segment, origin)
+
+
+class Redrawer:
+    """An environment that segments are acted again in, to be drawn."""
+
+    def __init__(self, make_env: MakeEnv):
+        self.make_env = make_env
+        self.simple = self._in_software()  # whether MuJoCo leaves out what costs most
+        self.single = False  # an environment serves for one segment only: a used one has misled us
+        self.used = False
+        self.env = self._ready()
+        self.fps = float(self.env.metadata.get("render_fps") or 30)
+
+    def redraw(self, segment: Segments, origin: Origin | None) -> np.ndarray:
+        """The frames of one segment, (T + 1, H, W, 3) uint8, so small that they fit on a sheet."""
+        if self.used and self.single:
+            self._renew()
+        used, self.used = self.used, True
+        try:
+            return self._frames(segment, origin)
+        except Unfaithful:
+            if not used or origin is None:
+                raise
+        self._renew()
+        frames = self._frames(segment, origin)
+        self.used = self.single = True
+        return frames
+
+    def close(self) -> None:
+        close(self.env)
+
+    def _frames(self, segment: Segments, origin: Origin | None) -> np.ndarray:
+        frames, factor = np.zeros(0, np.uint8), 1
+        lead = FADING if hasattr(self.env.unwrapped, "particles") else 0
+        for step in replay(self.env, segment, origin, lead):
+            frame = picture_of(self.env)
+            if step < 0:
+                continue
+            if step == 0:
+                factor = shrinkage(segment.length + 1, *frame.shape[:2])
+                frames = np.empty((segment.length + 1, *shrunk(frame, factor).shape), np.uint8)
+            frames[step] = shrunk(frame, factor)
+        return frames
+
+    def _in_software(self) -> bool:
+        env = drawn(self.make_env)
+        try:
+            _first_look(env)
+            return draws_in_software(env)
+        finally:
+            close(env)
+
+    def _ready(self) -> gym.Env:
+        env = drawn(self.make_env)
+        if self.simple:
+            simplify(env)
+        _first_look(env)
+        return env
+
+    def _renew(self) -> None:
+        close(self.env)
+        self.env, self.used = self._ready(), False
+
+
+def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0) -> Iterator[int]:
+    """Bring the environment to each of the segment's T + 1 states in turn. Raises Unfaithful where one is another.
+
+    Before them come up to `lead` states that led there, with numbers below zero.
+    """
+    if origin is None:
+        raise Unfaithful("how its episode began is no longer known, so it cannot be drawn")
+    try:
+        yield from _states(env, segment, origin, lead)
+    except Unfaithful:
+        raise
+    except UserError:
+        raise
+    except Exception as fault:  # whatever an environment raises that is not where it was
+        raise Unfaithful(f"the environment raised {fault!r} when the segment was acted again") from fault
+
+
+def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Iterator[int]:
+    seen, over = reopen(env, origin.opening), False
+    for age, action in enumerate(origin.actions):
+        if over:
+            raise Unfaithful(f"the episode ended after {age} steps, {len(origin.actions)} came before the segment")
+        if age >= len(origin.actions) - lead:
+            yield age - len(origin.actions)
+        seen, _, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+    recorded = stacked(np.asarray(segment.observations), segment.history, time_axis=0)  # (T + 1, *obs)
+    for step, action in enumerate([*segment.actions.astype(origin.actions.dtype), None]):
+        _compare(seen, recorded[step], step)
+        yield step
+        if action is not None:
+            if over:
+                raise Unfaithful(f"the episode ended at step {step} of the segment's {segment.length}")
+            seen, _, terminated, truncated, _ = env.step(action)
+            over = terminated or truncated
+
+
+def _compare(seen: Any, recorded: np.ndarray, step: int) -> None:
+    """Bit for bit, so that NaN equals NaN and a change in the last digit counts."""
+    again = np.empty(recorded.shape, recorded.dtype)
+    again[...] = seen  # the cast that the recorder's memory made
+    if again.tobytes() != recorded.tobytes():
+        different = np.flatnonzero(again.ravel() != recorded.ravel())
+        where = int(different[0]) if len(different) else 0
+        raise Unfaithful(
+            f"acted again, observation {step} differs in {len(different)} of {recorded.size} places: place {where} is"
+            f" {again.ravel()[where]!r}, recorded was {recorded.ravel()[where]!r}"
+        )
+
+
+def _first_look(env: gym.Env) -> None:
+    """Draw one state, always the same: a free camera keeps looking at what it saw first."""
+    env.reset(seed=0)
+    picture_of(env)

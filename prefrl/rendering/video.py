@@ -1,0 +1,97 @@
+"""Film an episode and write it as a video in which every frame is present exactly once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from prefrl.core.errors import UserError
+from prefrl.rendering.drawing import close, drawn, picture_of
+
+Codec = tuple[str, list[str]]  # its name, and how ffmpeg is to use it
+_AT_ONCE = ["-movflags", "+faststart"]  # the index before the pictures: a browser plays while it loads
+_COLOURS = "split[a][b];[a]palettegen[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"  # one palette: no flicker
+VIDEOS: dict[str, Codec] = {ending: ("libx264", _AT_ONCE) for ending in (".mp4", ".mkv", ".mov")}
+KINDS: dict[str, Codec] = {**VIDEOS, ".gif": ("gif", ["-vf", _COLOURS])}
+
+
+def record_episode(
+    make_env: Callable[[], gym.Env], act: Callable[[Any], Any], seed: int, max_steps: int
+) -> tuple[np.ndarray, float]:
+    """Act for one episode, or max_steps of it. Returns frames (steps + 1, H, W, 3) uint8, and the true return so far.
+
+    The environment needs render_mode="rgb_array". The first frame is the state after reset, the last the final state.
+    """
+    env = drawn(make_env)
+    try:
+        observation, _ = env.reset(seed=seed)
+        first = picture_of(env)
+        frames = np.empty((max_steps + 1, *first.shape), np.uint8)  # stacking a list would need twice the memory
+        frames[0], steps, true_return = first, 0, 0.0
+        over = max_steps < 1
+        while not over:
+            observation, reward, terminated, truncated, _ = env.step(act(observation))
+            steps, true_return = steps + 1, true_return + float(reward)
+            frames[steps] = env.render()
+            over = terminated or truncated or steps == max_steps
+        return frames[: steps + 1], true_return
+    finally:
+        close(env)
+
+
+def write_video(frames: np.ndarray, path: str | os.PathLike[str], fps: float) -> Path:
+    """Write H.264 (yuv420p, which every browser plays), in full or not at all. frames: (N, H, W, 3) uint8"""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise ValueError(f"a video needs uint8 frames of shape (N, H, W, 3), got {frames.dtype} {frames.shape}")
+    return write_frames(frames, path, fps, VIDEOS)
+
+
+def write_frames(
+    frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float, kinds: Mapping[str, Codec] = KINDS
+) -> Path:
+    """Write a video of frames that come one by one, each (H, W, 3) uint8; the path's ending says of which kind.
+
+    H.264 needs even sizes: an odd picture grows by repeating its last row or column.
+    """
+    path = Path(path)
+    codec = codec_of(path, fps, kinds)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")  # a rename is atomic only within a folder
+    try:
+        _encode(iter(frames), unfinished, fps, *codec)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def codec_of(path: Path, fps: float, kinds: Mapping[str, Codec] = KINDS) -> Codec:
+    """How to encode a file of this name. Raises UserError if we cannot."""
+    if path.suffix not in kinds:
+        raise UserError(f"cannot write a video as {path.name!r}; let the name end in {' or '.join(kinds)}")
+    if not fps > 0:
+        raise UserError(f"a video needs a positive number of frames per second, got {fps:g}")
+    return kinds[path.suffix]
+
+
+def _encode(frames: Iterator[np.ndarray], path: Path, fps: float, codec: str, parameters: list[str]) -> None:
+    """Hand the frames over one by one. Clips ask for frames by time, and rounding drops some: ImageSequenceClip in half
+    of all cases, VideoClip in moviepy 2.2 still 29 frames at 25 per second, as int(29 / 25 * 25) is 28."""
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter  # here: slow to import, and only videos need it
+
+    first = next(frames)
+    height, width = first.shape[:2]
+    odd = ((0, height % 2), (0, width % 2), (0, 0))
+    size = (width + width % 2, height + height % 2)
+    with FFMPEG_VideoWriter(str(path), size, fps, codec=codec, ffmpeg_params=parameters) as writer:
+        encoder = writer.proc
+        for frame in chain([first], frames):
+            writer.write_frame(np.pad(frame, odd, mode="edge"))
+    if encoder.returncode:  # moviepy does not look
+        raise OSError(f"ffmpeg ended with code {encoder.returncode} while writing {path}; is the disk full?")

@@ -1,0 +1,74 @@
+"""A reward network that the user brought along: checked before a run stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prefrl.config.settings import RewardConfig
+from prefrl.core.errors import UserError
+from prefrl.rewards.ensemble import computing_in
+
+EXPECTED = (
+    "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape (C, H, W) where"
+    " observations are pictures, (N, C, H, W) -> (N, 1)"
+)
+
+
+def checked(
+    make: Callable[[Any], Any], features: int | tuple[int, ...], settings: RewardConfig
+) -> Callable[[Any], nn.Module]:
+    """The user's function, whose networks get pictures row by row, as `view` needs them.
+
+    Raises UserError unless its networks take features, give a reward for each row, and can learn.
+    """
+    if settings.together:
+        raise UserError("reward.together calls networks by name as one (--reward.network), and reward_network= is your"
+                        " own, which may differ in more than its weights; leave one of them out")  # fmt: skip
+    _check(make, features, settings.precision)
+
+    def made(features: Any) -> nn.Module:
+        network = make(features)
+        if not isinstance(features, int):
+            network.register_forward_pre_hook(_row_by_row)
+        return network
+
+    return made
+
+
+def _row_by_row(_network: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    return inputs[0].contiguous()
+
+
+def _check(make: Callable[[Any], Any], features: int | tuple[int, ...], precision: str) -> None:
+    inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
+    if isinstance(make, nn.Module):
+        raise UserError("reward_network= is a module, and every member of the ensemble needs its own; pass a function"
+                        f" that makes one: lambda features: {type(make).__name__}(...)")  # fmt: skip
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            made = make(features)
+        except (RuntimeError, ValueError, TypeError) as fault:
+            raise UserError(f"reward_network= cannot be made for {features} features: {fault}") from fault
+        if not isinstance(made, nn.Module):
+            raise UserError(f"reward_network= gave {type(made).__name__}; expected {EXPECTED}")
+        if make(features) is made:
+            raise UserError("reward_network= gives the same module each time; every member needs one of its own")
+        if not any(parameter.requires_grad for parameter in made.parameters()):
+            raise UserError("reward_network= gives a module without trainable parameters; nothing could be learned")
+        try:
+            with computing_in(precision):
+                rewards = made(inputs)
+        except (RuntimeError, ValueError, TypeError) as fault:
+            coarse = "" if precision == "float32" else f" in {precision} (reward.precision)"
+            raise UserError(
+                f"reward_network= cannot take features of shape {tuple(inputs.shape)}{coarse}: {fault}"
+            ) from fault
+    shape = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
+    if shape not in ((5,), (5, 1)):
+        raise UserError(
+            f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"
+        )

@@ -1,0 +1,109 @@
+"""Where a label server listens, and how people get there."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import json
+import os
+import socket
+import sys
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from prefrl.core.errors import UserError
+
+FILE = "label-server.json"
+LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
+FIRST_PORT, PORTS = 7700, 1000
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server of one run, as its file describes it to others of the same user."""
+
+    host: str
+    port: int
+    token: str
+    pid: int
+    invites: dict[str, str] = field(default_factory=dict)
+    beside_training: bool = False  # opened by a trainer, and to end with the run
+
+    def url(self, token: str | None = None) -> str:
+        return f"http://{self.name}:{self.port}/?token={token or self.token}"
+
+    @property
+    def name(self) -> str:
+        """What to call the host in an address."""
+        if is_wildcard(self.host):
+            return socket.gethostname()
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def tunnel(self) -> str:
+        """What to type on the machine in front of the labeller. The port must stay the same."""
+        there = self.host if is_loopback(self.host) and ":" not in self.host else "127.0.0.1"
+        return f"ssh -N -L {self.port}:{there}:{self.port} {user()}@{socket.gethostname()}"
+
+    def write(self, folder: Path) -> None:
+        """For this user's eyes only: it holds the token."""
+        unfinished = folder / f"{FILE}.{os.getpid()}.tmp"
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(asdict(self), file)
+        unfinished.replace(folder / FILE)
+
+
+def read(folder: Path) -> Address | None:
+    """The server of a run, which may have died; None if there was none or the file is not ours."""
+    try:
+        return Address(**json.loads((folder / FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    return host in ("", "0.0.0.0", "::")
+
+
+def listen(host: str, port: int, folder: Path, before: int | None = None) -> socket.socket:
+    """A listening socket. Port 0: the one that this run had before, else one that it always tries first, else any.
+
+    A page that was left open, and what it keeps for sending, belong to an address: the same port brings them back.
+    """
+    usual = FIRST_PORT + zlib.crc32(str(folder.resolve()).encode()) % PORTS
+    wanted = [port] if port else [one for one in (before, usual, 0) if one is not None]
+    for one in wanted:
+        try:
+            return _bound(host, one)
+        except OSError as fault:
+            reason = fault
+    raise UserError(f"cannot listen on {host}, port {wanted[0]}: {reason}; give another --port or --host") from reason
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share a port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(256)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def user() -> str:
+    """Whoever started this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "user"

@@ -1,0 +1,137 @@
+"""Checkpoints: safetensors and JSON under a manifest of checksums, written whole or not at all. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from prefrl.core.files import sync_folder
+from prefrl.core.tensors import Tensors
+from prefrl.core.errors import StorageFull, UserError
+
+FORMAT = 1
+MOST_BYTES = {"manifest.json": 2**20, "state.json": 2**26, "tensors.safetensors": 2**32}
+
+
+def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep: int) -> Path:
+    """Write the checkpoint of one step, then drop all but the newest `keep`, and those of a later step, which the run
+    has gone back behind. Raises UserError for numbers that are not finite, StorageFull where the disk is.
+    """
+    for name, values in tensors.items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            raise UserError(f"{name} is not finite at step {step}; no checkpoint was written, the previous one stands")
+    folder.mkdir(parents=True, exist_ok=True)
+    for unfinished in folder.glob("*.tmp"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    files = {
+        "tensors.safetensors": save(
+            {name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}
+        ),
+        "state.json": json.dumps(state).encode(),
+    }
+    manifest = {"format": FORMAT, "step": step, "files": {name: _entry(content) for name, content in files.items()}}
+    files["manifest.json"] = json.dumps(manifest, indent=1).encode()
+    final, unfinished = folder / f"{step:012d}", folder / f"{step:012d}.tmp"
+    _write_folder(unfinished, files)
+    if final.exists():  # the same step again: the old one goes only once the new one is whole
+        os.replace(final, folder / f"{step:012d}.old.tmp")
+    os.replace(unfinished, final)
+    sync_folder(folder)
+    here = found(folder).index(final)
+    for other in found(folder)[:here] + found(folder)[here + keep :]:
+        shutil.rmtree(other, ignore_errors=True)
+    return final
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir()
+        for name, content in files.items():
+            with open(folder / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        sync_folder(folder)
+    except OSError as fault:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StorageFull(f"cannot write the checkpoint {folder}: {fault}; free some space and resume") from fault
+
+
+def found(folder: Path) -> list[Path]:
+    """All finished checkpoints, the newest first."""
+    return sorted((path for path in folder.glob("*") if path.name.isdigit()), reverse=True)
+
+
+def read_newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+    """The newest checkpoint that is whole; a damaged one is passed over with a warning. None: there is none at all."""
+    damaged = []
+    for path in found(folder):
+        try:
+            return read(path)
+        except _Damaged as fault:
+            warnings.warn(f"{fault}; falling back to the one before", stacklevel=2)
+            damaged.append(path.name)
+    if damaged:
+        raise UserError(
+            f"all checkpoints in {folder} are damaged ({', '.join(damaged)}); start the run anew,"
+            " or delete them and resume: it then begins at step 0, with the answers that it has"
+        )
+    return None
+
+
+class _Damaged(UserError):
+    """A checkpoint that is not what its manifest says."""
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and state of one checkpoint. Raises UserError if it is damaged, hostile or of a newer format."""
+    try:
+        manifest = json.loads(_content(path / "manifest.json"))
+        version, entries = manifest["format"], dict(manifest["files"])
+        if type(version) is not int or version < 1:
+            raise ValueError(f"format {version}")
+    except (ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise _Damaged(f"checkpoint {path} has no readable manifest ({fault})") from fault
+    if version > FORMAT:
+        raise UserError(f"checkpoint {path} has format {version}, this prefrl reads up to {FORMAT}; update prefrl")
+    contents = [_checked(path, entries, name) for name in ("tensors.safetensors", "state.json")]
+    try:
+        tensors, state = load(contents[0]), json.loads(contents[1])
+    except (SafetensorError, ValueError, RecursionError) as fault:
+        raise _Damaged(f"checkpoint {path} cannot be read ({fault})") from fault
+    for name, values in tensors.items():
+        if values.is_floating_point() and not torch.isfinite(values).all():
+            raise _Damaged(f"checkpoint {path} holds numbers in {name} that are not finite")
+    return tensors, state
+
+
+def _checked(path: Path, entries: dict[str, Any], name: str) -> bytes:
+    content = _content(path / name)
+    if entries.get(name) != _entry(content):
+        raise _Damaged(f"{path / name} is not what its manifest says (its {len(content)} bytes have another sha256)")
+    return content
+
+
+def _content(file: Path) -> bytes:
+    """The bytes of a file, unless it is no plain file (a pipe would block) or larger than any of ours."""
+    try:
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES[file.name]:
+            raise _Damaged(f"{file} is no plain file, or larger than {MOST_BYTES[file.name]} bytes")
+        return file.read_bytes()
+    except OSError as fault:
+        raise _Damaged(f"{file} cannot be read ({fault})") from fault

@@ -1,0 +1,193 @@
+"""A run's folder: chosen, locked, described and read back."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, dotted, load
+from prefrl.core.errors import FolderBusy, StorageFull, UserError, brief, why
+from prefrl.store.segment_files import write_durably
+from prefrl.runs.lists import check
+
+FORMAT = 1
+FIXED = ("env", "questions.length", "agent.n_envs", "agent.n_steps", "agent.algorithm")
+"""Settings that a run keeps to its end."""
+LEAST_FREE = 256 * 2**20  # bytes
+PACKAGES = (
+    "prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy", "ale-py", "opencv-python",
+    "opencv-python-headless", "box2d", "minatar", "minigrid",
+)  # fmt: skip
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains in this folder meanwhile. It is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"cannot make the run folder {folder}: {fault}") from fault
+    lock, holder = FileLock(folder / ".lock"), folder / ".pid"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = holder.read_text() if holder.exists() else "unknown"
+        raise FolderBusy(f"{folder} is being trained by process {who}; wait for it, or choose another folder") from None
+    try:
+        holder.write_text(str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+        if not any(folder.iterdir()):  # the run was refused
+            folder.rmdir()
+
+
+def next_free(base: Path) -> Path:
+    """This path, or the first of -2, -3, ... that does not exist."""
+    path, number = base, 2
+    while path.exists() or path.is_symlink():  # a link to a disk that is not there now is somebody's run
+        path, number = base.with_name(f"{base.name}-{number}"), number + 1
+    return path
+
+
+def claim(path: Path) -> Path:
+    """Make this folder, or the next free one if somebody else has made it meanwhile."""
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            path = next_free(path)
+        except OSError as fault:
+            raise UserError(f"cannot make the run folder {path}: {fault}") from fault
+
+
+def choose_folder(config: Config, name: str, folder: Path | str | None = None) -> Path:
+    """The folder of a new run, not made yet: the one asked for, which must be empty, or the next free one under runs/."""
+    if folder is not None:
+        path = Path(folder)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; choose a folder")
+        if path.exists() and any(path.iterdir()):
+            raise UserError(f"{path} is not empty; choose another folder, or go on with: prefrl resume {path}")
+    else:
+        path = next_free(Path("runs") / f"{config.env.replace('/', '-')}-{name}-s{config.seed}")
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot make the run folder {path}: {there} is no folder that can be written to")
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE:
+        raise StorageFull(f"{there} has {free / 2**20:.0f} MiB free; a run wants at least {LEAST_FREE / 2**20:.0f}")
+    return path
+
+
+@contextmanager
+def cleared_if_refused(folder: Path) -> Iterator[None]:
+    """What is written about a run that cannot be put together is taken away again."""
+    try:
+        yield
+    except BaseException:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
+    """Write what this run is, before it starts: config.yaml and run.json."""
+    write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
+    about = {
+        "format": FORMAT,
+        "method": name,
+        "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "own": own,
+        "config": _told(config),  # as it was then: config.yaml may be edited
+        **machine(),
+    }
+    write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
+
+
+def machine() -> dict[str, Any]:
+    """What exact repetition depends on: versions, thread count, machine class."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "threads": 1,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
+    """The configuration and run.json of a folder. Raises UserError if it is no run, or one of a newer format."""
+    path = Path(folder)
+    try:
+        about = json.loads((path / "run.json").read_text())
+        version = about["format"]
+        tables = (about["own"], about["packages"], about.get("config", {}))
+        if type(version) is not int or not all(isinstance(table, dict) for table in tables):
+            raise ValueError("not one of ours")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
+        raise UserError(f"{path} is not a run folder: run.json: {why(fault)}") from fault
+    if version > FORMAT:
+        raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
+    config = load(path / "config.yaml")
+    check(config)
+    return config, about
+
+
+def _told(config: Config) -> dict[str, Any]:
+    """Settings by dotted name, but not where the labels are, which may hold a password."""
+    return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
+
+
+def differences(about: dict[str, Any], config: Config) -> list[str]:
+    """What has changed since the run was started, so that going on is no longer exact.
+
+    Raises UserError for a setting that a run cannot change on its way.
+    """
+    told = _told(config)
+    before = _told(Config()) | about["config"] if about.get("config") else told
+    edited = [
+        f"{name} {brief(before[name])} -> {brief(value)}" for name, value in told.items() if value != before[name]
+    ]
+    for name in FIXED:
+        if told[name] != before[name]:
+            raise UserError(
+                f"config.yaml says {name}: {brief(told[name])}, and the run was started with {brief(before[name])}, which its"
+                " checkpoints and labels are made for; change it back, or start a new run"
+            )
+    now = machine()
+    found = [
+        f"{name} {about['packages'].get(name)} -> {value}"
+        for name, value in now["packages"].items()
+        if value != about["packages"].get(name, value)  # what an older prefrl did not note may be the same
+    ]
+    return (
+        edited
+        + found
+        + [f"{key} {about.get(key)} -> {now[key]}" for key in ("python", "machine") if about.get(key) != now[key]]
+    )

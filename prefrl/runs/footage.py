@@ -1,0 +1,116 @@
+"""What reels of a run's questions are made of: its segments as footage, and what its reward model thinks of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prefrl.runs import build, checkpoint
+from prefrl.runs.api import load_run
+from prefrl.runs.build import Own
+from prefrl.core.errors import UserError
+from prefrl.store.store import LabelStore
+from prefrl.runs.folder import read_run
+from prefrl.rendering.clips import clip_of, write_clip
+from prefrl.store.lookup import Place
+from prefrl.rendering.redraw import Redrawer, Unfaithful
+from prefrl.rendering.footage import Footage
+from prefrl.runs.run import Run
+
+BATCH = 256  # questions that are judged at once
+
+
+@dataclass(frozen=True)
+class Thought:
+    """What the reward model thinks of a question."""
+
+    version: int
+    probability: float  # that the first is preferred
+    rewards: np.ndarray  # (2, T)
+
+
+class Source:
+    """A run's label store, and the ways from there to pictures and predictions."""
+
+    def __init__(self, folder: Path, own: Mapping[str, Any]):
+        self.folder, self.own = folder, Own(**own)
+        self.config, self.about = read_run(folder)
+        self.store = LabelStore.open(folder, self.config.record.labels or None)
+        self.redrawer: Redrawer | None = None
+
+    @cached_property
+    def run(self) -> Run | None:
+        """The run at its newest checkpoint, if there is one and its parts are at hand; loaded when first asked for."""
+        if set(self.about["own"]) - set(self.own.names()) or not checkpoint.found(self.folder / "checkpoints"):
+            return None
+        try:
+            return load_run(self.folder, **vars(self.own))
+        except UserError as fault:
+            warnings.warn(f"no predictions by the newest checkpoint: {fault}", stacklevel=2)
+            return None
+
+    def close(self) -> None:
+        if loaded := vars(self).get("run"):
+            loaded.close()
+        if self.redrawer:
+            self.redrawer.close()
+        self.store.close()
+
+    def footage(self, place: Place, side: int) -> Footage:
+        """The frames of a segment, as people are shown them. Raises Unfaithful where they cannot be had."""
+        clip = clip_of(self.folder, place.file, place.row, side) or self._draw(place, side)
+        content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
+        return Footage([(content, clip["frames"], clip["columns"])], (clip["width"], clip["height"]), clip["fps"])
+
+    def thoughts(self, ids: Sequence[int]) -> dict[int, Thought]:
+        """What the newest checkpoint's reward model thinks of questions; without one, what the trainer last said."""
+        if self.run is None or not self.run.reward_model.version:
+            told = self.store.notices.predictions(ids).items()
+            return {id: Thought(t["model_version"], t["probability"], np.array(t["rewards"])) for id, t in told}
+        model = self.run.reward_model
+        found: dict[int, Thought] = {}
+        for start in range(0, len(ids), BATCH):
+            batch = list(ids[start : start + BATCH])
+            rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
+            found |= {id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)}
+        return found
+
+    def _draw(self, place: Place, side: int) -> dict[str, Any]:
+        segment = self.store.files.read(place.file)[place.row, side]
+        origin = self.store.files.origin(place.file, place.row, side)
+        if origin is None:
+            raise Unfaithful(
+                "nothing was noted to draw it by. Runs note it if this version trained them, and their environments are"
+                " not in processes of their own; `prefrl render progress` and `prefrl render episode` work for every run"
+            )
+        if b'"film"' in origin.opening:
+            raise Unfaithful(f"it was filmed as it happened, and its clip is gone from {self.folder / 'clips'}")
+        if self.redrawer is None:
+            self._require_env()
+            self.redrawer = Redrawer(build.maker(self.config, self.own, "rgb_array"))
+        frames = self.redrawer.redraw(segment, origin)
+        return write_clip(self.folder, place.file, place.row, side, frames, self.redrawer.fps)
+
+    def _require_env(self) -> None:
+        if "env" in self.about["own"] and self.own.env is None:
+            raise UserError(
+                f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
+                " prefrl.reels"
+            )
+
+
+@contextmanager
+def opened(folder: Path | str, own: Mapping[str, Any]) -> Iterator[Source]:
+    """A run's source, closed afterwards."""
+    source = Source(Path(folder), own)
+    try:
+        yield source
+    finally:
+        source.close()

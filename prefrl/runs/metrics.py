@@ -1,0 +1,144 @@
+"""What a run writes down while it learns: through SB3's own logger, to CSV and TensorBoard, and to the screen."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.logger import KVWriter, Logger
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from prefrl.environments.ring import Rollout
+from prefrl.rewards.model import FitReport
+
+STEP = "time/total_timesteps"
+
+
+class MetricsFile(KVWriter):
+    """metrics.csv: a row per rollout, a column per name. Unlike SB3's, it goes on where a resumed run left off."""
+
+    def __init__(self, path: Path, until: int = 0):
+        self.path = path
+        self.rows = [row for row in read_metrics(path) if row[STEP] <= until] if path.exists() else []
+        self.columns: list[str] = []
+        self._rewrite()
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        row = {key: value for key, value in key_values.items() if "csv" not in (key_excluded.get(key) or ())}
+        row = {key: float(value) for key, value in row.items() if isinstance(value, int | float | np.number)}
+        self.rows.append(row)
+        if set(row) <= set(self.columns):
+            with open(self.path, "a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(row)
+        else:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        self.columns = sorted({name for row in self.rows for name in row}, key=lambda name: (name != STEP, name))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        whole = self.path.with_suffix(".tmp")
+        whole.write_text(text.getvalue())
+        whole.replace(self.path)
+
+    def close(self) -> None:
+        pass
+
+
+def read_metrics(path: Path | str) -> list[dict[str, float]]:
+    """The rows of a metrics.csv; empty cells are left out. A torn last line is passed over."""
+    whole, _, _ = Path(path).read_text().rpartition("\n")
+    rows = [{k: v for k, v in row.items() if v and k} for row in csv.DictReader(whole.splitlines())]
+    found = []
+    for row in rows:
+        try:
+            found.append({key: float(value) for key, value in row.items()})
+        except (TypeError, ValueError):
+            continue
+    return [row for row in found if STEP in row]
+
+
+class TensorBoardFile(KVWriter):
+    """The same rows for TensorBoard, each as one event; SB3's own writer makes one of every value and flushes it."""
+
+    def __init__(self, folder: Path, until: int = 0):
+        before = any(folder.glob("events.*"))
+        self.writer = EventFileWriter(str(folder))
+        if before:  # TensorBoard drops what a killed run wrote after this step
+            restart = SessionLog(status=SessionLog.START)
+            self.writer.add_event(Event(step=until + 1, wall_time=time.time(), session_log=restart))
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        numbers = {key: value for key, value in key_values.items() if isinstance(value, int | float | np.number)}
+        values = [
+            Summary.Value(tag=key, simple_value=float(value))
+            for key, value in numbers.items()
+            if "tensorboard" not in (key_excluded.get(key) or ())
+        ]
+        self.writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Log:
+    """What the loop reports to. Names under `reward/` and `preferences/` are ours, all others SB3's."""
+
+    def __init__(self, logger: Logger):
+        self.logger = logger
+        self.last_fit: FitReport | None = None
+        self._running: np.ndarray | None = None  # learned return of each environment's episode so far
+
+    def fitted(self, report: FitReport) -> None:
+        """After the reward model has learned from new answers."""
+        self.last_fit = report
+        if report.note:
+            warnings.warn(report.note, stacklevel=2)
+        self.logger.record("preferences/answers", report.answers)
+        for name in ("epochs", "train_loss", "held_out_loss", "l2", "seconds"):
+            self._record(f"reward/fit_{name}", getattr(report, name))
+        for name, value in report.metrics.items():
+            self._record(f"reward/{name}", value)
+
+    def turned(self, rollout: Rollout, rewards: np.ndarray, asked: int) -> None:
+        """At the end of each turn: how the learned reward of a rollout (n, n_envs) compares with the true one."""
+        self.logger.record("preferences/asked", asked)
+        self._record("reward/mean", float(rewards.mean()))
+        if rewards.std() > 0 and rollout.true_rewards.std() > 0:
+            self._record(
+                "reward/true_correlation", float(np.corrcoef(rewards.ravel(), rollout.true_rewards.ravel())[0, 1])
+            )
+        returns = self._finished_returns(rewards, rollout.finished)
+        if len(returns):
+            self._record("reward/learned_return", float(np.mean(returns)))
+
+    def _record(self, name: str, value: float) -> None:
+        if math.isfinite(value):
+            self.logger.record(name, value)
+
+    def _finished_returns(self, rewards: np.ndarray, finished: np.ndarray) -> list[float]:
+        """Learned returns of the episodes that ended in this rollout: two arrays (n, n_envs) -> one number an episode"""
+        n_envs = rewards.shape[1]
+        running = np.zeros(n_envs) if self._running is None else self._running
+        total = np.cumsum(rewards, axis=0, dtype=float)
+        found = []
+        for env in range(n_envs):
+            marks = np.concatenate([[-running[env]], total[np.flatnonzero(finished[:, env]), env]])
+            found += np.diff(marks).tolist()
+            running[env] = total[-1, env] - marks[-1]
+        self._running = running
+        return found
+
+    def forget_episodes(self) -> None:
+        """Episodes were cut: what ran does not count."""
+        self._running = None

@@ -1,0 +1,158 @@
+"""What a run is about to do: steps, questions, minutes and disk."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from prefrl.runs import build
+from prefrl.environments.ring import frame_of
+from prefrl.environments.vector import make_venv
+from prefrl.runs.build import Own
+from prefrl.config.settings import Config
+from prefrl.core.errors import UserError
+from prefrl.environments.probe import Probe
+from prefrl.queries.strategies import STRATEGIES
+from prefrl.rewards.pictures import is_image
+
+UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
+ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
+PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
+PICTURE_SECONDS = {"cpu": (1.3e-3, 7.5e-4, 2.8e-3), "cuda": (1e-4, 1e-4, 5e-5)}
+"""The same for pictures of 84 x 84 x 4: measured on one core of a server; on a GPU not measured, only guessed."""
+SMALLEST = 0.05  # share of that time which even the smallest picture takes
+PACKED = 20  # how many times smaller frames become when they are packed, with a margin: Pong's 60 times
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An estimate, made before anything is trained."""
+
+    config: Config
+    folder: Path
+    steps: int  # in whole rollouts
+    questions: int
+    minutes: float
+    megabytes: float  # on disk
+    memory: float  # megabytes of observations that are held at a time
+    random_return: float
+
+    def __str__(self) -> str:
+        c = self.config
+        asks = (
+            f"{self.questions} questions of {c.questions.length} steps to {c.teacher.name!r}"
+            if self.questions
+            else "no questions"
+        )
+        people = " and the time that people take" if c.teacher.name == "human" and self.questions else ""
+        return (
+            f"{c.env}: {self.steps:,} steps of {c.agent.algorithm.upper()}, {asks}, reward: {c.reward.source}, seed {c.seed}\n"
+            f"about {_time(self.minutes)}{people}, {self.memory:.0f} MB of observations in memory and {self.megabytes:.0f} MB in {self.folder}"
+        )
+
+
+def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
+    """Raises UserError if the questions cannot fit into the run."""
+    questions = config.questions.budget if build.asks(config) else 0
+    if questions and own.strategy is None:
+        _check_members(config)
+    steps = _steps(config, own)
+    questions = _check_questions(config, questions, steps)
+    if own.agent is None:
+        _check_cuts(config, steps, max(found.episode_lengths))
+    teacher = config.teacher
+    if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
+        warnings.warn(
+            "training does not wait for people, and ends before they have said much where it is quick;"
+            " --wait-for-labels 12 --teacher.lag 6 (or --preset human) makes it wait",
+            stacklevel=2,
+        )
+    frame, history, image = _frame(config, own)
+    seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
+    segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
+    disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
+    rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
+    held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
+    held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
+    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
+
+
+def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
+    """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
+    venv = make_venv(build.maker(config, own), 1)
+    shape, history = frame_of(venv)
+    sizes = [
+        np.zeros(shape, venv.observation_space.dtype).nbytes,
+        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
+    ]
+    venv.close()
+    return sum(sizes), history, is_image(venv.observation_space)
+
+
+def _steps(config: Config, own: Own) -> int:
+    """In whole rollouts, as far as it is known how long those of the agent are."""
+    if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
+        return config.steps
+    return build.total_steps(config, own.agent or config.agent)
+
+
+def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
+    """picture: bytes of one, 0 where observations are no pictures"""
+    update, act, pair = (UPDATE_SECONDS, ACT_SECONDS, PAIR_SECONDS)
+    if picture:
+        device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
+        smaller = max(SMALLEST, picture / (84 * 84 * 4))
+        update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
+    epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
+    seconds = steps * (found.seconds_per_step + act + epochs * update)
+    return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
+
+
+def _time(minutes: float) -> str:
+    return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+
+
+def _check_members(config: Config) -> None:
+    strategy, members = config.questions.strategy, config.reward.members
+    if members < (wanted := STRATEGIES[strategy].members):
+        raise UserError(
+            f"questions.strategy={strategy!r} compares ensemble members and needs reward.members={wanted} or more,"
+            f" got {members}; enlarge the ensemble, or choose uniform"
+        )
+
+
+def _check_questions(config: Config, questions: int, steps: int) -> int:
+    """How many questions fit into the run. Raises UserError if none does."""
+    q = config.questions
+    possible = steps // (2 * q.length)
+    if questions and possible < 1:
+        raise UserError(
+            f"no question fits into the run: two segments of questions.length={q.length} need {2 * q.length} steps,"
+            f" and the run has {steps}; shorten them, or raise steps"
+        )
+    if questions > possible:
+        warnings.warn(
+            f"questions.budget={questions}, but {steps} steps hold only {possible} pairs of segments of"
+            f" {q.length} steps, and no step is in two questions; lower questions.length or raise steps",
+            stacklevel=2,
+        )
+    return min(questions, possible)
+
+
+def _check_cuts(config: Config, steps: int, longest: int) -> None:
+    """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
+    cut = build.cut_every(config, config.agent)
+    if cut and longest > cut:
+        rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
+        fits = rollouts // -(-longest // config.agent.n_steps)
+        way = f"set it to {fits} or less" if fits else "set it to 0"
+        warnings.warn(
+            f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"
+            f" are cut every {cut}, so none would finish; {way}, or raise steps",
+            stacklevel=2,
+        )

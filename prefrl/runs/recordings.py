@@ -1,0 +1,122 @@
+"""A run folder as a recording: found, checked against the run that is to replay it, and read."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from prefrl.environments.origins import FILMED
+from prefrl.config.settings import Config, get
+from prefrl.config.values import names
+from prefrl.core.errors import UserError
+from prefrl.teachers.recording import NEVER, Recording
+from prefrl.store.store import LabelStore
+from prefrl.runs.folder import read_run
+from prefrl.teachers import recorded
+
+SAME = ("seed", "steps", "agent.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
+        "record.checkpoints", "teacher.wait")  # fmt: skip
+"""Settings on which it depends what is asked: to hear the same answers, a run has to have them all in common."""
+_SHOWN = 4
+
+
+def absolute(name: str) -> str:
+    """The name of a teacher, in which the folder of a recording is good wherever it is read again."""
+    run = recorded(name)
+    return f"replay={Path(run).expanduser().absolute()}" if run else name
+
+
+def find(config: Config) -> tuple[Path, Config]:
+    """The recording that a run replays, and its configuration. Raises UserError where it can be none for this run."""
+    folder = Path(recorded(config.teacher.name) or "")
+    theirs, _ = read_run(folder)
+    if theirs.env != config.env:
+        raise UserError(
+            f"{folder} was recorded in {theirs.env}, this run acts in {config.env}; replay it with --env {theirs.env}"
+        )
+    if not theirs.record.labels and not (folder / "labels.db").is_file():
+        raise UserError(f"{folder} has no labels.db, so nobody has answered anything there; choose another run")
+    return folder, theirs
+
+
+def opened(config: Config) -> tuple[Path, LabelStore]:
+    """The label store of the recording."""
+    folder, theirs = find(config)
+    return folder, LabelStore.open(folder, theirs.record.labels or None)
+
+
+def read(config: Config, until: int | None) -> tuple[Recording, str]:
+    """The recording, up to an answer, and how its episodes' beginnings were noted. Raises UserError if it cannot help."""
+    folder, store = opened(config)
+    with store:
+        try:
+            found = Recording.read(store, until)
+        except UserError as fault:
+            raise UserError(f"{folder} cannot be replayed: {fault}") from fault
+        _require_useful(found, config, folder)
+        return found, _notes(found, store)
+
+
+def check(config: Config) -> None:
+    """Raise UserError unless there are answers to replay; warn of settings that make this another run."""
+    folder, theirs = find(config)
+    read(config, None)
+    changed = [name for name in names() if name.startswith(SAME) and get(theirs, name) != get(config, name)]
+    if changed:
+        shown = [f"{name} {get(theirs, name)} -> {get(config, name)}" for name in changed[:_SHOWN]]
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        warnings.warn(
+            f"this run is not the one that was recorded ({', '.join(shown)}{more}), and may ask what the recording does"
+            f" not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
+            stacklevel=2,
+        )
+    if theirs.teacher.gold or theirs.wanted_opinions() > 1:
+        warnings.warn(
+            f"{folder} combined several labellers' words, or checked them by known answers; a replay tells the words, and"
+            " learns from the first on each question, so that its weights will differ",
+            stacklevel=2,
+        )
+
+
+def require_shapes(found: Recording, observation: tuple[int, ...], action: tuple[int, ...]) -> None:
+    """Raise UserError for a recording of another environment that has the same name, or none."""
+    if found.shapes != {(observation, action)}:
+        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes))
+        raise UserError(
+            f"the recording shows observations and actions of shape {there}; this environment's are of {observation},"
+            f" {action}. Replay it in the environment that it was recorded in"
+        )
+
+
+def _require_useful(found: Recording, config: Config, folder: Path) -> None:
+    if not found.events:
+        raise UserError(f"{folder} has no answers to replay; label it first: prefrl label {folder}")
+    if found.lengths != {config.questions.length}:
+        there = ", ".join(map(str, sorted(found.lengths)))
+        raise UserError(
+            f"{folder} has answers about segments of {there} steps, this run asks about segments of"
+            f" questions.length={config.questions.length}; replay it with --questions.length {min(found.lengths)}"
+        )
+    if config.teacher.timing == "heard" and found.events[0].heard == NEVER:
+        raise UserError(
+            f"no trainer has heard the answers in {folder}, so nobody knows when they came;"
+            " give them as soon as their questions are asked: --teacher.timing once"
+        )
+
+
+def _notes(found: Recording, store: LabelStore) -> str:
+    """How the recorded run noted its episodes' beginnings, as far as its segments tell: film, rng, seed or nothing.
+
+    Only the first reset after a checkpoint is seeded where the generator's state is noted, and every one otherwise.
+    """
+    seen = ""
+    for file, row, side in found.origins:
+        origin = store.files.origin(file, row, side)
+        if origin is None:
+            continue
+        if origin.opening.startswith(FILMED):
+            return "film"
+        if b'"rng"' in origin.opening[:8]:
+            return "rng"
+        seen = "seed"
+    return seen

@@ -1,0 +1,124 @@
+"""What trainer, label server and render worker tell each other through the store: notices, predictions, leases, displays.
+
+None of it is a label. Rows change and may be lost; whoever wrote them writes them again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select, update
+
+from prefrl.store import database, tables
+from prefrl.store.database import by_value, reading, writing
+from prefrl.store.tables import displays, leases, notices, predictions
+
+
+class Notices:
+    """Notices by name, and what the reward model thinks of each question."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def post(self, name: str, content: Mapping[str, Any]) -> None:
+        """Put up a notice in place of the last one of this name."""
+        row = {"name": name, "content": json.dumps(content, allow_nan=False), "posted_at": time.time()}
+        with writing(self.engine) as connection:
+            database.put(connection, notices, [row])
+
+    def read(self, name: str) -> tuple[dict[str, Any], float] | None:
+        """The notice of this name and its age in seconds; None if there is none."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(notices).where(notices.c.name == name)).first()
+        return (json.loads(row.content), time.time() - row.posted_at) if row else None
+
+    def predict(self, thoughts: Mapping[int, Mapping[str, Any]]) -> None:
+        """Put up what the reward model thinks of questions, by their ids."""
+        rows = [{"query_id": int(id), "content": json.dumps(one, allow_nan=False)} for id, one in thoughts.items()]
+        with writing(self.engine) as connection:
+            database.put(connection, predictions, rows)
+
+    def predictions(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What the reward model thinks of these questions, as far as it was said."""
+        with reading(self.engine) as connection:
+            found = by_value(connection, (predictions.c.query_id, predictions.c.content), [int(id) for id in ids])
+        return {id: json.loads(row["content"]) for id, row in found.items()}
+
+
+class Leases:
+    """Who is shown which question, so that no more people answer it than should. They end by themselves."""
+
+    def __init__(self, engine: Engine, opinions: float = 1) -> None:
+        self.engine, self.opinions = engine, opinions
+
+    def take(
+        self, session: str, candidates: Iterable[int], want: int, seconds: float, now: float, answered: bool = False
+    ) -> list[int]:
+        """Lease up to `want` of the candidates, in their order, that others do not hold. Returns their ids.
+
+        answered: also questions that need no more answers, for second opinions.
+        """
+        ids: list[int] = [int(id) for id in candidates]
+        with writing(self.engine) as connection:
+            places = {id: most for id, (most, _) in tables.wanted(connection, ids, self.opinions).items()}
+            held = _held(connection, session, now)
+            free = [id for id in ids if held[id] < places.get(id, 1 if answered else 0)][: max(0, want)]
+            over = (leases.c.session == session) | (leases.c.until <= now)
+            connection.execute(delete(leases).where(leases.c.query_id.in_(free), over))
+            database.add(
+                connection, leases, [{"query_id": id, "session": session, "until": now + seconds} for id in free]
+            )
+        return free
+
+    def held(self, session: str, now: float) -> Counter[int]:
+        """How many others than this session hold each question."""
+        with reading(self.engine) as connection:
+            return _held(connection, session, now)
+
+    def renew(self, session: str, ids: Sequence[int], seconds: float, now: float) -> None:
+        """Hold these for longer; those that ended meanwhile and went to somebody else stay theirs."""
+        mine = (leases.c.session == session) & leases.c.query_id.in_([int(id) for id in ids])
+        with writing(self.engine) as connection:
+            connection.execute(update(leases).where(mine).values(until=now + seconds))
+
+    def release(self, session: str, ids: Sequence[int] | None = None) -> None:
+        """Give back these, or all."""
+        mine = leases.c.session == session
+        if ids is not None:
+            mine &= leases.c.query_id.in_([int(id) for id in ids])
+        with writing(self.engine) as connection:
+            connection.execute(delete(leases).where(mine))
+
+
+def _held(connection: Connection, session: str, now: float) -> Counter[int]:
+    theirs = (leases.c.until > now) & (leases.c.session != session)
+    return Counter(connection.execute(select(leases.c.query_id).where(theirs)).scalars())
+
+
+class Displays:
+    """How each question was put on somebody's screen, by the ticket that the answer will carry."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def add(self, shown: Sequence[Mapping[str, Any]]) -> None:
+        """Note displays: ticket, query_id, labeller, mirrored, purpose."""
+        now = {"shown_at": time.time()}
+        with writing(self.engine) as connection:
+            database.add(connection, displays, [{**one, **now} for one in shown])
+
+    def find(self, ticket: str) -> dict[str, Any] | None:
+        """The display with this ticket."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(displays).where(displays.c.ticket == ticket)).mappings().first()
+        return dict(row) if row else None
+
+    def seen(self, query: int, labeller: str) -> bool:
+        """Whether this labeller was ever shown this question."""
+        wanted = select(displays.c.ticket).where(displays.c.query_id == int(query), displays.c.labeller == labeller)
+        with reading(self.engine) as connection:
+            return connection.execute(wanted.limit(1)).first() is not None

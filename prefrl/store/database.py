@@ -1,0 +1,215 @@
+"""The two ways to use the database of a label store, and what goes wrong with it in words of ours."""
+
+from __future__ import annotations
+
+import math
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.files import network_share
+
+_thread = threading.local()
+CHUNK = 10_000  # values in one IN (...); SQLite takes 32766
+
+SQLITE_SETUP = (
+    "PRAGMA busy_timeout = 30000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = FULL",  # WAL + NORMAL may lose acknowledged answers with the power
+)
+
+WRITE_LOCK = {
+    "sqlite": "BEGIN IMMEDIATE",  # a deferred transaction that reads first fails at once under a second writer
+    "postgresql": "SELECT pg_advisory_xact_lock(1706)",  # without it numbers become visible out of order
+}
+
+FAULTS: dict[str, tuple[type[UserError], str]] = {
+    "disk is full": (StorageFull, "is on a full disk; free some space and resume"),
+    "disk I/O error": (StorageFull, "cannot be written, its disk is full or failing; free some space and resume"),
+    "not a database": (UserError, "is not a database; move it away or restore it from a copy of the run folder"),
+    "malformed": (UserError, "is damaged; restore it from a copy of the run folder"),
+    "no such": (
+        UserError,
+        "is damaged; restore it from a copy of the run folder",
+    ),  # table or column, all of which we made
+    "unable to open": (UserError, "cannot be opened; check that the folder exists and may be written to"),
+    "readonly": (UserError, "may only be read; check the owner and the permissions of the run folder"),
+    "connection to server": (UserError, "cannot be reached; check that it runs, its host, port, user and password"),
+    "failed to resolve": (UserError, "cannot be reached; check its host"),
+    "closed the connection": (
+        UserError,
+        "went away in the middle; what was acknowledged is stored, resume when it is back",
+    ),
+    "terminating connection": (UserError, "went down; what was acknowledged is stored, resume when it is back"),
+    "is locked": (UserError, "was held by another process for 30 seconds; end that process"),
+}
+
+
+def connect(url: str | URL) -> Engine:
+    """An engine whose every connection is safe for labels."""
+    try:
+        engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))  # a server may have been restarted
+    except (ArgumentError, ImportError) as error:
+        raise UserError(
+            f"this url is no database we can reach: {error}; for several machines give"
+            " postgresql+psycopg://user@host/name and pip install 'psycopg[binary]'"
+        ) from error
+    if engine.dialect.name not in WRITE_LOCK:
+        raise UserError(f"a label store cannot live in {engine.dialect.name}; use one of {sorted(WRITE_LOCK)}")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for one SELECT; the faults of the database come out as errors that name it."""
+    with _explained(engine):
+        if shared := _shared(engine):
+            yield shared
+        else:
+            with engine.connect() as connection:
+                yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """The only transaction that writes at this time. It is on disk when the block is left, or not there at all."""
+    with _explained(engine):
+        if shared := _shared(engine):
+            yield shared  # its owner commits
+        else:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(WRITE_LOCK[engine.dialect.name])
+                yield connection
+                connection.commit()
+
+
+@contextmanager
+def together(engine: Engine) -> Iterator[Connection]:
+    """All that this thread writes in the block is one transaction, and one wait for the disk."""
+    with writing(engine) as connection:
+        _thread.shared = connection
+        try:
+            yield connection
+        finally:
+            _thread.shared = None
+
+
+def _shared(engine: Engine) -> Connection | None:
+    """The transaction that this thread is in the middle of."""
+    connection: Connection | None = getattr(_thread, "shared", None)
+    return connection if connection is not None and connection.engine is engine else None
+
+
+def name_of(engine: Engine) -> str:
+    """What to call the database in a message, without its password."""
+    url = engine.url
+    return f"label store {url.database if engine.name == 'sqlite' else url.render_as_string(hide_password=True)}"
+
+
+def by_value(
+    connection: Connection, columns: Sequence[Column[Any]], values: Sequence[Any]
+) -> dict[Any, dict[str, Any]]:
+    """The rows whose first column is among these values, by that value."""
+    found: dict[Any, dict[str, Any]] = {}
+    for start in range(0, len(values), CHUNK):
+        rows = connection.execute(_among(tuple(columns)), {"values": list(values[start : start + CHUNK])})
+        found.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
+    return found
+
+
+@lru_cache
+def _among(columns: tuple[Column[Any], ...]) -> Select[Any]:
+    """Made once: making a statement takes longer than running it."""
+    return select(*columns).where(columns[0].in_(bindparam("values", expanding=True)))
+
+
+def add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows that all name the same columns."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows in place of those with the same primary key."""
+    if rows:
+        key = next(iter(table.primary_key))
+        connection.execute(delete(table).where(key.in_([row[key.name] for row in rows])))
+        connection.execute(insert(table), rows)
+
+
+def last(connection: Connection, number: Column[Any]) -> int:
+    """The highest number given so far, 0 before the first. Under the write lock, one more is the next number."""
+    return connection.scalar(select(func.max(number))) or 0
+
+
+def number(value: Any) -> float | None:
+    """NaN means absent, and a database says that with NULL."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def whole(value: Any) -> int | None:
+    """The driver would store a numpy integer as bytes."""
+    return None if value is None else int(value)
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        for phrase, (kind, text) in FAULTS.items():
+            if phrase in str(error.orig):
+                raise kind(f"{name_of(engine)} {text} ({error.orig})") from error
+        raise
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged name
+        raise UserError(f"{name_of(engine)} is damaged; restore it from a copy of the run folder ({error})") from error
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins no transaction of its own
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")  # a damaged row must not hide the others
+    for setting in SQLITE_SETUP:
+        connection.execute(setting)
+    file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+    if share := network_share(file):
+        _share_journal(connection, file, share)
+        return
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    if (mode := connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
+        raise UserError(f"{file} stays in journal mode {mode!r}, expected 'wal'; keep the run on a local disk")
+
+
+def _share_journal(connection: Any, file: Path, share: str) -> None:
+    """WAL needs memory that all processes share, which those of two machines do not."""
+    if (mode := connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) != "delete":
+        raise UserError(f"{file} is on a network share ({share}) and stays in journal mode {mode!r}; move the run")
+    warnings.warn(
+        f"{file} is on a network share ({share}): labels are written more slowly there, and are only as safe as its"
+        " locks; a local disk is better, and --record.labels postgresql+psycopg://... for several machines",
+        stacklevel=2,
+    )

@@ -1,0 +1,206 @@
+"""What the label server reads from the store besides its public questions: single answers, and answers by person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from prefrl.store import tables
+from prefrl.store.database import reading
+from prefrl.store.store import LabelStore
+from prefrl.store.tables import (
+    JUDGEMENTS,
+    answers,
+    closures,
+    current_answers,
+    displays,
+    questions,
+    standing,
+    unanswered,
+)
+
+_later = answers.alias("later")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A question and where its segments lie."""
+
+    query: int
+    file: str
+    row: int
+
+
+def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
+    with reading(store.engine) as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
+    wanted = select(questions.c.id, questions.c.segments_file, questions.c.row).where(condition).order_by(*order)
+    found = _rows(store, wanted.limit(most) if most else wanted)
+    return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
+
+
+@dataclass
+class Open:
+    """A question that `wanted` more labellers should judge, other than those who have."""
+
+    place: Place
+    wanted: int
+    judges: set[str]
+
+
+def open_places(store: LabelStore, most: int | None = None) -> list[Place]:
+    """Open questions in the order in which people should see them: of the newest reward model, the highest score first."""
+    c = questions.c
+    wanted = unanswered(store.opinions)
+    return _places(store, wanted, c.model_version.desc(), c.score.desc().nulls_last(), c.id, most=most)
+
+
+def open_questions(store: LabelStore, most: int) -> list[Open]:
+    """The same, and who has judged them."""
+    found = open_places(store, most)
+    with reading(store.engine) as connection:
+        wanted = tables.wanted(connection, [place.query for place in found], store.opinions)
+    return [Open(place, *wanted[place.query]) for place in found if place.query in wanted]
+
+
+def due_places(store: LabelStore) -> list[Place]:
+    """What people may be shown next: open questions, and those whose answer is known."""
+    return open_places(store) + _places(store, _known() & questions.c.id.not_in(_closed()), questions.c.id)
+
+
+def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
+    """What was last said to be known about these questions; a preference of None: nothing any more."""
+    wanted = select(answers).where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
+    return {row["query_id"]: row for row in _rows(store, wanted)}
+
+
+def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
+    """Questions whose answer is known and that this labeller never judged, the newest first."""
+    hers = select(answers.c.query_id).where(answers.c.labeller == labeller, answers.c.kind.in_(JUDGEMENTS))
+    wanted = _known() & questions.c.id.not_in(hers) & questions.c.id.not_in(_closed())
+    return _places(store, wanted, questions.c.id.desc(), most=most)
+
+
+def _known() -> Any:
+    truth = select(answers.c.query_id).where(answers.c.kind == "truth", answers.c.preference.is_not(None), standing())
+    return questions.c.id.in_(truth)
+
+
+def _closed() -> Select[Any]:
+    """Questions that cannot be shown."""
+    return select(closures.c.query_id).where(
+        closures.c.reason.startswith("flagged") | (closures.c.reason == "unfaithful")
+    )
+
+
+def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
+    """Where these questions lie, as far as they exist."""
+    return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
+
+
+def oldest_open(store: LabelStore) -> float | None:
+    """When the oldest open question was asked."""
+    wanted = select(questions.c.asked_at).where(unanswered(store.opinions)).order_by(questions.c.asked_at)
+    found = _rows(store, wanted.limit(1))
+    return found[0]["asked_at"] if found else None
+
+
+def answered_by_others(store: LabelStore, labeller: str, most: int) -> list[Place]:
+    """Questions that others have answered and this labeller never has, the newest first."""
+    told = current_answers().with_only_columns(answers.c.query_id)
+    mine = select(answers.c.query_id).where(answers.c.labeller == labeller)
+    wanted = questions.c.id.in_(told) & questions.c.id.not_in(mine) & questions.c.id.not_in(_flagged())
+    return _places(store, wanted, questions.c.id.desc(), most=most)
+
+
+def _flagged() -> Select[Any]:
+    return select(closures.c.query_id).where(closures.c.reason.startswith("flagged"))
+
+
+@dataclass(frozen=True)
+class Given:
+    """Something a labeller said about a question, and how it was shown."""
+
+    seq: int
+    place: Place
+    preference: float | None
+    mirrored: bool
+
+
+def given_once(store: LabelStore, labeller: str) -> list[Given]:
+    """What this labeller told about questions that she has judged exactly once, the oldest first."""
+    columns = (answers.c.seq, answers.c.query_id, answers.c.preference, answers.c.kind, answers.c.details,
+               questions.c.segments_file, questions.c.row, _later.c.seq.label("superseded_by"))  # fmt: skip
+    wanted = _with_later(*columns).where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
+    by_query: dict[int, list[dict[str, Any]]] = {}
+    for row in _rows(store, wanted.order_by(answers.c.seq)):
+        if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
+            by_query.setdefault(row["query_id"], []).append(row)
+    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["preference"] is not None]
+    return [
+        Given(row["seq"], Place(row["query_id"], row["segments_file"], row["row"]), row["preference"],
+              shown(row["details"])["mirrored"])
+        for row in alone
+    ]  # fmt: skip
+
+
+def _with_later(*columns: Any) -> Select[Any]:
+    joined = answers.join(questions).outerjoin(_later, _later.c.supersedes == answers.c.seq)
+    return select(*columns).select_from(joined)
+
+
+def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[dict[str, Any]]:
+    """Answers with a number below `before`, the latest first, each with its question's place and what superseded it."""
+    place = (questions.c.segments_file, questions.c.row)
+    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
+    if labeller is not None:
+        wanted = wanted.where(answers.c.labeller == labeller)
+    if before is not None:
+        wanted = wanted.where(answers.c.seq < before)
+    return _rows(store, wanted.order_by(answers.c.seq.desc()).limit(most))
+
+
+def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
+    """Answers after a number, in order, each with what superseded it so far. What is known is nobody's answer."""
+    wanted = select(answers, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
+    wanted = wanted.select_from(answers.outerjoin(_later, _later.c.supersedes == answers.c.seq))
+    return _rows(store, wanted.where(answers.c.seq > seq).order_by(answers.c.seq))
+
+
+def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
+    """Whether an opinion was asked for: fewer labellers had judged the question before than should."""
+    earlier = select(answers.c.labeller).where(
+        answers.c.query_id == row["query_id"], answers.c.seq < row["seq"], answers.c.kind.in_(JUDGEMENTS), standing()
+    )
+    return len({one["labeller"] for one in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
+
+
+def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
+    """The answer with this key."""
+    found = _rows(store, select(answers).where(answers.c.key == key))
+    return found[0] if found else None
+
+
+def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
+    """The answer with this number, its question's place, and what superseded it."""
+    place = (questions.c.segments_file, questions.c.row)
+    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by"))
+    found = _rows(store, wanted.where(answers.c.seq == seq))
+    return found[0] if found else None
+
+
+def shown(details: str | None) -> dict[str, Any]:
+    """How an answer was shown and given; answers of synthetic teachers say nothing about it."""
+    return {"mirrored": False, "purpose": "new", "model": None, **(json.loads(details) if details else {})}
+
+
+def forget_displays(store: LabelStore, before: float) -> None:
+    """Drop the tickets of displays that nobody can hold any more."""
+    with tables.writing(store.engine) as connection:
+        connection.execute(displays.delete().where(displays.c.shown_at < before))

@@ -1,0 +1,266 @@
+"""Batches of segments as files named by their content: written whole or not at all, believed only after a check."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import math
+import os
+import re
+import threading
+import time
+import uuid
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from prefrl.core.data import Origin, Origins, Segments
+from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.files import sync_folder
+from prefrl.core.frames import Frames
+
+MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
+MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
+EASY_BATCH = 32 * 2**20  # bytes of frames that are best kept in one file, as all of them are unpacked for any
+MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
+NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
+PARTS = tuple(part.name for part in fields(Segments))
+TAPE_PARTS = tuple(f"tape_{part.name}" for part in fields(Origins))  # all of them are in a file, or none
+Part = TypeVar("Part")
+_NAME = re.compile(r"[0-9a-f]{64}\.npz")
+_STALE = 3600.0  # seconds; an unfinished file this old has lost its writer
+
+
+class SegmentFiles:
+    """A folder of batches, and a memory of the latest ones: a trainer does not read back what it just wrote."""
+
+    def __init__(self, folder: Path, cache_bytes: int = MAX_FILE) -> None:
+        self.folder, self.cache_bytes = folder, cache_bytes
+        self._cache: OrderedDict[str, Segments] = OrderedDict()
+        self._without_frames: dict[str, Segments] = {}  # batches of frames, which are read when they are looked at
+        self._origins: tuple[str, Origins | None] = "", None  # of the file that was last asked for them
+        self._lock = threading.Lock()
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+        for leftover in folder.glob("*.tmp"):
+            _remove_if_stale(leftover)
+
+    def write(self, segments: Segments, origins: Origins | None = None) -> str:
+        """Store a batch for good and return the name of its file. segments: batch shape (Q, K), origins: Q * K"""
+        own = Segments(**{part: np.array(np.asarray(getattr(segments, part)), order="C") for part in PARTS})
+        content = encode(own, origins)
+        name = f"{hashlib.sha256(content).hexdigest()}.npz"
+        write_durably(self.folder / name, content)
+        self._remember(name, own)
+        return name
+
+    def read(self, name: str) -> Segments:
+        """The batch in a file, from memory if it was used lately. Raises UserError for a file that is not what it says.
+
+        Frames of pictures (Q, K, T', c, H, W) are read again when they are looked at, so that a batch takes no memory.
+        """
+        if (known := self._without_frames.get(name)) is not None:
+            return known
+        segments = self._whole(name)
+        if segments.observations.dtype != np.uint8 or segments.observations.ndim != 6:
+            return segments
+        places = np.arange(segments.true_rewards[..., 0].size).reshape(segments.true_rewards.shape[:2])
+        frames = Frames(partial(self._frames, name), places, segments.observations.shape[2:])
+        lazy = self._without_frames[name] = replace(segments, observations=frames)
+        return lazy
+
+    def _whole(self, name: str) -> Segments:
+        with self._lock:
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        segments = _checked(self.folder, name, decode)
+        self._remember(name, segments)
+        return segments
+
+    def _frames(self, name: str, places: np.ndarray) -> np.ndarray:
+        """Segments of a file by their place in it, both sides on one line: (M,) -> (M, T', c, H, W)"""
+        whole = np.asarray(self._whole(name).observations)
+        return whole.reshape(-1, *whole.shape[2:])[places]
+
+    def origin(self, name: str, row: int, side: int) -> Origin | None:
+        """The origin of one segment in a file; None if there is none."""
+        segments = self.read(name)
+        with self._lock:
+            last, origins = self._origins
+        if last != name:
+            origins = _checked(self.folder, name, decode_origins)
+            with self._lock:
+                self._origins = name, origins
+        sides = segments.true_rewards.shape[1]
+        if origins is None:
+            return None
+        if len(origins) != len(segments) * sides or not (0 <= row < len(segments) and 0 <= side < sides):
+            raise UserError(
+                f"{self.folder / name} has {len(origins)} origins of {len(segments)} x {sides} segments, wanted {row}, {side}"
+            )
+        return origins[row * sides + side]
+
+    def gather(self, names: Sequence[str], rows: Sequence[int]) -> Segments:
+        """Pick one row of a file per entry, in the order given: (N,) names, (N,) rows -> batch shape (N, K)"""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        picked = [self._rows(name, [rows[place] for place in found]) for name, found in places.items()]
+        if len(picked) == 1:
+            return picked[0]
+        _refuse_mixed(picked)
+        order = np.argsort(np.concatenate(list(places.values())))
+        return Segments.concatenate(picked)[order]
+
+    def _rows(self, name: str, rows: list[int]) -> Segments:
+        batch = self.read(name)
+        if not 0 <= min(rows) <= max(rows) < len(batch):
+            raise UserError(
+                f"the label store wants rows {min(rows)} to {max(rows)} of {self.folder / name},"
+                f" which has {len(batch)}; restore labels.db and segments/ from the same copy"
+            )
+        return batch[np.asarray(rows)]
+
+    def _remember(self, name: str, segments: Segments) -> None:
+        with self._lock:
+            self._cache[name] = segments
+            held = sum(_bytes(batch) for batch in self._cache.values())
+            while held > self.cache_bytes and len(self._cache) > 1:
+                held -= _bytes(self._cache.popitem(last=False)[1])
+
+
+def encode(segments: Segments, origins: Origins | None = None) -> bytes:
+    """A batch as the bytes of an npz file; equal batches give equal bytes. Images are compressed, numbers are not."""
+    arrays = {part: getattr(segments, part) for part in PARTS}
+    if origins is not None:
+        arrays |= {part: getattr(origins, part.removeprefix("tape_")) for part in TAPE_PARTS}
+    for part, array in arrays.items():
+        if array.dtype.kind not in NUMBERS:
+            raise UserError(f"segments.{part} has dtype {array.dtype}; the label store takes numbers and booleans only")
+    held = sum(array.nbytes for array in arrays.values())
+    if held > MAX_BATCH:
+        found, most = held / 2**20, MAX_BATCH // 2**20
+        raise UserError(
+            f"{len(segments)} questions hold {found:.0f} MiB of arrays, {most} MiB fit in one batch; ask fewer at once"
+        )
+    if segments.observations.dtype == np.uint8:
+        content = _npz(np.savez_compressed, arrays)
+        if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
+            return content
+    return _npz(np.savez, arrays)
+
+
+def decode(content: bytes) -> Segments:
+    """The batch in the bytes of an npz file. Allocates nothing that a header only claims, and knows no pickle."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = _members(archive, len(content))
+        return Segments(**{part: _array(archive, members[part]) for part in PARTS})
+
+
+def decode_origins(content: bytes) -> Origins | None:
+    """The origins in the bytes of an npz file, read with the same care."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = _members(archive, len(content))
+        if TAPE_PARTS[0] not in members:
+            return None
+        return Origins(**{part.removeprefix("tape_"): _array(archive, members[part]) for part in TAPE_PARTS})
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """What an archive holds, by part. Raises ValueError for anything else than one batch that can be unpacked."""
+    members = archive.infolist()
+    names = sorted(member.filename for member in members)
+    if names not in [sorted(f"{part}.npy" for part in parts) for parts in (PARTS, PARTS + TAPE_PARTS)]:
+        raise ValueError(f"it holds {names[:9]}, expected {list(PARTS)}")
+    unpacked, most = sum(member.file_size for member in members), min(MAX_FILE, MAX_RATIO * size)
+    if unpacked > most:
+        raise ValueError(f"its {size} bytes would unpack to {unpacked}, more than {most}")
+    return {member.filename.removesuffix(".npy"): member for member in members}
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all, also after kill -9 or loss of power."""
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        sync_folder(path.parent)
+    except OSError as fault:
+        unfinished.unlink(missing_ok=True)
+        if fault.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise StorageFull(
+                f"no room for {len(content)} bytes in {path.parent}; free some space and resume"
+            ) from fault
+        raise
+
+
+def _npz(save, arrays: dict[str, np.ndarray]) -> bytes:
+    file = io.BytesIO()
+    save(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _checked(folder: Path, name: str, read: Callable[[bytes], Part]) -> Part:
+    """Read a file that may be damaged or hostile."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"the label store names {name!r} as a segment file; expected <sha256>.npz inside {folder}")
+    path = folder / name
+    if not path.is_file():
+        raise UserError(f"segment file {path} is missing; restore it from a copy of the run folder")
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError(f"it has {path.stat().st_size} bytes, more than {MAX_FILE}")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != path.stem:
+            raise ValueError(f"its content has the digest {found[:12]}..., not the one it is named by")
+        return read(content)
+    except Exception as fault:  # hostile bytes fail in as many ways as zip, npy and numpy have parsers
+        raise UserError(f"segment file {path} is damaged: {fault}; restore it from a copy of the run folder") from fault
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as stream:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            raise ValueError(f"{member.filename} is not in npy format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        if dtype.kind not in NUMBERS:
+            raise ValueError(f"{member.filename} has dtype {dtype}, expected numbers or booleans")
+        claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+        if claimed != there:
+            raise ValueError(f"{member.filename} claims {claimed} bytes of shape {shape} and has {there}")
+        return np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
+
+
+def _refuse_mixed(batches: list[Segments]) -> None:
+    """Segments of different lengths or spaces make no batch."""
+    kinds = {(b.true_rewards.shape[1:], b.observations.shape[2:], b.actions.shape[2:]) for b in batches}
+    if len(kinds) > 1:
+        lengths = sorted({batch.length for batch in batches})
+        raise UserError(
+            f"these questions show segments of different shapes (lengths {lengths}) and make no batch;"
+            " keep length and environment within a run, or read the answers in parts"
+        )
+
+
+def _bytes(segments: Segments) -> int:
+    return sum(getattr(segments, part).nbytes for part in PARTS)
+
+
+def _remove_if_stale(unfinished: Path) -> None:
+    try:
+        if time.time() - unfinished.stat().st_mtime > _STALE:
+            unfinished.unlink()
+    except FileNotFoundError:
+        pass  # its writer was alive and has just finished

@@ -1,0 +1,267 @@
+"""The tables of the label store, the triggers that keep them append-only, and what they say about a question."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    event,
+    func,
+    inspect,
+    select,
+)
+
+from prefrl.core.errors import UserError
+from prefrl.store.database import CHUNK, add, last, name_of, reading, writing
+
+FORMAT = 1
+"""Raise it when the tables change in a way that an older prefrl would misread."""
+
+metadata = MetaData()
+
+store_format = Table("store_format", metadata, Column("format", Integer, primary_key=True, autoincrement=False))
+
+questions = Table(
+    "queries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("uid", String, nullable=False, unique=True),  # a deterministic name: a redone round asks nothing twice
+    Column("kind", String, nullable=False),
+    Column("segments_file", String, nullable=False),
+    Column("row", Integer, nullable=False),  # index in the batch of that file
+    Column("asked_step", Integer, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("strategy", String, nullable=False),
+    Column("score", Float),
+    Column("asked_at", Float, nullable=False),  # seconds since 1970; for people, order is by id
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("query_id", ForeignKey("queries.id"), nullable=False, index=True),
+    Column("key", String, nullable=False, unique=True),  # an answer posted twice counts once
+    # answer | opinion (another one on the same question) | truth (known, to check labellers by) | withdrawal
+    Column("kind", String, nullable=False),
+    Column("preference", Float),  # NULL: skipped
+    Column("labeller", String, nullable=False),
+    Column("response_seconds", Float),
+    Column("step", Integer),
+    Column("model_version", Integer),
+    Column("supersedes", ForeignKey("answers.seq"), unique=True),  # so that corrections form a chain, not a tree
+    Column("answered_at", Float, nullable=False),
+    Column("details", String),  # JSON: how it was shown and answered; for statistics about people
+    CheckConstraint("preference >= 0 AND preference <= 1"),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),  # of the answer
+    Column("sha256", String, nullable=False),  # of the seal before it and the answer's own row
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, nullable=False),
+)
+
+closures = Table(
+    "closures",
+    metadata,
+    Column("query_id", ForeignKey("queries.id"), primary_key=True, autoincrement=False),
+    Column("reason", String, nullable=False),
+    Column("step", Integer),  # of the run, when the trainer took the question back
+    Column("closed_at", Float, nullable=False),
+)
+
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("step", Integer, primary_key=True, autoincrement=False),  # of the run, from which on
+    Column("room", Integer, nullable=False),  # people took so many more questions
+)
+
+passing = MetaData()  # rows that may change: what is lost with them is asked or told again
+
+leases = Table(
+    "holds",
+    passing,
+    Column("query_id", Integer, primary_key=True, autoincrement=False),
+    Column("session", String, primary_key=True, index=True),
+    Column("until", Float, nullable=False),  # seconds since 1970, by the server's clock
+)
+
+notices = Table(
+    "notices",
+    passing,
+    Column("name", String, primary_key=True),
+    Column("content", String, nullable=False),  # JSON
+    Column("posted_at", Float, nullable=False),
+)
+
+predictions = Table(
+    "predictions",
+    passing,
+    Column("query_id", Integer, primary_key=True, autoincrement=False),
+    Column("content", String, nullable=False),  # JSON
+)
+
+displays = Table(
+    "displays",
+    passing,
+    Column("ticket", String, primary_key=True),  # the key of the answer that may come
+    Column("query_id", Integer, nullable=False),
+    Column("labeller", String, nullable=False),
+    Column("mirrored", Boolean, nullable=False),  # whether the first segment was shown on the right
+    Column("purpose", String, nullable=False),  # new | repeat | gold | again
+    Column("shown_at", Float, nullable=False),
+    Index("displays_by_query", "query_id", "labeller"),
+)
+
+POSTGRESQL_REFUSAL = "BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END"
+POSTGRESQL_EVENTS = "BEFORE UPDATE OR DELETE OR TRUNCATE"  # per statement, the default
+
+GOLD = "gold"
+"""The strategy of questions that are asked to check labellers by, and teach nothing."""
+
+DAMAGED = "damaged:"
+"""The beginning of the keys of withdrawals that hold at all times: what they take back was never said."""
+
+JUDGEMENTS = ("answer", "opinion")  # kinds of rows that say what a labeller thinks
+
+_later = answers.alias("later")
+_corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
+
+
+def standing(until: int | None = None) -> Any:
+    """The condition on an answer that no row up to and including `until` corrects or withdraws it, and no damage was found in it."""
+    if until is None:
+        return ~_corrected.exists()
+    by_then = (_later.c.seq <= until) | _later.c.key.startswith(DAMAGED)
+    return (answers.c.seq <= until) & ~_corrected.where(by_then).exists()
+
+
+def current_answers(until: int | None = None) -> Select[Any]:
+    """Answers that stand and that may be learned from, one for each answered question."""
+    wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
+    taught = (answers.c.kind == "answer") & (questions.c.strategy != GOLD)
+    return wanted.join_from(answers, questions).where(taught, standing(until))
+
+
+@cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
+def unanswered(opinions: float = 1) -> Any:
+    """The condition on a question that somebody should judge it: too few have, and it was not closed."""
+    here = answers.c.query_id == questions.c.id
+    told = select(answers.c.seq).where(here, answers.c.kind == "answer", standing())
+    closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
+    untold = ~told.correlate(questions).exists()
+    if opinions > 1:
+        judges = select(func.count(answers.c.labeller.distinct())).where(
+            here, answers.c.kind.in_(JUDGEMENTS), standing()
+        )
+        untold |= judges.correlate(questions).scalar_subquery() < wanted_of(questions.c.id, opinions)
+    return untold & ~closed.correlate(questions).exists() & (questions.c.strategy != GOLD)
+
+
+def wanted_of(query: Any, opinions: float) -> Any:
+    """How many labellers should judge a question: of 1.2, two for every fifth. query: its number, or the column of it"""
+    whole = int(opinions)
+    thousandths = round(1000 * (opinions - whole))
+    return whole + query * thousandths // 1000 - (query - 1) * thousandths // 1000
+
+
+def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[int, tuple[int, set[str]]]:
+    """Of these questions those that should be judged: by how many more labellers, and who has done so."""
+    judges: dict[int, set[str]] = defaultdict(set)
+    found: dict[int, int] = {}
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
+        number = select(questions.c.id, wanted_of(questions.c.id, opinions)).where(
+            questions.c.id.in_(some), unanswered(opinions)
+        )
+        found |= {id: most for id, most in connection.execute(number)}
+        if opinions > 1:
+            told = select(answers.c.query_id, answers.c.labeller)
+            told = told.where(answers.c.query_id.in_(some), answers.c.kind.in_(JUDGEMENTS), standing())
+            for id, labeller in connection.execute(told):
+                judges[id].add(labeller)
+    return {id: (max(1, most - len(judges[id])), judges[id]) for id, most in found.items()}
+
+
+def create_or_check(engine: Engine) -> None:
+    """Make the tables in an empty database; refuse one that this version cannot read."""
+    with reading(engine) as connection:
+        tables = inspect(connection).get_table_names()
+    if not tables:
+        with writing(engine) as connection:  # another process may have been faster
+            metadata.create_all(connection)
+            passing.create_all(connection)
+            if not last(connection, store_format.c.format):
+                add(connection, store_format, [{"format": FORMAT}])
+    elif store_format.name not in tables:
+        raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
+    elif not {*metadata.tables, *passing.tables} <= set(tables):  # made by an earlier prefrl, or restored without them
+        with writing(engine) as connection:
+            metadata.create_all(connection)
+            passing.create_all(connection)
+    _check(engine)
+
+
+def _check(engine: Engine) -> None:
+    with reading(engine) as connection:
+        found = last(connection, store_format.c.format)
+        state = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar() if engine.name == "sqlite" else "ok"
+    copy = "restore it from a copy (RUN/backups has some if people labelled)"
+    if state != "ok":
+        raise UserError(f"{name_of(engine)} is damaged ({state}); {copy}")
+    if found > FORMAT:
+        raise UserError(
+            f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl, or, if no newer"
+            f" one wrote it, it is damaged: {copy}"
+        )
+
+
+def _guard(table: Table) -> None:
+    """Make the database itself refuse to change or drop a row."""
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
+    same = " OR ".join(f"{c.name} = NEW.{c.name}" for c in table.columns if c.primary_key or c.unique)
+    taken = f"EXISTS (SELECT 1 FROM {table.name} WHERE {same})"
+    sqlite = [
+        f"CREATE TRIGGER {table.name}_no_update BEFORE UPDATE ON {table.name} {refuse}",
+        f"CREATE TRIGGER {table.name}_no_delete BEFORE DELETE ON {table.name} {refuse}",
+        # INSERT OR REPLACE deletes the old row without firing the delete trigger
+        f"CREATE TRIGGER {table.name}_no_replace BEFORE INSERT ON {table.name} WHEN {taken} {refuse}",
+    ]
+    function = f"{table.name}_refuse()"
+    postgresql = [
+        f"CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS $$ {POSTGRESQL_REFUSAL} $$",
+        f"CREATE TRIGGER {table.name}_append_only {POSTGRESQL_EVENTS} ON {table.name} EXECUTE FUNCTION {function}",
+    ]
+    for dialect, statements in (("sqlite", sqlite), ("postgresql", postgresql)):
+        for statement in statements:
+            event.listen(table, "after_create", DDL(statement).execute_if(dialect=dialect))
+
+
+for _table in metadata.tables.values():
+    _guard(_table)

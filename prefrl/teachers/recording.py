@@ -1,0 +1,125 @@
+"""The questions and answers of another run, found by what their segments show and told as that run heard them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefrl.core.errors import UserError
+from prefrl.store.contents import Contents, Row, read_contents
+from prefrl.store.digests import Pair, pair_digests
+from prefrl.store.segment_files import SegmentFiles
+from prefrl.store.store import LabelStore
+
+NEVER = 2**62  # the step at which an answer is heard that came when nobody listened any more
+_COPIED = ("kind", "preference", "labeller", "response_seconds", "model_version", "answered_at", "details")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that was said about a question, by its recorded number; `row` as in the label store."""
+
+    row: Row
+    heard: int  # the step at which the recorded trainer listened
+
+    @property
+    def seq(self) -> int:
+        return int(self.row["seq"])
+
+    def given(self) -> dict[str, Any]:
+        """What of it holds in another run as well."""
+        return {name: self.row[name] for name in _COPIED}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recorded question that shows what is asked now, perhaps with its sides changed."""
+
+    query: int
+    mirrored: bool
+
+
+@dataclass
+class Recording:
+    """A label store as it was when it was read."""
+
+    events: list[Event]
+    standing: dict[int, list[Event]]  # by question: the answers that nothing corrects or withdraws
+    stale: dict[int, int]  # by question: the step at which it was taken back
+    rooms: list[tuple[int, int]]  # (step, how many more questions people took from then on)
+    origins: list[tuple[str, int, int]] = field(default_factory=list)  # where: file, row, side
+    lengths: set[int] = field(default_factory=set)  # steps of its segments
+    shapes: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)  # of an observation and an action
+    places: dict[Pair, list[Match]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, store: LabelStore, until: int | None = None) -> Recording:
+        """Read all of a store, or its answers up to a number. Raises UserError for missing or damaged segments."""
+        record = read_contents(store).undamaged()
+        if until is not None:
+            record = Contents(**{**vars(record), "answers": [row for row in record.answers if row["seq"] <= until]})
+        marks = [(row["seq"], row["round"]) for row in record.watermarks]
+        events = [Event(row, _heard(marks, row["seq"])) for row in record.answers]
+        standing: dict[int, list[Event]] = defaultdict(list)
+        stood = {row["seq"] for row in record.standing()}
+        for event in events:
+            if event.seq in stood:
+                standing[event.row["query_id"]].append(event)
+        stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
+        found = cls(events, dict(standing), stale, [(row["step"], row["room"]) for row in record.rooms])
+        found._index(record, store.files)
+        return found
+
+    def _index(self, record: Contents, files: SegmentFiles) -> None:
+        """Look at all segments, a file at a time."""
+        pairs: dict[str, list[Pair]] = {}
+        for name in record.files():
+            segments = files.read(name)
+            pairs[name] = pair_digests(segments)
+            self.lengths.add(segments.length)
+            self.shapes.add((segments.observations.shape[3:], segments.actions.shape[3:]))
+        for row in record.questions:
+            file, place = row["segments_file"], row["row"]
+            if not 0 <= place < len(pairs[file]):
+                raise UserError(f"question {row['id']} is row {place} of {files.folder / file}, which has fewer")
+            self.origins += [(file, place, 0), (file, place, 1)]
+            first, second = pairs[file][place]
+            self.places.setdefault((first, second), []).append(Match(row["id"], False))
+            if first != second:
+                self.places.setdefault((second, first), []).append(Match(row["id"], True))
+
+    def find(self, pair: Pair, times: int) -> Match | None:
+        """The question that showed this pair; of several the one that was asked after `times` others like it."""
+        known = self.places.get(pair)
+        return known[min(times, len(known) - 1)] if known else None
+
+    def said(self, step: int) -> list[Event]:
+        """What the trainer had heard by a step, in order."""
+        return self.events[: bisect_left(self.events, step + 1, key=lambda event: event.heard)]
+
+    @property
+    def lasting(self) -> list[Event]:
+        """The answers that stand in the end, in order."""
+        return sorted((event for events in self.standing.values() for event in events), key=lambda event: event.seq)
+
+    @property
+    def last_seq(self) -> int:
+        return self.events[-1].seq if self.events else 0
+
+    @property
+    def from_people(self) -> bool:
+        """Whether what the trainer heard was said by people, who come through the store at no step of the run."""
+        return any(event.row["step"] is None for event in self.events if event.heard < NEVER)
+
+    def capacity(self, step: int) -> float:
+        """How many more questions its teacher took at a step."""
+        place = bisect_left(self.rooms, (step + 1,)) - 1
+        return self.rooms[place][1] if place >= 0 else float("inf")
+
+
+def _heard(marks: list[tuple[int, int]], seq: int) -> int:
+    """The step of the first mark that is not below this number. marks: (number, step), both growing"""
+    place = bisect_left(marks, (seq,))
+    return marks[place][1] if place < len(marks) else NEVER
