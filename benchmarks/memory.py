@@ -101,7 +101,7 @@ def fit_to_pictures(env: str = "ALE/Pong-v5") -> None:
     for first in range(0, QUESTIONS, len(pairs)):
         number = np.arange(first, first + len(pairs)) + 1
         later = replace(pairs, start_step=pairs.start_step + 1000 * first)  # as if each were another one
-        model.add(Feedback(later, np.tile([0.0, 1.0], len(pairs) // 2), number, number))
+        model.add(Feedback("pair", later, {"preference": np.tile([0.0, 1.0], len(pairs) // 2)}, number, number))
     model.fit(0)
     print(before, _peak_megabytes())
 
@@ -129,7 +129,7 @@ def fit_seconds(labels: int) -> tuple[float, int]:
     features = Features(recorder.observation_space, recorder.action_space, settings.inputs)
     model = RewardModel(settings, features, partial(mlp, hidden=settings.hidden), 0)
     seq = np.arange(1, labels + 1)
-    answers = Feedback(chosen, (gap > 0).astype(float), seq, seq)
+    answers = Feedback("pair", chosen, {"preference": (gap > 0).astype(float)}, seq, seq)
     started = time.process_time()
     model.add(answers)
     report = model.fit(0)

@@ -65,18 +65,18 @@ def asked(segments: Segments) -> Feedback:
     """An oracle's answers."""
     gap = segments.true_returns[:, 0] - segments.true_returns[:, 1]
     number = np.arange(1, len(segments) + 1)
-    return Feedback(segments, (np.sign(gap) + 1) / 2, number, number)
+    return Feedback("pair", segments, {"preference": (np.sign(gap) + 1) / 2}, number, number)
 
 
 def accuracy(model: RewardModel, told: Feedback) -> tuple[float, int]:
     """Share of decisive answers that the members' mean return predicts, and how many there are."""
-    decisive = np.flatnonzero(told.preferences != 0.5)
+    decisive = np.flatnonzero(told.answer["preference"] != 0.5)
     shown = told.segments[decisive]
     each = model.member_returns(shown.flat())
     assert each is not None
     scale = model.ensemble.reward_std.cpu().numpy()[:, None]
     returns = (each / scale).mean(0).reshape(-1, 2)
-    return float(((returns[:, 0] > returns[:, 1]) == (told.preferences[decisive] == 1)).mean()), len(decisive)
+    return float(((returns[:, 0] > returns[:, 1]) == (told.answer["preference"][decisive] == 1)).mean()), len(decisive)
 
 
 def main() -> None:

@@ -62,13 +62,13 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
         stood = store.feedback()
         assert len(stood) == 24 and sum(row["supersedes"] is not None for row in store.history()) == 5
         truth = stood.segments.true_returns
-        assert (stood.preferences == (truth[:, 0] > truth[:, 1])).all()
+        assert (stood.answer["preference"] == (truth[:, 0] > truth[:, 1])).all()
         trainer, _ = store.notices.read("trainer")
         assert trainer["state"] == "finished" and trainer["step"] == 2048
         thought = store.notices.predictions([24])[24]
     assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
     learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
-    assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True))
+    assert learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
     assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
     assert labeller.states >= {"waiting for labels", "finished"}
 
@@ -115,7 +115,10 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     learned = dict(
         zip(result.run.reward_model._query.tolist(), result.run.reward_model._preferences.tolist(), strict=True)
     )
-    assert learned == dict(zip(stood.query.tolist(), stood.preferences.tolist(), strict=True)) and len(learned) == 24
+    assert (
+        learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
+        and len(learned) == 24
+    )
     assert json.loads((tmp_path / "run" / "result.json").read_text())["asked"] == 24
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from prefrl.core.frames import Frames, join
-
-FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
-"""A preference is the probability that the first segment is the better one; NaN: the teacher could not tell."""
 
 
 @dataclass(frozen=True)
@@ -135,45 +132,43 @@ def _joined(arrays: Sequence[np.ndarray | Frames]) -> Any:
 
 @dataclass(frozen=True)
 class Queries:
-    """Q questions, each showing K segments: batch shape (Q, K). For preferences K is 2."""
+    """Q questions of one kind, each showing K segments: batch shape (Q, K)."""
 
     segments: Segments  # batch shape (Q, K)
     scores: np.ndarray  # (Q,) what the strategy thought of each question; NaN where it has no score
     strategy: str = "uniform"
     step: int = 0  # environment steps of the run when the questions were asked
     model_version: int = 0  # how often the reward model had been fitted by then
+    kind: str = "pair"  # of prefrl.kinds
 
     def __len__(self) -> int:
         return len(self.segments)
 
     def __getitem__(self, index: Any) -> Queries:
-        return Queries(self.segments[index], self.scores[index], self.strategy, self.step, self.model_version)
+        return replace(self, segments=self.segments[index], scores=self.scores[index])
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """Answered queries, in the order in which the answers came."""
+    """Answered queries of one kind, in the order in which the answers came. Skipped questions are left out."""
 
-    segments: Segments  # batch shape (Q, 2)
-    preferences: np.ndarray  # (Q,) probability that the first is better; NaN: skipped
+    kind: str  # of prefrl.kinds
+    segments: Segments  # batch shape (Q, K)
+    answer: dict[str, np.ndarray]  # the answers by field, each (Q, ...)
     seq: np.ndarray  # (Q,) the store's number of each answer, increasing
     query: np.ndarray  # (Q,) the store's number of the question, from 1; a correction shares it with what it corrects
-    whole: bool = False  # all answers that stand, in place of those heard before; else only new ones
+    whole: bool = False  # all answers of this kind that stand, in place of those heard before; else only new ones
 
     def __len__(self) -> int:
-        return len(self.preferences)
+        return len(self.seq)
 
     def __getitem__(self, index: Any) -> Feedback:
-        return Feedback(self.segments[index], self.preferences[index], self.seq[index], self.query[index], self.whole)
+        answer = {name: values[index] for name, values in self.answer.items()}
+        return replace(self, segments=self.segments[index], answer=answer, seq=self.seq[index], query=self.query[index])
 
     @staticmethod
-    def nothing() -> Feedback:
-        """No answers stand: all were withdrawn."""
-        empty = np.zeros((0, 2))
-        segments = Segments(empty[:, :, None], empty[:, :, None][..., :0], empty[:, :, None][..., :0], empty, empty)
-        return Feedback(segments, np.zeros(0), np.zeros(0, int), np.zeros(0, int), whole=True)
-
-    @property
-    def told(self) -> Feedback:
-        """Those that the teacher did not skip."""
-        return self[~np.isnan(self.preferences)]
+    def nothing(kind: str, whole: bool = False) -> Feedback:
+        """No answers: all were skipped; or, `whole`, none stands any more."""
+        empty = np.zeros((0, 1, 1))
+        segments = Segments(np.zeros((0, 1, 2)), empty, empty, empty[..., 0], empty[..., 0])
+        return Feedback(kind, segments, {}, np.zeros(0, int), np.zeros(0, int), whole)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prefrl.core.data import EQUAL
 from prefrl.core.errors import NonFiniteError
 
+EQUAL = 0.5
 CERTAIN = 1e-7
 """Log loss keeps probabilities this far from 0 and 1: a certain and wrong prediction costs 16.1 nats, not infinity."""
 

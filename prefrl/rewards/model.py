@@ -136,7 +136,7 @@ class RewardModel:
 
     def add(self, answers: Feedback) -> None:
         """Remember answers; skipped ones teach nothing. Corrected ones (`answers.whole`) take the place of all."""
-        told = answers.told
+        told = answers
         self.fresh += self._changed(told) if answers.whole else len(told)
         if answers.whole:
             self.memory.clear()
@@ -146,7 +146,7 @@ class RewardModel:
             return
         last = slice(-self.settings.window, None)
         self.memory.add(told.segments, self.settings.window)
-        said = torch.as_tensor(told.preferences, dtype=torch.float32)
+        said = torch.as_tensor(told.answer["preference"], dtype=torch.float32)
         self._preferences = torch.cat([self._preferences, said])[last]
         earned = torch.as_tensor(told.segments.true_returns, dtype=torch.float32)
         self._returns = torch.cat([self._returns, earned])[last]
@@ -157,7 +157,7 @@ class RewardModel:
     def _changed(self, told: Feedback) -> int:
         """How many answers these differ in from those remembered; at least one, as something was corrected."""
         before = set(zip(self._query.tolist(), self._preferences.tolist(), strict=True))
-        now = set(zip(told.query.tolist(), told.preferences.astype(np.float32).tolist(), strict=True))
+        now = set(zip(told.query.tolist(), told.answer["preference"].astype(np.float32).tolist(), strict=True))
         return max(1, len(now - before), len(before - now))
 
     def hear(self, answers: Feedback | None) -> bool:

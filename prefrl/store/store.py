@@ -162,9 +162,11 @@ class LabelStore(AbstractContextManager["LabelStore"]):
             rows = connection.execute(wanted.order_by(answers.c.seq)).all()
         if not rows:
             return None
-        seq, asked, preferences, files, places = zip(*rows, strict=True)
-        told = np.array([np.nan if p is None else p for p in preferences])
-        return Feedback(self.files.gather(files, places), told, np.array(seq), np.array(asked))
+        if not (told := [row for row in rows if row.preference is not None]):
+            return Feedback.nothing("pair")
+        seq, asked, preferences, files, places = zip(*told, strict=True)
+        answer = {"preference": np.array(preferences)}
+        return Feedback("pair", self.files.gather(files, places), answer, np.array(seq), np.array(asked))
 
     def corrected(self, after: int, until: int) -> bool:
         """Whether an answer with after < seq <= until takes the place of, or withdraws, one with seq <= after."""

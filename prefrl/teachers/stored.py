@@ -137,10 +137,11 @@ class StoredTeacher:
             return None
         found = self.store.feedback(until=self.seen)
         if found is None:
-            return Feedback.nothing()
+            return Feedback.nothing("pair", whole=True)
         if self.combine and (said := self._shared()):
             labels = self.combine(said).labels
-            found = replace(found, preferences=np.array([labels[id] for id in found.query.tolist()]))
+            preference = np.array([labels[id] for id in found.query.tolist()])
+            found = replace(found, answer={"preference": preference})[~np.isnan(preference)]
         return replace(found, whole=True)
 
     def _shared(self) -> Judgements | None:

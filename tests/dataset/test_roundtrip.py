@@ -68,7 +68,7 @@ def test_the_store_of_an_imported_run_has_the_same_rows_and_segments(study, data
         assert read_contents(new) == read_contents(old)
         assert new.counts() == old.counts()
         ours, theirs = new.feedback(), old.feedback()
-        np.testing.assert_array_equal(ours.preferences, theirs.preferences)
+        np.testing.assert_array_equal(ours.answer["preference"], theirs.answer["preference"])
         for part in PARTS:
             np.testing.assert_array_equal(getattr(ours.segments, part), getattr(theirs.segments, part))
 

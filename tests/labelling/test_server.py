@@ -221,7 +221,7 @@ def test_an_answer_withdrawn_comes_back_as_a_question(serve):
     assert person.answer(question, "left").status_code == 200  # a late retry of the answer undoes no undoing
     assert serving.store.feedback() is None
     assert person.answer(again, "right").status_code == 201
-    assert serving.store.feedback().preferences.tolist() == [0.0]
+    assert serving.store.feedback().answer["preference"].tolist() == [0.0]
 
 
 def test_a_revision_takes_the_place_of_the_answer_once(serve):
@@ -235,7 +235,7 @@ def test_a_revision_takes_the_place_of_the_answer_once(serve):
     late = person.say(f"/api/answers/{seq}/revise", ticket="revise-02", choice="left")
     assert (late.status_code, late.json()["code"]) == (409, "superseded")
     assert person.say("/api/answers/99/revise", ticket="revise-03", choice="left").status_code == 404
-    assert serving.store.feedback().preferences.tolist() == [0.0]
+    assert serving.store.feedback().answer["preference"].tolist() == [0.0]
 
 
 def test_invited_people_correct_and_see_only_their_own_and_label_under_their_name(serve):
@@ -312,7 +312,7 @@ def test_as_many_people_are_asked_as_the_experimenter_wants(serve, tmp_path):
     his = ben.label(3, "equal")
     assert {question["query"] for question in his} == {question["query"] for question in hers}
     assert serving.store.counts().answered == 3
-    assert serving.store.feedback().preferences.tolist() == [1.0] * 3
+    assert serving.store.feedback().answer["preference"].tolist() == [1.0] * 3
     assert {q["query"] for q in serving.person("eve").next(3)}.isdisjoint(q["query"] for q in hers)  # two are enough
     [pair] = ben.get("/api/team")["agreement"]
     assert (pair["a"], pair["b"], pair["agree"], pair["n"]) == ("ann", "ben", 0.0, 3)

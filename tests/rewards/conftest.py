@@ -26,7 +26,9 @@ def _answered(count: int, seed: int = 0, first_step: int = 0) -> Feedback:
     starts = first_step + LENGTH * np.arange(2 * count).reshape(shape)
     segments = Segments(observations, rng.uniform(-1, 1, (*shape, LENGTH, 1)), rewards, np.zeros(shape, int), starts)
     returns = segments.true_returns
-    return Feedback(segments, (returns[:, 0] > returns[:, 1]).astype(float), *[np.arange(1, count + 1)] * 2)
+    return Feedback(
+        "pair", segments, {"preference": (returns[:, 0] > returns[:, 1]).astype(float)}, *[np.arange(1, count + 1)] * 2
+    )
 
 
 def _model(seed: int = 0, **settings) -> RewardModel:

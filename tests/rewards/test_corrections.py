@@ -18,7 +18,7 @@ def same(one, other) -> bool:
 
 def test_a_corrected_answer_takes_the_place_of_the_old_one(make_model, answered):
     wrong = answered(40)
-    wrong.preferences[:20] = 1 - wrong.preferences[:20]
+    wrong.answer["preference"][:20] = 1 - wrong.answer["preference"][:20]
     one, other = make_model(), make_model()
     one.hear(wrong)
     one.hear(replace(answered(40), whole=True))
@@ -45,7 +45,7 @@ def test_a_correction_is_worth_a_fit(make_model, answered):
     model.hear(answered(40))
     model.fit(0)
     corrected = answered(40)
-    corrected.preferences[3] = 1 - corrected.preferences[3]
+    corrected.answer["preference"][3] = 1 - corrected.answer["preference"][3]
     assert model.hear(replace(corrected, whole=True))
 
 
@@ -54,7 +54,7 @@ def test_when_all_answers_are_withdrawn_the_reward_stays_as_it_was(make_model, a
     model.hear(answered(40))
     model.fit(0)
     before = state_of(model)
-    model.hear(Feedback.nothing())
+    model.hear(Feedback.nothing("pair", whole=True))
     report = model.fit(1)
     assert report.answers == 0 and "only 0 decisive" in report.note
     assert same(before, state_of(model))

@@ -51,14 +51,14 @@ def test_noise_raises_l2_and_sense_does_not(make_model, answered):
     answers, rng = answered(150), np.random.default_rng(0)
     sense, noise = make_model(patience=30), make_model(patience=30)
     learn(sense, answers)
-    answers.preferences[:] = rng.permutation(answers.preferences)
+    answers.answer["preference"][:] = rng.permutation(answers.answer["preference"])
     learn(noise, answers)
     assert np.mean(noise.fitter.l2) > 3 * np.mean(sense.fitter.l2)
 
 
 def test_a_fit_stops_when_held_out_answers_no_longer_improve(make_model, answered):
     answers = answered(100)
-    answers.preferences[:] = np.random.default_rng(0).permutation(answers.preferences)
+    answers.answer["preference"][:] = np.random.default_rng(0).permutation(answers.answer["preference"])
     impatient = learn(make_model(first_epochs=200, patience=2), answers)
     patient = learn(make_model(first_epochs=200, patience=200), answers)
     assert impatient.epochs < 50 and patient.epochs == 200

@@ -25,7 +25,7 @@ def accuracy(model, answers: Feedback) -> float:
     """Share of answers that the paid reward predicts."""
     features = model.encode(answers.segments.flat())  # (2 Q, T, d)
     returns = model.ensemble.per_member(features).sum(-1).mean(0).reshape(-1, 2)
-    return float(((returns[:, 0] > returns[:, 1]).numpy() == (answers.preferences == 1)).mean())
+    return float(((returns[:, 0] > returns[:, 1]).numpy() == (answers.answer["preference"] == 1)).mean())
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +177,9 @@ def test_skipped_answers_teach_nothing(make_model, answered, steps):
 def test_ties_draw_returns_together(make_model, answered):
     """The same pairs, once with every second answer, once with these pairs called equal."""
     answers = answered(200)
-    preferences = np.where(np.arange(200) % 2, answers.preferences, 0.5)
+    preferences = np.where(np.arange(200) % 2, answers.answer["preference"], 0.5)
     tied = make_model()
-    learn(tied, replace(answers, preferences=preferences))
+    learn(tied, replace(answers, answer={"preference": preferences}))
     decided = make_model()
     learn(decided, answers)
     gap = {name: np.abs(np.diff(m.member_returns(answers.segments.flat()).mean(0).reshape(-1, 2))).mean()
@@ -223,7 +223,7 @@ def test_permuted_answers_cannot_be_predicted(make_model, answered):
     answers, rng = answered(200), np.random.default_rng(0)
     found = []
     for seed in range(4):
-        permuted = replace(answers, preferences=rng.permutation(answers.preferences))
+        permuted = replace(answers, answer={"preference": rng.permutation(answers.answer["preference"])})
         found.append(learn(make_model(seed), permuted).metrics["accuracy"])
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
 

@@ -23,7 +23,7 @@ def test_losses_by_hand():
 
 def test_true_returns_teach_though_the_answers_are_noise(make_model, answered):
     answers, rng = answered(200), np.random.default_rng(0)
-    answers.preferences[:] = rng.permutation(answers.preferences)
+    answers.answer["preference"][:] = rng.permutation(answers.answer["preference"])
     known = {}
     for objective in OBJECTIVES:
         model = make_model(objective=objective, first_epochs=40)

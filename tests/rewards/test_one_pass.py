@@ -70,7 +70,7 @@ def test_bfloat16_learns_what_is_preferred(make_model, answered):
     returns = coarse.member_returns(unseen.segments.flat())
     assert returns.dtype == np.float32 and not np.array_equal(returns, exact.member_returns(unseen.segments.flat()))
     first, second = returns.mean(0).reshape(-1, 2).T
-    assert ((first > second) == unseen.preferences).mean() > 0.9
+    assert ((first > second) == unseen.answer["preference"]).mean() > 0.9
 
 
 def test_in_bfloat16_rewards_that_differ_little_and_are_far_from_zero_are_told_apart():

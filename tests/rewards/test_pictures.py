@@ -40,7 +40,7 @@ def answered(count, seed=0):
     shown = segments(2 * count, seed=seed)[np.arange(2 * count).reshape(-1, 2)]
     gap = shown.true_returns[:, 0] - shown.true_returns[:, 1]
     number = np.arange(1, count + 1)
-    return Feedback(shown, (np.sign(gap) + 1) / 2, number, number)
+    return Feedback("pair", shown, {"preference": (np.sign(gap) + 1) / 2}, number, number)
 
 
 @pytest.mark.parametrize("inputs, first", [("all", 1), ("observation", 0)])
@@ -134,8 +134,8 @@ def test_a_model_of_pictures_learns_what_is_preferred():
     assert report.metrics["accuracy"] > 0.9
     unseen = answered(60, seed=1)
     returns = taught.member_returns(unseen.segments.flat()).mean(0).reshape(60, 2)
-    decisive = unseen.preferences != 0.5
-    assert ((returns[:, 0] > returns[:, 1]) == (unseen.preferences == 1))[decisive].mean() > 0.9
+    decisive = unseen.answer["preference"] != 0.5
+    assert ((returns[:, 0] > returns[:, 1]) == (unseen.answer["preference"] == 1))[decisive].mean() > 0.9
     rewards, chosen = taught.opinion(unseen.segments[:4])
     assert rewards.shape == (4, 2, 5) and chosen.shape == (4,)
 

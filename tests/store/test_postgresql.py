@@ -91,7 +91,7 @@ def deeds(store: LabelStore) -> list:
     told = store.feedback()
     assert told is not None
     return [
-        ids, seqs, mark, revised, told.seq.tolist(), told.query.tolist(), np.nan_to_num(told.preferences, nan=-1).tolist(),
+        ids, seqs, mark, revised, told.seq.tolist(), told.query.tolist(), np.nan_to_num(told.answer["preference"], nan=-1).tolist(),
         told.segments.true_rewards.tolist(), store.corrected(mark, revised), store.open_queries(), store.counts(),
         [{k: v for k, v in row.items() if not k.endswith("_at")} for row in store.history()],
     ]  # fmt: skip
@@ -106,11 +106,11 @@ def test_what_is_stored_is_there_for_another_machine_and_never_changes(url, tmp_
     with LabelStore.open(tmp_path, url) as store:
         store.answer(store.ask(pairs(1)), [1.0], labeller="ann")
     with LabelStore.open(tmp_path, url) as store:
-        assert store.feedback().preferences.tolist() == [1.0]
+        assert store.feedback().answer["preference"].tolist() == [1.0]
         for statement in ("UPDATE answers SET preference = 0", "DELETE FROM answers", "TRUNCATE seals"):
             with pytest.raises(sqlalchemy.exc.DBAPIError, match="append-only"), store.engine.begin() as connection:
                 connection.exec_driver_sql(statement)
-        assert store.feedback().preferences.tolist() == [1.0]
+        assert store.feedback().answer["preference"].tolist() == [1.0]
 
 
 def test_a_row_changed_behind_its_back_is_withdrawn_with_a_warning(url, tmp_path):
@@ -169,7 +169,7 @@ def test_a_server_that_was_restarted_is_found_again(server, url, tmp_path):
         store.answer(ids[:1], [1.0], labeller="ann")
         server.restart()
         store.answer(ids[1:], [0.0], labeller="ann")
-        assert store.feedback().preferences.tolist() == [1.0, 0.0]
+        assert store.feedback().answer["preference"].tolist() == [1.0, 0.0]
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path):

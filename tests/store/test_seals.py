@@ -41,7 +41,7 @@ def labels(store):
     if told is None:
         return {}
     shown = told.segments.true_rewards.reshape(len(told.seq), -1).tolist()
-    return {q: (p, s) for q, p, s in zip(told.query.tolist(), told.preferences.tolist(), shown, strict=True)}
+    return {q: (p, s) for q, p, s in zip(told.query.tolist(), told.answer["preference"].tolist(), shown, strict=True)}
 
 
 def change(folder, statement):
@@ -131,7 +131,7 @@ def test_a_damaged_answer_never_stood(copy):
         found = store.feedback(until=store.watermark(0))
         assert store.last_seq() > mark == store.watermark(0)
         recorded = Recording.read(store, until=mark)
-    told = dict(zip(found.query.tolist(), found.preferences.tolist(), strict=True))
+    told = dict(zip(found.query.tolist(), found.answer["preference"].tolist(), strict=True))
     assert told == {query: one for query, one in right.items() if query != 1}
     assert {query: event.row["preference"] for query, (event,) in recorded.standing.items()} == told
 

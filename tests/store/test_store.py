@@ -6,10 +6,12 @@ import sqlite3
 import numpy as np
 import pytest
 
-from prefrl.core.data import EQUAL, FIRST, SECOND, SKIP, Queries, Segments
+from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
 from prefrl.store.segment_files import PARTS
 from prefrl.store.store import Counts, LabelStore
+
+FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
 
 
 def pairs(count=3, seed=0, step=0, score=np.nan, strategy="uniform"):
@@ -45,7 +47,7 @@ def test_answers_come_back_in_order_with_their_segments(store, tmp_path):
     assert store.answer([second[1], first[0]], [FIRST, SECOND], labeller="ann") == [1, 2]
     with LabelStore.open(tmp_path) as other:
         feedback = other.feedback()
-    np.testing.assert_array_equal(feedback.preferences, [1.0, 0.0])
+    np.testing.assert_array_equal(feedback.answer["preference"], [1.0, 0.0])
     np.testing.assert_array_equal(feedback.seq, [1, 2])
     assert_equal(feedback.segments, Segments.concatenate([pairs(seed=2).segments[[1]], pairs(seed=1).segments[[0]]]))
 
@@ -64,10 +66,10 @@ def test_an_empty_store_has_no_feedback(store):
     assert store.counts() == Counts(0, 0, 0, 0)
 
 
-def test_soft_answers_and_skips_are_kept(store):
+def test_soft_answers_are_learned_from_and_skips_are_not(store):
     store.answer(store.ask(pairs(4)), [0.25, SKIP, EQUAL, 1.0], labeller="ann")
-    np.testing.assert_array_equal(store.feedback().preferences, [0.25, np.nan, 0.5, 1.0])
-    assert len(store.feedback().told) == 3
+    np.testing.assert_array_equal(store.feedback().answer["preference"], [0.25, 0.5, 1.0])
+    assert store.feedback().query.tolist() == [1, 3, 4]
     assert store.counts() == Counts(asked=4, answered=3, skipped=1, open=0)
 
 
@@ -133,7 +135,7 @@ def test_a_revision_takes_the_place_of_its_answer(store):
     assert store.revise(1, SECOND, labeller="ann") == 3
     assert store.revise(1, SECOND, labeller="ann") == 3  # a retry
     assert store.feedback().seq.tolist() == [2, 3]
-    assert store.feedback().preferences.tolist() == [1.0, 0.0]
+    assert store.feedback().answer["preference"].tolist() == [1.0, 0.0]
     assert_equal(store.feedback().segments, pairs(2).segments[[1, 0]])
     assert store.feedback(until=2).seq.tolist() == [1, 2]
 

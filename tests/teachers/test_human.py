@@ -70,7 +70,7 @@ def test_an_answer_to_a_question_taken_back_still_counts(ask, store):
     at.ask(questions(ask, 2, 100))
     assert at.outdated(300) == 2
     store.answer([2], [0.0], labeller="ann")
-    assert at.answers(300).preferences.tolist() == [0.0]
+    assert at.answers(300).answer["preference"].tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_correction_brings_back_all_answers_as_they_stand_now(ask, store):
     store.answer([3], [0.5], labeller="ann")
     corrected = at.answers(200)
     assert corrected.whole and corrected.query.tolist() == [2, 1, 3]
-    assert corrected.preferences.tolist() == [0.0, 0.0, 0.5]
+    assert corrected.answer["preference"].tolist() == [0.0, 0.0, 0.5]
 
 
 def test_a_correction_made_before_the_answer_was_heard_is_nothing_special(ask, store):
@@ -112,7 +112,7 @@ def test_a_correction_made_before_the_answer_was_heard_is_nothing_special(ask, s
     at.ask(questions(ask, 1, 100))
     store.revise(store.answer([1], [1.0], labeller="ann")[0], 0.0, labeller="ann")
     heard = at.answers(100)
-    assert not heard.whole and heard.preferences.tolist() == [0.0]
+    assert not heard.whole and heard.answer["preference"].tolist() == [0.0]
 
 
 def test_when_every_answer_is_withdrawn_none_stands(ask, store):

@@ -42,7 +42,7 @@ def desk(study, store, step=0, unknown=None, **settings) -> ReplayTeacher:
 
 def heard(store) -> dict[int, float]:
     found = store.feedback()
-    return {} if found is None else dict(zip(found.query.tolist(), found.preferences.tolist(), strict=True))
+    return {} if found is None else dict(zip(found.query.tolist(), found.answer["preference"].tolist(), strict=True))
 
 
 def test_an_answer_comes_at_the_step_at_which_the_recorded_trainer_heard_it(study, store):
@@ -56,7 +56,7 @@ def test_an_answer_comes_at_the_step_at_which_the_recorded_trainer_heard_it(stud
     assert at.answers(0) is None
     assert at.answers(100).query.tolist() == [2]
     assert at.answers(200) is None
-    assert at.answers(300).preferences.tolist() == [0.0]
+    assert at.answers(300).answer["preference"].tolist() == [0.0]
 
 
 def test_a_pair_with_its_sides_changed_gets_the_mirrored_answer(study, store):
@@ -67,7 +67,7 @@ def test_a_pair_with_its_sides_changed_gets_the_mirrored_answer(study, store):
     at = desk(study, store)
     at.ask(asked((8, 7), (6, 5), (4, 3), (2, 1)))
     found = at.answers(0)
-    by_query = dict(zip(found.query.tolist(), found.preferences.tolist(), strict=True))
+    by_query = dict(zip(found.query.tolist(), found.answer["preference"].tolist(), strict=True))
     assert by_query == pytest.approx({4: 0.0, 3: 0.75, 2: 0.5, 1: np.nan}, nan_ok=True)
     about = {row["query_id"]: row["details"] for row in store.history()}
     assert [json.loads(about[query])["mirrored"] for query in (4, 3)] == [True, False]
@@ -81,9 +81,9 @@ def test_corrections_and_withdrawals_are_made_again_when_they_were_made(study, s
     study.watermark(200)
     at = desk(study, store)
     at.ask(asked((1, 2), (3, 4)))
-    assert at.answers(100).preferences.tolist() == [1.0, 1.0]
+    assert at.answers(100).answer["preference"].tolist() == [1.0, 1.0]
     changed = at.answers(200)
-    assert changed.whole and changed.preferences.tolist() == [0.0] and changed.query.tolist() == [1]
+    assert changed.whole and changed.answer["preference"].tolist() == [0.0] and changed.query.tolist() == [1]
     assert store.open_queries() == [2]
 
 
@@ -105,7 +105,7 @@ def test_second_opinions_stay_opinions_and_are_combined_as_they_were(study, stor
     study.watermark(0)
     at = desk(study, store)
     at.ask(asked((1, 2)))
-    assert at.answers(0).preferences.tolist() == [0.5]  # ann says one thing, ben the other
+    assert at.answers(0).answer["preference"].tolist() == [0.5]  # ann says one thing, ben the other
     assert [(row["kind"], row["labeller"]) for row in store.history()] == [("answer", "ann"), ("opinion", "ben")]
 
 
@@ -173,8 +173,8 @@ def test_what_was_said_is_said_once_also_by_a_run_that_goes_over_the_same_ground
     before = list(store.history())
     resumed = desk(study, store, step=0)
     resumed.ask(asked((1, 2), (3, 4)))
-    assert resumed.answers(100).preferences.tolist() == [1.0, 1.0]
-    assert resumed.answers(200).preferences.tolist() == [1.0, 0.0]
+    assert resumed.answers(100).answer["preference"].tolist() == [1.0, 1.0]
+    assert resumed.answers(200).answer["preference"].tolist() == [1.0, 0.0]
     assert list(store.history()) == before
 
 
@@ -199,4 +199,4 @@ def test_a_run_goes_on_with_the_recording_as_it_was(study, store):
     at = ReplayTeacher(store, judge, 0, TeacherConfig(timing="once"))
     at.take(Recording.read(study, judge.until), 0)
     at.ask(asked((1, 2)))
-    assert at.answers(0).preferences.tolist() == [1.0]
+    assert at.answers(0).answer["preference"].tolist() == [1.0]

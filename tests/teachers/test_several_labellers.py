@@ -104,7 +104,7 @@ def test_one_labeller_is_heard_as_if_nothing_of_this_was_there(pairs, tmp_path):
             store.answer(gold, [1.0] * len(gold), labeller="ann", kind="opinion")
             heard[combine] = at.answers(100)
     one, other = heard["reliability"], heard["first"]
-    assert not one.whole and np.array_equal(one.preferences, other.preferences, equal_nan=True)
+    assert not one.whole and np.array_equal(one.answer["preference"], other.answer["preference"], equal_nan=True)
     assert np.array_equal(one.seq, other.seq) and np.array_equal(one.query, other.query)
 
 
@@ -118,7 +118,9 @@ def test_the_learner_hears_of_every_opinion_and_gets_all_labels_anew(pairs, tmp_
         store.answer([1], 1 - truth(pairs[:1]), labeller="ben", first_only=True)
         heard = at.answers(300)
         assert heard.whole and len(heard) == 30
-        assert heard.preferences[0] == 0.5 and np.abs(heard.preferences[1:] - 0.5).min() > 0.3  # one against one
+        assert (
+            heard.answer["preference"][0] == 0.5 and np.abs(heard.answer["preference"][1:] - 0.5).min() > 0.3
+        )  # one against one
 
 
 def test_a_resumed_run_hears_the_same_labels(pairs, tmp_path):
@@ -129,9 +131,9 @@ def test_a_resumed_run_hears_the_same_labels(pairs, tmp_path):
         heard = at.answers(100)
         label(store, {"joe": 0.0})  # after the kill
         again = desk(store)
-        assert np.array_equal(again.answers(100).preferences, heard.preferences, equal_nan=True)
-        assert np.array_equal(again.standing().preferences, heard.preferences, equal_nan=True)
-        assert not np.array_equal(again.answers(200).preferences, heard.preferences, equal_nan=True)
+        assert np.array_equal(again.answers(100).answer["preference"], heard.answer["preference"], equal_nan=True)
+        assert np.array_equal(again.standing().answer["preference"], heard.answer["preference"], equal_nan=True)
+        assert not np.array_equal(again.answers(200).answer["preference"], heard.answer["preference"], equal_nan=True)
 
 
 def test_who_takes_an_opinion_back_changes_the_label(pairs, tmp_path):
@@ -140,9 +142,9 @@ def test_who_takes_an_opinion_back_changes_the_label(pairs, tmp_path):
         at.ask(pairs[:5])
         store.answer(range(1, 6), [1.0] * 5, labeller="ann", first_only=True)
         [his] = store.answer([1], [0.0], labeller="ben", first_only=True)
-        assert at.answers(100).preferences[0] == 0.5
+        assert at.answers(100).answer["preference"][0] == 0.5
         store.withdraw(his, labeller="ben")
-        assert at.answers(200).preferences[0] == 1.0
+        assert at.answers(200).answer["preference"][0] == 1.0
 
 
 def test_a_question_is_open_until_as_many_have_judged_it_as_should(pairs, tmp_path):

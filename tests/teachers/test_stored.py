@@ -37,7 +37,7 @@ def test_a_judge_answers_through_the_store(ask, store):
     at = desk(store)
     at.ask(asked)
     answers = at.answers(100)
-    assert (answers.preferences == truth(asked)).all() and answers.seq.tolist() == [1, 2, 3, 4, 5, 6]
+    assert (answers.answer["preference"] == truth(asked)).all() and answers.seq.tolist() == [1, 2, 3, 4, 5, 6]
     assert np.array_equal(answers.segments.true_rewards, asked.segments.true_rewards)
     assert {(row["labeller"], row["step"], row["model_version"]) for row in store.history()} == {("oracle", 100, 2)}
 
@@ -77,7 +77,7 @@ def test_a_person_answers_later_and_in_any_order(ask, store):
     assert at.answers(100) is None and store.open_queries() == [1, 2, 3]
     store.answer([3, 1], [1.0, np.nan], labeller="ann")
     answers = at.answers(200)
-    assert np.array_equal(answers.preferences, [1.0, np.nan], equal_nan=True) and len(answers.told) == 1
+    assert np.array_equal(answers.answer["preference"], [1.0, np.nan], equal_nan=True) and len(answers.told) == 1
     assert store.open_queries() == [2]
 
 
@@ -98,7 +98,7 @@ def test_asking_again_after_a_kill_asks_nothing_twice(ask, store):
     desk(store).ask(questions(ask, 4, 100, seed=9))  # other segments under the same names: the stored ones stand
     assert store.counts().asked == store.counts().answered == 4
     assert np.array_equal(store.queries([1, 2, 3, 4]).segments.true_rewards, first.segments.true_rewards)
-    assert np.array_equal(store.feedback().preferences, truth(first))
+    assert np.array_equal(store.feedback().answer["preference"], truth(first))
 
 
 def test_a_kill_between_asking_and_answering_leaves_no_question_open(ask, store):
@@ -107,7 +107,7 @@ def test_a_kill_between_asking_and_answering_leaves_no_question_open(ask, store)
     store.answer([2], [0.5], labeller="oracle")
     desk(store, lambda queries: [0.1, 0.2, 0.3, 0.4]).ask(asked)
     assert store.open_queries() == []
-    assert store.feedback().preferences.tolist() == [0.5, 0.1, 0.3, 0.4]  # question 2 had its answer
+    assert store.feedback().answer["preference"].tolist() == [0.5, 0.1, 0.3, 0.4]  # question 2 had its answer
 
 
 def test_a_judge_slips_alike_when_it_is_asked_again(ask, store, tmp_path):
@@ -115,8 +115,8 @@ def test_a_judge_slips_alike_when_it_is_asked_again(ask, store, tmp_path):
     with LabelStore.open(tmp_path / "other") as other:
         for kept, seed in ((store, 5), (other, 6)):  # the judge's own generator does not matter
             desk(kept, Oracle(np.random.default_rng(seed), mistake=0.5)).ask(asked)
-        assert np.array_equal(store.feedback().preferences, other.feedback().preferences)
-        assert 5 < (store.feedback().preferences != truth(asked)).sum() < 35
+        assert np.array_equal(store.feedback().answer["preference"], other.feedback().answer["preference"])
+        assert 5 < (store.feedback().answer["preference"] != truth(asked)).sum() < 35
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_wrong_answers_are_refused(ask, store, answers, message):
 
 def test_a_teacher_may_answer_with_a_list(ask, store):
     desk(store, lambda queries: [1, 0, 0.5]).ask(questions(ask, 3, 100))
-    assert store.feedback().preferences.tolist() == [1, 0, 0.5]
+    assert store.feedback().answer["preference"].tolist() == [1, 0, 0.5]
 
 
 def test_shuffled_answers_are_as_many_but_know_nothing(ask):

@@ -40,7 +40,7 @@ def test_every_open_question_gets_the_answer_that_the_pixels_give(run, label):
     with LabelStore.open(run) as store:
         assert store.counts().answered == 6 and store.counts().open == 0
         stood = store.feedback()
-        assert (stood.preferences == first_is_better(store, stood.query.tolist())).all()
+        assert (stood.answer["preference"] == first_is_better(store, stood.query.tolist())).all()
         assert {row["labeller"] for row in store.history()} == {"ai:eye-1"}
     assert (summary.answers, summary.now.calls, summary.cache_hits, summary.disagreement) == (6, 12, 0, 0.0)
     assert summary.oracle == (6, 6) and summary.ended == "nothing is left to answer"

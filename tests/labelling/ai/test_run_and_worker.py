@@ -72,8 +72,8 @@ def test_a_model_that_sees_only_frames_answers_for_people_while_a_run_trains(sho
     upright = stood.segments.observations[..., 0].mean(-1)  # cosine of the angle: (16, 2)
     gap = upright[:, 0] - upright[:, 1]
     clear = np.abs(gap) > 0.2
-    assert clear.sum() >= 4 and (stood.preferences == (gap > 0))[clear].all()
-    assert summary.oracle == (int((stood.preferences == truth).sum()), 16)
+    assert clear.sum() >= 4 and (stood.answer["preference"] == (gap > 0))[clear].all()
+    assert summary.oracle == (int((stood.answer["preference"] == truth).sum()), 16)
     assert len(run.reward_model.recent_queries(99)) > 16 - 3  # it does not wait for the last ones
     assert summary.disagree == 0 and model.calls and summary.now.calls == 32
 
