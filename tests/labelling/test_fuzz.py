@@ -48,8 +48,8 @@ def test_whatever_comes_is_answered_as_described(fuzzed, path):
 
     @seed(20)
     @settings(
-        max_examples=max(10, CASES // len(PATHS)), database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        max_examples=max(10, CASES // len(PATHS)), phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),  # the description's own filters may refuse much
     )  # fmt: skip
     @given(case=cases, meant=st.sets(st.sampled_from(sorted(real))), seq=st.integers(1, 30))
     def try_it(case, meant, seq):
