@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -10,6 +11,8 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 from prefrl.agents.offscreen import draw_without_a_screen  # noqa: E402
 
 draw_without_a_screen()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: programs under test would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
