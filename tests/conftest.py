@@ -11,7 +11,8 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 from prefrl.agents.offscreen import draw_without_a_screen  # noqa: E402
 
 draw_without_a_screen()
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background: programs under test would inherit it
+# in the background of a script SIGINT is ignored, and programs under test would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from pathlib import Path  # noqa: E402
