@@ -58,8 +58,8 @@ def as_told(feedback: Any) -> list[list[Any]]:
 def labels(run: Any, until: int | None = None) -> dict[str, float | None]:
     """What the reward model is taught about each question, opinions combined, once answers up to a number were heard."""
     if until is not None:
-        run.desk.seen = until
-    return {str(query): value for query, value in sorted(as_told(run.desk.standing()))}
+        run.teacher.seen = until
+    return {str(query): value for query, value in sorted(as_told(run.teacher.standing()))}
 
 
 def last_seal(folder: Path, seq: int) -> list[Any]:
