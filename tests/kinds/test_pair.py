@@ -26,7 +26,7 @@ def costs(gap: torch.Tensor, preference: torch.Tensor, error: float) -> torch.Te
 
 def loss(gap: float, preference: float, error: float) -> float:
     """In double precision."""
-    return costs(torch.tensor([gap]).double(), torch.tensor([preference]).double(), error).item()
+    return costs(*torch.tensor([[gap], [preference]], dtype=torch.float64), error).item()
 
 
 def first_preferred(gap: list[float], error: float = 0.1) -> torch.Tensor:

@@ -19,6 +19,12 @@ def _ask(true_rewards) -> Queries:
 
 
 @pytest.fixture(scope="session")
+def preferences():
+    """A function: answers to pairs -> preferences, NaN where skipped."""
+    return lambda answers: np.array([np.nan if answer is None else answer["preference"] for answer in answers])
+
+
+@pytest.fixture(scope="session")
 def ask():
     """A function: true rewards (Q, 2, T) -> queries."""
     return _ask

@@ -28,13 +28,13 @@ def test_the_released_code_applies_the_share_twice_after_the_first_session(eps, 
     assert (second.skip, second.equal) == pytest.approx((eps * published.skip, eps * published.equal))
 
 
-def test_published_margins_are_the_measured_ones(ask):
+def test_published_margins_are_the_measured_ones(preferences, ask):
     rewards = np.random.default_rng(0).uniform(0, 0.2, (5000, 2, 50))  # returns 5 +- .4
     queries, returns = ask(rewards), rewards.sum(-1)
-    judge = make_teacher(
+    teacher = make_teacher(
         "oracle", skip=0.12, equal=0.01, units="bpref", rng=np.random.default_rng(0), recent_return=walker
     )
-    answers = judge(queries)
+    answers = preferences(teacher(queries))
     poor = returns.max(-1) < 0.12 * 40
     assert 0 < poor.mean() < 1
     assert np.array_equal(np.isnan(answers), poor)
@@ -44,10 +44,10 @@ def test_published_margins_are_the_measured_ones(ask):
 def pendulum(ask, units, **slips):
     """Answers about pendulum-like segments: returns of -300, of -1200 an episode."""
     queries = ask(np.random.default_rng(0).uniform(-12, 0, (1000, 2, 50)))
-    judge = make_teacher(
+    teacher = make_teacher(
         "oracle", units=units, rng=np.random.default_rng(0), recent_return=lambda: (-1200.0, 200.0), **slips
     )
-    return judge(queries)
+    return np.array([np.nan if answer is None else answer["preference"] for answer in teacher(queries)])
 
 
 def test_with_negative_returns_the_published_skip_margin_skips_all_and_the_code_none(ask):
@@ -65,10 +65,10 @@ def test_without_slips_the_published_units_never_skip_whatever_the_sign(ask):
 
 
 def test_before_the_first_episode_ends_the_published_teacher_neither_skips_nor_ties(ask):
-    judge = make_teacher(
+    teacher = make_teacher(
         "skip", equal=0.1, units="bpref", rng=np.random.default_rng(0), recent_return=lambda: (float("nan"), 200.0)
     )
-    assert judge(ask([[[0.0], [0.1]]])).tolist() == [0.0]
+    assert teacher(ask([[[0.0], [0.1]]])) == [{"preference": 0.0}]
 
 
 def test_rounding_is_no_spread():
