@@ -22,7 +22,7 @@ from prefrl.environments.recorder import Recorder
 from prefrl.environments.ring import steps_that_fit
 from prefrl.agents.small_cnn import LEAST, SmallCNN
 from prefrl.environments.vector import make_venv
-from prefrl.config.settings import AgentConfig, Config, RewardConfig
+from prefrl.config.settings import AgentConfig, Config, OnPolicyConfig, RewardConfig
 from prefrl.core.errors import UserError, brief, pick
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
@@ -137,6 +137,8 @@ def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
     """An SB3 model from settings."""
     s = settings
     cls = pick(AGENTS, s.algorithm, "agent.algorithm")[0]
+    if not isinstance(s, OnPolicyConfig):
+        raise UserError(f"agent.algorithm={s.algorithm!r} needs OnPolicyConfig, got {type(s).__name__}")
     rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
     policy, kwargs = _policy(s, venv)
     only_ppo = {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range} if cls is PPO else {}
@@ -153,7 +155,7 @@ def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
         raise UserError(f"{s.algorithm.upper()} with agent.policy={policy!r} cannot be made here: {fault}") from fault
 
 
-def _policy(settings: AgentConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
+def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
     """SB3's name of the policy, and its keyword arguments."""
     pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
     name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
@@ -183,7 +185,7 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
         return ConstantReward(settings.constant if settings.source == "constant" else 0.0)
     features = _features(config, recorder, bool(own.reward_network))
     size = features.size
-    network = checked(own.reward_network, size, settings) if own.reward_network else _network(settings, size)
+    network = checked(own.reward_network, size) if own.reward_network else _network(settings, size)
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
     device = torch_device(config.agent.device, recorder)
     model = RewardModel(settings, features, network, config.seed, device)
@@ -251,14 +253,18 @@ def asks(config: Config) -> bool:
 
 
 def total_steps(config: Config, of: Model | AgentConfig) -> int:
-    """SB3 acts in whole rollouts: the steps of the run, rounded up."""
-    rollout = of.n_steps * of.n_envs
-    return -(-config.steps // rollout) * rollout
+    """Agents act in whole turns: the steps of the run, rounded up."""
+    turn = _turn_steps(of)
+    return -(-config.steps // turn) * turn
+
+
+def _turn_steps(of: Model | AgentConfig) -> int:
+    return of.turn_steps if isinstance(of, AgentConfig) else of.n_steps * of.n_envs
 
 
 def cut_every(config: Config, of: Model | AgentConfig) -> int | None:
     """Steps of each environment between checkpoints, at which episodes are cut; None if there are to be none."""
     if not config.record.checkpoints:
         return None
-    rollouts = total_steps(config, of) // (of.n_steps * of.n_envs)
-    return max(1, rollouts // config.record.checkpoints) * of.n_steps
+    turns = total_steps(config, of) // _turn_steps(of)
+    return max(1, turns // config.record.checkpoints) * _turn_steps(of) // of.n_envs

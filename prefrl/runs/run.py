@@ -85,7 +85,7 @@ class Run(Watcher):
             config.seed,
             callbacks,
             self,
-            0.0 if plain else config.agent.bounds,
+            0.0 if plain else getattr(config.agent, "bounds", 0.0),
         )
         self.last_fit: FitReport | None = None
         self.restored = -1  # the step of the checkpoint that the run went on from

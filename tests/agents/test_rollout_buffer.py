@@ -7,7 +7,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from prefrl.agents.rollout_buffer import beyond_bounds, put_learned_reward
-from prefrl.config.settings import AgentConfig
+from prefrl.config.settings import OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.core.streams import number
 from prefrl.environments.making import env_maker
@@ -172,7 +172,7 @@ def test_models_with_other_buffers_are_refused():
 
 
 def test_settings_reach_the_agent():
-    settings = AgentConfig(n_steps=32, batch_size=64, gamma=0.5, gae_lambda=0.25, ent_coef=0.125, hidden=(8,))
+    settings = OnPolicyConfig(n_steps=32, batch_size=64, gamma=0.5, gae_lambda=0.25, ent_coef=0.125, hidden=(8,))
     model = make_agent(settings, DummyVecEnv([env_maker("Pendulum-v1")] * 2), seed=0)
     assert (model.n_steps, model.batch_size, model.gamma, model.gae_lambda, model.ent_coef) == (
         32,
