@@ -41,6 +41,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "pixels.stack": (1, 64),
     "reward.hidden": (1, 65536),
     "reward.members": (1, 100),
+    "reward.context": (0, 1e6),
+    "reward.bonus_weight": (-1e6, 1e6),
     "reward.change_scale": (1e-6, 1e6),
     "reward.action_scale": (1e-6, 1e6),
     "reward.learning_rate": (1e-8, 1),

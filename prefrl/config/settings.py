@@ -139,10 +139,14 @@ class RewardConfig:
     """Its layers."""
     members: int = 3
     """Networks in the ensemble."""
-    together: bool = False
-    """All networks in one pass (torch.vmap): fewer kernels, for a GPU; on a CPU one after the other is faster."""
-    precision: str = "float32"
-    """What networks compute in: float32, or bfloat16, for GPUs that have it; a CPU takes four times as long."""
+    context: int = 0
+    """Steps before a rollout that networks which look at sequences are shown with it."""
+    fit: str = "bootstrap"
+    """How networks are fitted to answers; see `prefrl list`."""
+    bonus: str = "none"
+    """What is paid beside the learned reward; see `prefrl list`."""
+    bonus_weight: float = 0.0
+    """Weight of the bonus."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""
