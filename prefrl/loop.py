@@ -32,7 +32,9 @@ class PreferenceLoop:
         due = min(self.asker.due(step), self.teacher.capacity(step))
         if due and (queries := self.asker.choose(due, recorder, self.reward_model, step)):
             self.teacher.ask(queries)  # ask
-        if self.reward_model.hear(self.teacher.answers(step)):  # listen
+        if (feedback := self.teacher.answers(step)) is not None:
+            self.reward_model.hear(feedback)  # listen
+        if self.reward_model.due():
             self.log.fitted(self.reward_model.fit(step))  # understand
         rollout = self.agent.rollout()  # act: it has just ended; the agent improves on it with these rewards
         rewards = self.reward_model.rewards(rollout)

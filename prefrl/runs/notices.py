@@ -67,8 +67,8 @@ class TrainerNotices:
         checks = run.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
         if not (ids := sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY), *checks})):
             return
-        rewards, chosen = run.reward_model.opinion(run.store.queries(ids).segments)
+        rewards, chances = run.reward_model.opinion("pair", run.store.queries(ids).segments)
         run.store.notices.predict({
             id: {"model_version": self.version, "probability": float(p), "rewards": r.round(4).tolist()}
-            for id, p, r in zip(ids, chosen, rewards, strict=True)
+            for id, p, r in zip(ids, chances[:, 0], rewards, strict=True)
         })  # fmt: skip

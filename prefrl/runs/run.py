@@ -288,7 +288,8 @@ class Run(Watcher):
 
     def _restore_reward(self, tensors: Tensors, state: dict[str, Any]) -> None:
         self.teacher.seen = state["seen"]
-        self.reward_model.hear(self.teacher.standing())
+        if (standing := self.teacher.standing()) is not None:
+            self.reward_model.hear(standing)
         self.reward_model.restore(_part(tensors, "reward."), state["reward"])
 
 
