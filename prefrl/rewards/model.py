@@ -23,6 +23,7 @@ from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.learner import PASS, Answers, Fitter
 from prefrl.rewards.memory import VectorMemory, memory_for
+from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.pictures import Pictures
 
 FEWEST = 4  # decisive answers before a reward is worth following
@@ -64,14 +65,14 @@ class RewardModel:
     def __init__(
         self,
         settings: RewardConfig,
-        features: Features | Pictures,
+        features: Features | Pictures | Mixed,
         network: Callable[[Any], nn.Module],
         seed: int,
         device: torch.device | str = "cpu",
     ):
         self.settings, self.features, self.seed = settings, features, seed
         size, how = features.size, (settings.members, settings.together, settings.precision)
-        self.ensemble = RewardEnsemble(size, network, *how).to(device)
+        self.ensemble: RewardEnsemble = getattr(features, "ensemble", RewardEnsemble)(size, network, *how).to(device)
         self.fitter = Fitter(self.ensemble, settings)
         self.version = 0  # fits so far
         self.known = 0  # answers that the last of them knew
@@ -105,7 +106,7 @@ class RewardModel:
     def standardise_over(self, rollout: Steps) -> None:
         """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
         features = self.features.of_steps(rollout).flatten(0, 1)
-        self._see(features)
+        self._see(self.features.numbers(features))
         self.ensemble.standardise(self.ensemble.per_member(features), self.settings.scale, UNTRAINED)
 
     def member_returns(self, segments: Segments) -> np.ndarray | None:
