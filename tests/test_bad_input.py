@@ -69,12 +69,12 @@ IN_TRAINING = STEPS + 4 * 128 * 2 + 2  # the second of four environments, after 
     ("spaces_", "message"),
     [
         (
-            {"observation": spaces.Dict({"a": spaces.Box(-1, 1, (2,))})},
-            "the observation space is Dict.*FlattenObservation",
+            {"observation": spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Text(4)})},
+            "the observation space 'b' is Text.*FilterObservation",
         ),
         (
-            {"observation": spaces.Tuple([spaces.Discrete(2)])},
-            "the observation space is Tuple.*prefrl takes Box, Discrete",
+            {"observation": spaces.Tuple([spaces.Sequence(spaces.Discrete(2))])},
+            "the observation space '0' is Sequence.*prefrl takes Box, Discrete",
         ),
         ({"observation": spaces.Text(4)}, "the observation space is Text"),
         (

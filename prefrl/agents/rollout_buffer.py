@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from prefrl.core.errors import UserError
@@ -25,6 +26,16 @@ class LearnedRewardBuffer(RolloutBuffer):
         if self.bounds and np.ptp(learned) > 0:  # a reward that tells nothing apart leaves no other wish than this
             self.rewards -= self.bounds * beyond_bounds(self.actions, self.action_space)
         super().compute_returns_and_advantage(last_values, dones)
+
+
+class LearnedRewardDictBuffer(LearnedRewardBuffer, DictRolloutBuffer):
+    """The same for observations in a Dict."""
+
+
+BUFFERS: dict[Any, type[LearnedRewardBuffer]] = {
+    RolloutBuffer: LearnedRewardBuffer,
+    DictRolloutBuffer: LearnedRewardDictBuffer,
+}
 
 
 def beyond_bounds(actions: np.ndarray, space: spaces.Space) -> np.ndarray:
@@ -45,13 +56,14 @@ def put_learned_reward(
 
     bounds: what a sampled action that is half the width of the action space outside it costs; twice as far, four times.
     """
-    old = getattr(model, "rollout_buffer", None)
-    if old is None or type(old) not in (RolloutBuffer, LearnedRewardBuffer):
+    old: Any = getattr(model, "rollout_buffer", None)
+    kind = BUFFERS.get(type(old), type(old))  # of a model that was trained before it is ours already
+    if kind not in BUFFERS.values():
         raise UserError(
-            f"{type(model).__name__} collects into {type(old).__name__}; prefrl takes SB3's on-policy models with a plain"
-            " RolloutBuffer (PPO, A2C). Dict observations and recurrent policies are not supported yet"
+            f"{type(model).__name__} collects into {type(old).__name__}; prefrl takes SB3's on-policy models with its"
+            " RolloutBuffer or DictRolloutBuffer (PPO, A2C). Recurrent policies are not supported yet"
         )
-    new = LearnedRewardBuffer(
+    new = kind(
         old.buffer_size, old.observation_space, old.action_space, old.device, old.gae_lambda, old.gamma, old.n_envs
     )
     new.learned_rewards = learned_rewards

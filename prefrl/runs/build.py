@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import set_random_seed
@@ -20,6 +21,7 @@ from prefrl.environments.native_atari import NativeAtari
 from prefrl.agents.own_model import insert_recorder, refuse_moving_scale, require_same_spaces
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.ring import steps_that_fit
+from prefrl.agents.parts_extractor import PartsExtractor
 from prefrl.agents.small_cnn import LEAST, SmallCNN
 from prefrl.environments.vector import make_venv
 from prefrl.config.settings import AgentConfig, Config, OnPolicyConfig, RewardConfig
@@ -27,12 +29,13 @@ from prefrl.core.errors import UserError, brief, pick
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
-from prefrl.rewards.encoding import Features
+from prefrl.rewards.encoding import INPUTS, Features
+from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS, default_network
+from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWORKS, default_network
 from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own_network import checked
-from prefrl.rewards.pictures import Pictures, is_image
+from prefrl.rewards.pictures import Pictures, is_image, pictures_in
 from prefrl.core.streams import number, stream
 from prefrl.teachers import make_teacher, recorded, synthetic
 from prefrl.teachers.stored import Judge, Shuffled
@@ -158,6 +161,8 @@ def make_agent(settings: AgentConfig, venv: VecEnv, seed: int) -> Model:
 def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
     """SB3's name of the policy, and its keyword arguments."""
     pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
+    if isinstance(venv.observation_space, spaces.Dict) and settings.policy in ("auto", "MultiInputPolicy"):
+        return "MultiInputPolicy", kwargs | {"features_extractor_class": PartsExtractor}
     name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
     if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
         kwargs["features_extractor_class"] = SmallCNN  # type: ignore[assignment]
@@ -167,7 +172,7 @@ def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]
 def torch_device(name: str, venv: VecEnv) -> torch.device:
     """Where networks live. `auto`: on a GPU for pictures if there is one; small networks are faster on a CPU."""
     if name == "auto":
-        return torch.device("cuda" if is_image(venv.observation_space) and torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if pictures_in(venv.observation_space) and torch.cuda.is_available() else "cpu")
     try:  # SB3 falls back to the CPU without a word where there is no such GPU
         there = torch.zeros(1, device=name)
         there.cpu()  # fails where a device keeps no numbers
@@ -194,12 +199,18 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
     return RandomReward(model) if settings.source == "random" else model
 
 
-def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures:
+def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures | Mixed:
     """What reward networks see: pictures where observations are pictures, unless a network for vectors was named."""
-    name, image = config.reward.network, is_image(recorder.observation_space)
-    wants = name in PICTURE_NETWORKS if name != "auto" and not own_network else image
-    kind = Pictures if wants else Features
-    return kind(recorder.observation_space, recorder.action_space, config.reward.inputs)
+    space, inputs = recorder.observation_space, config.reward.inputs
+    name = "auto" if own_network else config.reward.network
+    if isinstance(space, spaces.Dict) and pictures_in(space) and name in ("auto", *MIXED_NETWORKS):
+        if "observation" in pick(INPUTS, inputs, "reward input"):
+            return Mixed(space, recorder.action_space, inputs)
+    elif name in MIXED_NETWORKS:
+        raise UserError(f"reward.network={name!r} is for a Dict with pictures in it, and observations are {space};"
+                        " leave it at auto")  # fmt: skip
+    kind = Pictures if name in PICTURE_NETWORKS or (name == "auto" and is_image(space)) else Features
+    return kind(space, recorder.action_space, inputs)
 
 
 def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:

@@ -11,14 +11,14 @@ import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from prefrl.runs import build
-from prefrl.environments.ring import frame_of
+from prefrl.environments.ring import Ring, step_bytes
 from prefrl.environments.vector import make_venv
 from prefrl.runs.build import Own
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.pictures import is_image
+from prefrl.rewards.pictures import pictures_in
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
@@ -85,13 +85,8 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
     """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
     venv = make_venv(build.maker(config, own), 1)
-    shape, history = frame_of(venv)
-    sizes = [
-        np.zeros(shape, venv.observation_space.dtype).nbytes,
-        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
-    ]
     venv.close()
-    return sum(sizes), history, is_image(venv.observation_space)
+    return step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
 
 
 def _steps(config: Config, own: Own) -> int:

@@ -121,8 +121,9 @@ class Run(Watcher):
     def _take_recording(self, desk: ReplayTeacher) -> None:
         """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
         found, notes = recordings.read(self.config, desk.judge.until)
-        shapes = (self.recorder.observation_space.shape or (), self.recorder.action_space.shape or ())
-        recordings.require_shapes(found, *shapes)
+        recordings.require_shapes(
+            found, self.recorder.memory.shapes_of_observations, self.recorder.action_space.shape or ()
+        )
         desk.judge.until = found.last_seq
         if found.from_people:
             self.asker.at_once = self.config.teacher.wait

@@ -93,7 +93,7 @@ def test_memory_stays_bounded_however_short_the_episodes():
     recorder = Recorder(counting([[1], [1, 2], [3]]), 20)
     played(recorder, 900)
     assert len(recorder.memory.observations) == 20
-    assert len(recorder.memory._last) <= 2 * 20 * 3
+    assert len(recorder.memory.tracks[""].last) <= 2 * 20 * 3
     assert len(recorder.finished) == 100
 
 
@@ -272,6 +272,6 @@ def test_environments_may_show_plain_numbers(rng):
 
 
 def test_other_spaces_are_refused_with_a_way_out():
-    space = spaces.Dict({"place": SPACES["Box"]})
-    with pytest.raises(UserError, match=r"observation space is Dict.*FlattenObservation"):
-        Recorder(DummyVecEnv([lambda: Sampled(space, SPACES["Box"])]), 40)
+    space = spaces.Dict({"place": SPACES["Box"], "mission": spaces.Text(9)})
+    with pytest.raises(UserError, match=r"observation space 'mission' is Text.*FilterObservation"):
+        make_venv(lambda: Sampled(space, SPACES["Box"]), 1)
