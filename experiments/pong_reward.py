@@ -23,6 +23,7 @@ from prefrl.bench.study import commit
 from prefrl.config.methods import tuned
 from prefrl.config.settings import RewardConfig
 from prefrl.core.data import Feedback, Segments
+from prefrl.core.files import write_durably
 from prefrl.core.frames import Frames
 from prefrl.environments.making import env_maker
 from prefrl.environments.recorder import Recorder
@@ -127,7 +128,7 @@ def main() -> None:
         print(json.dumps(rows[-1]), flush=True)
     if not options.quick:
         about = {"command": "python -m experiments.pong_reward", "commit": commit(), **machine()}
-        RESULTS.write_text(json.dumps({"about": about, "runs": rows}, indent=1) + "\n")
+        write_durably(RESULTS, (json.dumps({"about": about, "runs": rows}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

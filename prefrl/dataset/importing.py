@@ -16,15 +16,15 @@ from tqdm import tqdm
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.errors import UserError
+from prefrl.core.files import new_folder, refuse_occupied, write_durably
 from prefrl.core.observations import parts, shapes
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question
-from prefrl.dataset.whole import whole_folder
 from prefrl.runs.folder import FORMAT as RUN_FORMAT
 from prefrl.runs.lists import check
 from prefrl.store.contents import Contents, write_contents
-from prefrl.store.segment_files import MAX_FILE, SegmentFiles, write_durably
+from prefrl.store.segment_files import MAX_FILE, SegmentFiles
 from prefrl.store.store import LabelStore
 
 MOST_ABOUT = 2**24  # bytes of dataset.json
@@ -38,7 +38,8 @@ def import_dataset(source: Path | str, folder: Path | str) -> About:
     about = _about(dataset)
     config = _config(dataset / layout.ABOUT, about)
     record = _record(dataset, about)
-    with whole_folder(Path(folder)) as unfinished:
+    refuse_occupied(Path(folder))
+    with new_folder(Path(folder)) as unfinished:
         with LabelStore.open(unfinished) as store:
             _copy_segments(dataset / layout.SEGMENTS, store.files, record)
             write_contents(store, record)

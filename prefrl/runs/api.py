@@ -15,21 +15,22 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from envs import EQUIVALENT, goal
-from prefrl.runs import build, recordings
-from prefrl.runs.build import Own
+from prefrl.config.methods import DEFAULT, compose
 from prefrl.config.settings import Config
 from prefrl.config.values import update
 from prefrl.core.errors import UserError
+from prefrl.core.files import write_durably
+from prefrl.environments.probe import probe, warn_of_leaks
 from prefrl.evaluation.learned_reward import compare
-from prefrl.runs.plots import write_plots
 from prefrl.evaluation.returns import Returns, Seeing, random_returns, true_returns
 from prefrl.rendering.video import record_episode, write_video
+from prefrl.runs import build, recordings
+from prefrl.runs.build import Own
 from prefrl.runs.folder import choose_folder, claim, cleared_if_refused, describe, differences, locked, read_run
-from prefrl.runs.lists import check
 from prefrl.runs.label_page import label_page
+from prefrl.runs.lists import check
 from prefrl.runs.plan import Plan, make_plan
-from prefrl.config.methods import DEFAULT, compose
-from prefrl.environments.probe import probe, warn_of_leaks
+from prefrl.runs.plots import write_plots
 from prefrl.runs.run import Run
 from prefrl.teachers import recorded, synthetic
 
@@ -211,7 +212,7 @@ def _finish(run: Run) -> Result:
     result = Result(
         folder, true_returns(Seeing(run.model), make_env, episodes), random_returns(make_env, episodes), run
     )
-    (folder / "result.json").write_text(json.dumps(summary(result, _reward_quality(run)), indent=1))
+    write_durably(folder / "result.json", json.dumps(summary(result, _reward_quality(run)), indent=1).encode())
     write_plots(folder, result.random_return.mean)
     if config.record.video:
         film(run.model, config, run.own, folder / "video.mp4")

@@ -16,16 +16,17 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from prefrl.environments.making import MakeEnv, env_maker
-from prefrl.environments.native_atari import NativeAtari
 from prefrl.agents.own_model import insert_recorder, refuse_moving_scale, require_same_spaces
-from prefrl.environments.recorder import Recorder
-from prefrl.environments.ring import steps_that_fit
 from prefrl.agents.parts_extractor import PartsExtractor
 from prefrl.agents.small_cnn import LEAST, SmallCNN
-from prefrl.environments.vector import make_venv
 from prefrl.config.settings import AgentConfig, Config, OnPolicyConfig, RewardConfig
 from prefrl.core.errors import UserError, brief, pick
+from prefrl.core.streams import number, stream
+from prefrl.environments.making import MakeEnv, env_maker
+from prefrl.environments.native_atari import NativeAtari
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.ring import steps_that_fit
+from prefrl.environments.vector import make_venv
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
@@ -36,10 +37,9 @@ from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWOR
 from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own_network import checked
 from prefrl.rewards.pictures import Pictures, is_image, pictures_in
-from prefrl.core.streams import number, stream
 from prefrl.teachers import make_teacher, recorded, synthetic
-from prefrl.teachers.stored import Judge, Shuffled
 from prefrl.teachers.replay import Replay
+from prefrl.teachers.stored import Judge, Shuffled
 
 Model = OnPolicyAlgorithm
 

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, dotted, load
 from prefrl.core.errors import FolderBusy, StorageFull, UserError, brief, why
-from prefrl.store.segment_files import write_durably
+from prefrl.core.files import write_durably
 from prefrl.runs.lists import check
 
 FORMAT = 1

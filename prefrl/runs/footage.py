@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.core.errors import UserError
+from prefrl.rendering.clips import clip_of, write_clip
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.build import Own
-from prefrl.core.errors import UserError
-from prefrl.store.store import LabelStore
 from prefrl.runs.folder import read_run
-from prefrl.rendering.clips import clip_of, write_clip
-from prefrl.store.lookup import Place
-from prefrl.rendering.redraw import Redrawer, Unfaithful
-from prefrl.rendering.footage import Footage
 from prefrl.runs.run import Run
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
 
 BATCH = 256  # questions that are judged at once
 

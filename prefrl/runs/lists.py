@@ -7,20 +7,20 @@ from typing import get_args
 
 from envs import CATALOGUE
 from envs.atari import PROTOCOLS
-from prefrl.environments.making import SHOWN
-from prefrl.runs.build import AGENTS
+from prefrl.config.methods import PRESETS
 from prefrl.config.settings import Config, Source, get
 from prefrl.core.errors import UserError, near
-from prefrl.teachers.crowd import COMBINE
-from prefrl.config.methods import PRESETS
+from prefrl.environments.making import SHOWN
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.bonuses import BONUSES
+from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.fits import FITS
 from prefrl.rewards.networks import ALL_NETWORKS
 from prefrl.rewards.objectives import OBJECTIVES
+from prefrl.runs.build import AGENTS
 from prefrl.teachers import TEACHERS, recorded
+from prefrl.teachers.crowd import COMBINE
 from prefrl.teachers.replay import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
 

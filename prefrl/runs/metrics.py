@@ -16,6 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from prefrl.core.files import new_file
 from prefrl.environments.ring import Rollout
 from prefrl.rewards.model import FitReport
 
@@ -47,9 +48,8 @@ class MetricsFile(KVWriter):
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
         writer.writerows(self.rows)
-        whole = self.path.with_suffix(".tmp")
-        whole.write_text(text.getvalue())
-        whole.replace(self.path)
+        with new_file(self.path, durable=False) as unfinished:
+            unfinished.write_text(text.getvalue())
 
     def close(self) -> None:
         pass

@@ -6,19 +6,18 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from prefrl.runs import build
-from prefrl.environments.ring import Ring, step_bytes
-from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
+from prefrl.environments.ring import Ring, step_bytes
+from prefrl.environments.vector import make_venv
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.pictures import pictures_in
+from prefrl.runs import build
+from prefrl.runs.build import Own
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight

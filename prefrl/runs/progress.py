@@ -9,7 +9,6 @@ import numpy as np
 from tqdm import tqdm
 
 
-
 class Progress:
     """One line that moves: steps, questions, the true return and how well the reward model predicts answers."""
 

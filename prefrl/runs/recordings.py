@@ -6,14 +6,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from prefrl.environments.origins import FILMED
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
-from prefrl.teachers.recording import NEVER, Recording
-from prefrl.store.store import LabelStore
+from prefrl.environments.origins import FILMED
 from prefrl.runs.folder import read_run
+from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
+from prefrl.teachers.recording import NEVER, Recording
 
 SAME = ("seed", "steps", "agent.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
         "record.checkpoints", "teacher.wait")  # fmt: skip

@@ -16,29 +16,29 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 
-from prefrl.runs import build, checkpoint, recordings
 from prefrl.agents.on_policy import Agent, Watcher
-from prefrl.core.tensors import Tensors, pack_optimiser, unpack_optimiser
-from prefrl.environments.watchdog import watching
-from prefrl.runs.progress import Progress
-from prefrl.runs.build import Own
-from prefrl.runs.notices import TrainerNotices
 from prefrl.config.settings import Config
 from prefrl.core.errors import UserError
-from prefrl.rendering.drawing import CannotDraw
-from prefrl.store.database import name_of
-from prefrl.store.store import open_store
-from prefrl.rendering.check import film, prepare
-from prefrl.rendering.redraw import Unfaithful
+from prefrl.core.tensors import Tensors, pack_optimiser, unpack_optimiser
+from prefrl.environments.watchdog import watching
 from prefrl.loop import PreferenceLoop
-from prefrl.runs.metrics import Log, MetricsFile, TensorBoardFile
 from prefrl.queries.asker import Asker
+from prefrl.rendering.check import film, prepare
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Unfaithful
 from prefrl.rewards.model import FitReport
 from prefrl.rewards.pictures import is_image
+from prefrl.runs import build, checkpoint, recordings
+from prefrl.runs.build import Own
+from prefrl.runs.metrics import Log, MetricsFile, TensorBoardFile
+from prefrl.runs.notices import TrainerNotices
+from prefrl.runs.progress import Progress
 from prefrl.runs.stopping import stoppable
-from prefrl.teachers.stored import StoredTeacher
+from prefrl.store.database import name_of
+from prefrl.store.store import open_store
 from prefrl.teachers.human import HumanTeacher, Person
-from prefrl.teachers.replay import ReplayTeacher, Replay
+from prefrl.teachers.replay import Replay, ReplayTeacher
+from prefrl.teachers.stored import StoredTeacher
 
 MOMENTS = ("mean", "var", "count")  # of observations, where the user's agent normalises them
 

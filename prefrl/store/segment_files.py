@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import math
-import os
 import re
 import threading
 import time
-import uuid
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,8 +20,8 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from prefrl.core.data import Origin, Origins, Segments
-from prefrl.core.errors import StorageFull, UserError
-from prefrl.core.files import sync_folder
+from prefrl.core.errors import UserError
+from prefrl.core.files import sync_folder, write_durably
 from prefrl.core.frames import Frames
 from prefrl.core.observations import PLAIN, mapped, nbytes, parts, shapes, whole
 
@@ -220,25 +217,6 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     if unpacked > most:
         raise ValueError(f"its {size} bytes would unpack to {unpacked}, more than {most}")
     return {member.filename.removesuffix(".npy"): member for member in members}
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after kill -9 or loss of power."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-        sync_folder(path.parent)
-    except OSError as fault:
-        unfinished.unlink(missing_ok=True)
-        if fault.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise StorageFull(
-                f"no room for {len(content)} bytes in {path.parent}; free some space and resume"
-            ) from fault
-        raise
 
 
 def _npz(save, arrays: dict[str, np.ndarray]) -> bytes:

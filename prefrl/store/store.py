@@ -15,12 +15,13 @@ from sqlalchemy import URL, Engine, func, select
 from prefrl.config.settings import Config
 from prefrl.core.data import Feedback, Origins, Queries
 from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.files import write_durably
 from prefrl.store import database, seals, tables
 from prefrl.store.capacity import Capacity
 from prefrl.store.coordination import Displays, Leases, Notices
 from prefrl.store.database import by_value, reading, writing
 from prefrl.store.rows import BLANK, append, as_stored, json_lines, question_rows, refuse_unknown, supersede, uids_of
-from prefrl.store.segment_files import SegmentFiles, write_durably
+from prefrl.store.segment_files import SegmentFiles
 from prefrl.store.tables import GOLD, JUDGEMENTS, answers, closures, current_answers, questions, standing, unanswered
 
 __all__ = ["Counts", "LabelStore", "StorageFull", "open_store"]
