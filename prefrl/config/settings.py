@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from prefrl.config.ranges import RANGES
-from prefrl.core.errors import UserError
+from prefrl.core.errors import UserError, near
 
 Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
 
 
 @dataclass
 class AgentConfig:
-    """The Stable-Baselines3 agent that acts and improves its policy."""
+    """Who acts and improves its policy: the settings that all agents share."""
 
     algorithm: str = "ppo"
-    """Which SB3 on-policy algorithm: ppo or a2c."""
-    policy: str = "auto"
-    """SB3 policy class; auto: CnnPolicy where observations are pictures, else MlpPolicy."""
+    """Which agent; see `prefrl list`. Each has settings of its own."""
     n_envs: int = 8
     """Environments that act side by side."""
+    device: str = "auto"
+    """Torch device of policy and reward networks; auto: a GPU for pictures if there is one, else the CPU."""
+    endless: bool = False
+    """The agent is not told where episodes end, as in Christiano et al. 2017 on Atari; returns and segments know."""
+
+    @property
+    def turn_steps(self) -> int:
+        """Environment steps in a turn of the loop; a run is made of whole turns."""
+        return self.n_envs
+
+    def check(self) -> None:
+        """Raise UserError for settings that are in range, but do not fit each other."""
+
+
+@dataclass
+class OnPolicyConfig(AgentConfig):
+    """The Stable-Baselines3 on-policy agent (PPO, A2C) that acts and improves its policy."""
+
+    policy: str = "auto"
+    """SB3 policy class; auto: CnnPolicy where observations are pictures, else MlpPolicy."""
     n_steps: int = 256
     """Steps per environment in a rollout; the reward model is asked once per rollout."""
     batch_size: int = 128
@@ -48,10 +66,39 @@ class AgentConfig:
     """Gradients longer than this are shortened."""
     hidden: tuple[int, ...] = (64, 64)
     """Layers of policy and value network."""
-    endless: bool = False
-    """The agent is not told where episodes end, as in Christiano et al. 2017 on Atari; returns and segments know."""
-    device: str = "auto"
-    """Torch device of policy and reward networks; auto: a GPU for pictures if there is one, else the CPU."""
+
+    @property
+    def turn_steps(self) -> int:
+        return self.n_envs * self.n_steps
+
+    def check(self) -> None:
+        if self.algorithm == "ppo" and not 2 <= self.batch_size <= self.turn_steps:
+            raise UserError(
+                f"agent.batch_size={self.batch_size} must lie in 2 to {self.turn_steps},"
+                " the steps of a rollout (agent.n_envs x agent.n_steps)"
+            )
+
+
+AGENT_SETTINGS: dict[str, type[AgentConfig]] = {"ppo": OnPolicyConfig, "a2c": OnPolicyConfig}
+"""Name of an agent -> the class of its settings."""
+
+
+def register_agent(name: str, settings: type[AgentConfig]) -> None:
+    """Make `agent.algorithm: name` known, with settings of its own: a dataclass that extends AgentConfig."""
+    AGENT_SETTINGS[name] = settings
+
+
+def with_agent(config: AgentConfig, algorithm: str) -> AgentConfig:
+    """The settings of another agent."""
+    if algorithm not in AGENT_SETTINGS:
+        raise UserError(f"agent.algorithm={algorithm!r} does not exist{near(algorithm, AGENT_SETTINGS)}")
+    old, new = type(config), AGENT_SETTINGS[algorithm]
+    if new is old:
+        return replace(config, algorithm=algorithm)
+    shared = next(ancestor for ancestor in old.__mro__ if issubclass(new, ancestor))
+    values = {one.name: getattr(config, one.name) for one in fields(shared)}
+    changed = {name: value for name, value in values.items() if value != getattr(old(), name)}
+    return new(**changed | {"algorithm": algorithm})
 
 
 @dataclass
@@ -234,12 +281,14 @@ class Config:
     """Environment steps; rounded up to whole rollouts."""
     seed: int = 0
     """Same seed, same machine, same versions: the same run."""
-    agent: AgentConfig = field(default_factory=AgentConfig)
+    agent: AgentConfig = field(default_factory=OnPolicyConfig)
     questions: QuestionConfig = field(default_factory=QuestionConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     pixels: PixelConfig = field(default_factory=PixelConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
+    mechanisms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Things done to the policy beside paying it the learned reward: name -> its settings; see `prefrl list`."""
 
     def wanted_opinions(self) -> float:
         """How many labellers judge each question; a synthetic teacher has but one opinion."""
@@ -248,7 +297,7 @@ class Config:
     def check(self) -> None:
         """Raise UserError for the first value out of its range."""
         for name, (low, high) in RANGES.items():
-            value = get(self, name)
+            value = get(self, name, None)
             for one in value if isinstance(value, tuple) else (value,):
                 if one is not None and not low <= one <= high:
                     raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
@@ -258,24 +307,19 @@ class Config:
             raise UserError(
                 "reward.objective=returns learns from true rewards, not from people; leave out --teacher human"
             )
-        collected = self.agent.n_envs * self.agent.n_steps
-        if self.agent.algorithm == "ppo" and not 2 <= self.agent.batch_size <= collected:
-            raise UserError(
-                f"agent.batch_size={self.agent.batch_size} must lie in 2 to {collected},"
-                " the steps of a rollout (agent.n_envs x agent.n_steps)"
-            )
+        self.agent.check()
 
 
-def get(config: Config, name: str) -> Any:
+def get(config: Config, name: str, *default: Any) -> Any:
     """A setting by its dotted name."""
     found: Any = config
     for part in name.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, *default)
     return found
 
 
 PARTS: dict[str, type] = {
-    "agent": AgentConfig,
+    "agent": OnPolicyConfig,
     "questions": QuestionConfig,
     "teacher": TeacherConfig,
     "pixels": PixelConfig,

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from prefrl.config.settings import PARTS, Config
+from prefrl.config.settings import PARTS, Config, with_agent
 from prefrl.core.errors import UserError, brief, near, why
 
 CHIEF = {"agent": "algorithm", "teacher": "name"}  # what a part is called by: teacher: noisy
@@ -31,6 +31,8 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
         if head in PARTS and (rest or isinstance(value, dict)):
             inner = {rest: value} if rest else value
             config = dataclasses.replace(config, **{head: _update_part(getattr(config, head), inner, head, where)})
+        elif head == "mechanisms":
+            config = dataclasses.replace(config, mechanisms=value)
         else:
             config = dataclasses.replace(config, **_one(config, str(name), value, "", where))
     return config
@@ -41,6 +43,8 @@ def _spelled_out(name: str, value: Any) -> Any:
 
 
 def _update_part(part: Any, settings: dict[str, Any], prefix: str, where: str) -> Any:
+    if prefix == "agent" and isinstance(settings.get("algorithm"), str):
+        part = with_agent(part, settings["algorithm"])
     for name, value in settings.items():
         part = dataclasses.replace(part, **_one(part, str(name), value, f"{prefix}.", where))
     return part

@@ -34,8 +34,10 @@ class TrueReward:
     def member_returns(self, segments: Segments) -> None:
         return None
 
-    def hear(self, answers: Feedback | None) -> bool:
+    def hear(self, answers: Feedback) -> None:
         """A control asks no questions and learns nothing."""
+
+    def due(self) -> bool:
         return False
 
     def fit(self, step: int) -> FitReport:

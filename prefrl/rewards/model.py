@@ -77,6 +77,7 @@ class RewardModel:
         self.known = 0  # answers that the last of them knew
         self.fresh = 0  # answers heard or changed since
         self.silence = 0  # turns since answers came
+        self._heard = False
         self.cpu_seconds = 0.0  # spent on fitting
         self.memory = memory_for(features)  # of the Q latest answers' segments
         self._preferences = torch.zeros(0)  # (Q,)
@@ -160,15 +161,13 @@ class RewardModel:
         now = set(zip(told.query.tolist(), told.answer["preference"].astype(np.float32).tolist(), strict=True))
         return max(1, len(now - before), len(before - now))
 
-    def hear(self, answers: Feedback | None) -> bool:
-        """Remember new answers, if any. Returns whether a fit is worth its time now.
+    def hear(self, answers: Feedback) -> None:
+        self._heard = True
+        self.add(answers)
 
-        It is as long as there are FEW, later once the new ones are a share `refit` of those known to the last fit, or
-        none have come for PAUSE turns.
-        """
-        self.silence = self.silence + 1 if answers is None else 0
-        if answers is not None:
-            self.add(answers)
+    def due(self) -> bool:
+        self.silence = 0 if self._heard else self.silence + 1
+        self._heard = False
         return self.fresh > 0 and (self.silence >= PAUSE or self.fresh >= self.settings.refit * (self.known - FEW))
 
     def fit(self, step: int) -> FitReport:
@@ -222,7 +221,7 @@ class RewardModel:
         self.ensemble.load_state_dict(own)
         unpack_optimiser(self.fitter.optimiser, "optimiser.", tensors, state["groups"])
         self.version, self.known, self.silence = state["version"], state["known"], state["silence"]
-        self.fresh = state["fresh"]
+        self.fresh, self._heard = state["fresh"], False
         self.fitter.l2, self.cpu_seconds = list(state["l2"]), state["cpu_seconds"]
 
     def _unchanged(self, note: str) -> FitReport:

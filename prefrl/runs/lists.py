@@ -8,7 +8,7 @@ from typing import get_args
 from envs import CATALOGUE
 from envs.atari import PROTOCOLS
 from prefrl.environments.making import SHOWN
-from prefrl.runs.build import AGENTS
+from prefrl.agents import AGENTS
 from prefrl.config.settings import Config, Source, get
 from prefrl.core.errors import UserError, near
 from prefrl.teachers.crowd import COMBINE
@@ -24,7 +24,7 @@ from prefrl.teachers.replay import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
 
 TABLES: dict[str, Callable[[], dict[str, str]]] = {
-    "agent.algorithm": lambda: {name: about for name, (_, about) in AGENTS.items()},
+    "agent.algorithm": lambda: {name: agent.about for name, agent in AGENTS.items()},
     "teacher.name": lambda: {name: teacher.about for name, teacher in TEACHERS.items()},
     "teacher.units": lambda: dict.fromkeys(UNITS, ""),
     "teacher.combine": lambda: {name: about for name, (_, about) in COMBINE.items()},

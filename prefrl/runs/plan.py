@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from prefrl.agents.turns import cut_every, total_steps
 from prefrl.runs import build
 from prefrl.environments.ring import frame_of
 from prefrl.environments.vector import make_venv
@@ -76,7 +77,7 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
     segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
     disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
-    rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
+    rollout = config.agent.turn_steps * frame * (history + 1)
     held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
     held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
     return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
@@ -98,7 +99,7 @@ def _steps(config: Config, own: Own) -> int:
     """In whole rollouts, as far as it is known how long those of the agent are."""
     if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
         return config.steps
-    return build.total_steps(config, own.agent or config.agent)
+    return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
 
 
 def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
@@ -108,7 +109,7 @@ def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: 
         device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
         smaller = max(SMALLEST, picture / (84 * 84 * 4))
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
-    epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
+    epochs = getattr(config.agent, "n_epochs", 1) if config.agent.algorithm == "ppo" else 1
     seconds = steps * (found.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
@@ -146,10 +147,11 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    cut = build.cut_every(config, config.agent)
+    turn = config.agent.turn_steps // config.agent.n_envs
+    cut = cut_every(config, config.agent.turn_steps, config.agent.n_envs)
     if cut and longest > cut:
-        rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
-        fits = rollouts // -(-longest // config.agent.n_steps)
+        rollouts = steps // config.agent.turn_steps
+        fits = rollouts // -(-longest // turn)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"
