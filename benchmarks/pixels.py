@@ -102,7 +102,7 @@ def rows(env: str, steps: int, questions: int, seeds: int, arms: list[str], sett
     venv.close()
     found, made = _in_turn(config, arms, seeds), []
     mean = {arm: {key: statistics.mean(run[key] for run in runs) for key in runs[0]} for arm, runs in found.items()}
-    rollout = config.agent.n_envs * config.agent.n_steps
+    rollout = config.agent.turn_steps
     frames = -(-steps // rollout) * rollout * (4 if env.startswith("ALE/") else 1)
     plain = mean[PLAIN]["seconds"]
     for arm, figures in mean.items():

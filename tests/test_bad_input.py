@@ -11,7 +11,6 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 from short import SHORT
 from stable_baselines3 import PPO, SAC
@@ -295,18 +294,6 @@ class Twice(nn.Linear):
         return super().forward(features), super().forward(features)
 
 
-class Masked(nn.Linear):
-    """Its rewards are put where they belong, in the precision of what it saw."""
-
-    def __init__(self, features):
-        super().__init__(features, 1)
-
-    def forward(self, features):
-        rewards = torch.zeros(len(features), 1)
-        rewards[features[:, 0] >= 0] = super().forward(features[features[:, 0] >= 0])
-        return rewards
-
-
 def own_agent(**how):
     return lambda venv: PPO("MlpPolicy", VecNormalize(venv, **how), n_steps=64, batch_size=64, n_epochs=2)
 
@@ -322,11 +309,6 @@ def own_agent(**how):
         ({"reward_network": lambda d: ONE}, "gives the same module each time"),
         ({"reward_network": lambda d: nn.Flatten()}, "without trainable parameters"),
         ({"reward_network": lambda d: Twice(d, 1)}, "gives tuple for 5 steps; expected one reward for each"),
-        (
-            {"reward_network": Masked, "reward.precision": "bfloat16"},
-            r"cannot take .* in bfloat16 \(reward.precision\)",
-        ),
-        ({"reward_network": Masked, "reward.together": True}, "reward.together calls networks by name as one"),
         ({"reward_network": "mlpp"}, "reward.network='mlpp' does not exist; did you mean 'mlp'?"),
         ({"teacher": 5}, "teacher=5 is of type int; expected a name, or a function of queries"),
         ({"teacher": "orakel"}, "teacher.name='orakel' does not exist; did you mean 'oracle'? There are: equal, "),
@@ -482,7 +464,7 @@ def test_an_environment_of_your_own_with_other_spaces_is_refused(short):
 
 def test_a_setting_that_an_older_prefrl_did_not_know_was_not_edited(run, caplog):
     about = json.loads((run / "run.json").read_text())
-    del about["config"]["reward.precision"]
+    del about["config"]["reward.refit"]
     (run / "run.json").write_text(json.dumps(about))
     with caplog.at_level("INFO", "prefrl"):
         resume(run, quiet=True)

@@ -70,8 +70,7 @@ class RewardModel:
         device: torch.device | str = "cpu",
     ):
         self.settings, self.features, self.seed = settings, features, seed
-        size, how = features.size, (settings.members, settings.together, settings.precision)
-        self.ensemble = RewardEnsemble(size, network, *how).to(device)
+        self.ensemble = RewardEnsemble(features.size, network, settings.members).to(device)
         self.fitter = Fitter(self.ensemble, settings)
         self.version = 0  # fits so far
         self.known = 0  # answers that the last of them knew

@@ -8,9 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prefrl.config.settings import RewardConfig
 from prefrl.core.errors import UserError
-from prefrl.rewards.ensemble import computing_in
 
 EXPECTED = (
     "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape (C, H, W) where"
@@ -18,17 +16,12 @@ EXPECTED = (
 )
 
 
-def checked(
-    make: Callable[[Any], Any], features: int | tuple[int, ...], settings: RewardConfig
-) -> Callable[[Any], nn.Module]:
+def checked(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:
     """The user's function, whose networks get pictures row by row, as `view` needs them.
 
     Raises UserError unless its networks take features, give a reward for each row, and can learn.
     """
-    if settings.together:
-        raise UserError("reward.together calls networks by name as one (--reward.network), and reward_network= is your"
-                        " own, which may differ in more than its weights; leave one of them out")  # fmt: skip
-    _check(make, features, settings.precision)
+    _check(make, features)
 
     def made(features: Any) -> nn.Module:
         network = make(features)
@@ -43,7 +36,7 @@ def _row_by_row(_network: nn.Module, inputs: tuple[Tensor]) -> Tensor:
     return inputs[0].contiguous()
 
 
-def _check(make: Callable[[Any], Any], features: int | tuple[int, ...], precision: str) -> None:
+def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
     inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
     if isinstance(make, nn.Module):
         raise UserError("reward_network= is a module, and every member of the ensemble needs its own; pass a function"
@@ -60,13 +53,9 @@ def _check(make: Callable[[Any], Any], features: int | tuple[int, ...], precisio
         if not any(parameter.requires_grad for parameter in made.parameters()):
             raise UserError("reward_network= gives a module without trainable parameters; nothing could be learned")
         try:
-            with computing_in(precision):
-                rewards = made(inputs)
+            rewards = made(inputs)
         except (RuntimeError, ValueError, TypeError) as fault:
-            coarse = "" if precision == "float32" else f" in {precision} (reward.precision)"
-            raise UserError(
-                f"reward_network= cannot take features of shape {tuple(inputs.shape)}{coarse}: {fault}"
-            ) from fault
+            raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
     shape = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
     if shape not in ((5,), (5, 1)):
         raise UserError(

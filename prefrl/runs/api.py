@@ -28,7 +28,7 @@ from prefrl.runs.folder import choose_folder, claim, cleared_if_refused, describ
 from prefrl.runs.lists import check
 from prefrl.runs.label_page import label_page
 from prefrl.runs.plan import Plan, make_plan
-from prefrl.config.methods import DEFAULT, told_by
+from prefrl.config.methods import DEFAULT, compose
 from prefrl.environments.probe import probe, warn_of_leaks
 from prefrl.runs.run import Run
 from prefrl.teachers import recorded, synthetic
@@ -102,7 +102,7 @@ def train(
     if isinstance(config, Config):
         preset, base = preset or DEFAULT, config
     else:
-        preset, base = told_by(config, preset, named_env)
+        preset, base = compose(config, preset, named_env)
     if isinstance(env, str):
         settings["env"] = env
     elif env is not None:

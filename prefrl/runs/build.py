@@ -107,7 +107,7 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
         return ConstantReward(settings.constant if settings.source == "constant" else 0.0)
     features = _features(config, recorder, bool(own.reward_network))
     size = features.size
-    network = checked(own.reward_network, size, settings) if own.reward_network else _network(settings, size)
+    network = checked(own.reward_network, size) if own.reward_network else _network(settings, size)
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
     device = torch_device(config.agent.device, recorder)
     model = RewardModel(settings, features, network, config.seed, device)

@@ -16,7 +16,6 @@ from prefrl.config.methods import PRESETS
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import INPUTS
-from prefrl.rewards.ensemble import PRECISIONS
 from prefrl.rewards.networks import ALL_NETWORKS
 from prefrl.rewards.objectives import OBJECTIVES
 from prefrl.teachers import TEACHERS, recorded
@@ -41,7 +40,6 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
         name: f"actions stick with probability {p.sticky:g}, {f'up to {p.noops}' if p.noops else 'no'} no-ops at first"
         for name, p in PROTOCOLS.items()
     },
-    "reward.precision": lambda: PRECISIONS,
     "reward.objective": lambda: {name: objective.about for name, objective in OBJECTIVES.items()},
     "reward.inputs": lambda: {name: " and ".join(parts) for name, parts in INPUTS.items()},
     "reward.source": lambda: dict.fromkeys(get_args(Source), ""),

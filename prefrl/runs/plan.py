@@ -15,7 +15,7 @@ from prefrl.runs import build
 from prefrl.environments.ring import frame_of
 from prefrl.environments.vector import make_venv
 from prefrl.runs.build import Own
-from prefrl.config.settings import Config
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
 from prefrl.queries.strategies import STRATEGIES
@@ -109,7 +109,8 @@ def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: 
         device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
         smaller = max(SMALLEST, picture / (84 * 84 * 4))
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
-    epochs = getattr(config.agent, "n_epochs", 1) if config.agent.algorithm == "ppo" else 1
+    agent = config.agent
+    epochs = agent.n_epochs if isinstance(agent, OnPolicyConfig) and agent.algorithm == "ppo" else 1
     seconds = steps * (found.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
@@ -147,11 +148,10 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    turn = config.agent.turn_steps // config.agent.n_envs
     cut = cut_every(config, config.agent.turn_steps, config.agent.n_envs)
     if cut and longest > cut:
-        rollouts = steps // config.agent.turn_steps
-        fits = rollouts // -(-longest // turn)
+        turn = config.agent.turn_steps // config.agent.n_envs  # steps of each environment
+        fits = steps // config.agent.turn_steps // -(-longest // turn)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"

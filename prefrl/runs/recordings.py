@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from prefrl.environments.origins import FILMED
-from prefrl.config.settings import Config, get
-from prefrl.config.values import names
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
 from prefrl.teachers.recording import NEVER, Recording
 from prefrl.store.store import LabelStore
@@ -61,9 +61,10 @@ def check(config: Config) -> None:
     """Raise UserError unless there are answers to replay; warn of settings that make this another run."""
     folder, theirs = find(config)
     read(config, None)
-    changed = [name for name in names() if name.startswith(SAME) and get(theirs, name) != get(config, name)]
+    before, now = (dotted(as_dict(one)) for one in (theirs, config))
+    changed = [name for name in {**now, **before} if name.startswith(SAME) and before.get(name) != now.get(name)]
     if changed:
-        shown = [f"{name} {get(theirs, name)} -> {get(config, name)}" for name in changed[:_SHOWN]]
+        shown = [f"{name} {before.get(name)} -> {now.get(name)}" for name in changed[:_SHOWN]]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         warnings.warn(
             f"this run is not the one that was recorded ({', '.join(shown)}{more}), and may ask what the recording does"

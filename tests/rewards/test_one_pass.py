@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -48,29 +47,6 @@ def test_networks_that_draw_dropout_draw_each_their_own():
     made.train()
     first, second, third = made.of_all(inputs[0])
     assert not torch.allclose(first, second) and not torch.allclose(second, third)
-
-
-def test_a_whole_fit_as_one_is_the_fit_one_by_one(make_model, answered):
-    unseen = answered(30, seed=1).segments.flat()
-    said = []
-    for together in (False, True):
-        model = make_model(together=together)
-        model.add(answered(70))  # members draw 41 to 46 of them: the last minibatch of each is of another length
-        model.fit(0)
-        said.append(model.member_returns(unseen))
-    assert np.allclose(*said, atol=1e-3)
-
-
-def test_bfloat16_learns_what_is_preferred(make_model, answered):
-    exact, coarse = make_model(), make_model(precision="bfloat16")
-    for model in (exact, coarse):
-        model.add(answered(150))
-        model.fit(0)
-    unseen = answered(200, seed=1)
-    returns = coarse.member_returns(unseen.segments.flat())
-    assert returns.dtype == np.float32 and not np.array_equal(returns, exact.member_returns(unseen.segments.flat()))
-    first, second = returns.mean(0).reshape(-1, 2).T
-    assert ((first > second) == unseen.answer["preference"]).mean() > 0.9
 
 
 def test_in_bfloat16_rewards_that_differ_little_and_are_far_from_zero_are_told_apart():
