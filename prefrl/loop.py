@@ -48,7 +48,7 @@ class Teacher(Protocol):
     def answers(self, step: int) -> Sequence[Any]: ...
 
 
-class Reward(Protocol):
+class Paid(Protocol):
     def rewards(self, rollout: Any) -> np.ndarray: ...
 
 
@@ -69,9 +69,12 @@ class Log(Protocol):
 class PreferenceLoop:
     """The parts, and a turn that carries things from one to the next."""
 
-    def __init__(self, agent: Agent, asker: Asker, teacher: Teacher, reward_model: Reward, log: Log, learner: Learner):
-        self.agent, self.asker, self.teacher = agent, asker, teacher
-        self.reward_model, self.learner, self.log = reward_model, learner, log
+    def __init__(
+        self, agent: Agent, asker: Asker, teacher: Teacher, learner: Learner, reward_model: Any, paid: Paid, log: Log
+    ):
+        """reward_model: by which questions are chosen; paid: what the agent is paid, which may be more"""
+        self.agent, self.asker, self.teacher, self.learner = agent, asker, teacher, learner
+        self.reward_model, self.paid, self.log = reward_model, paid, log
 
     def run(self) -> None:
         """One call of the agent's own `learn`; it takes a turn whenever it has acted for a while."""
@@ -91,8 +94,8 @@ class PreferenceLoop:
         self.log.asked(self.asker.asked)
 
     def pay(self, rollout: Any, again: bool = False) -> np.ndarray:
-        """The learned rewards of steps that the agent improves on: (n, n_envs)"""
-        rewards = self.reward_model.rewards(rollout)
+        """What the agent is paid for steps that it improves on: (n, n_envs)"""
+        rewards = self.paid.rewards(rollout)
         if not again:
             self.log.paid(rollout, rewards)
         return rewards

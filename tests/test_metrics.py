@@ -69,9 +69,8 @@ def test_going_on_after_a_torn_line_starts_a_new_one(path):
 
 def rollout(finished: np.ndarray, true_rewards: np.ndarray | None = None) -> Rollout:
     nothing = np.zeros((*finished.shape, 1))
-    return Rollout(
-        nothing, nothing, nothing, np.zeros(finished.shape) if true_rewards is None else true_rewards, finished
-    )
+    true_rewards = np.zeros(finished.shape) if true_rewards is None else true_rewards
+    return Rollout(nothing, nothing, nothing, true_rewards, finished, np.zeros(finished.shape, bool))
 
 
 def shown(log: Log) -> dict[str, float]:

@@ -159,7 +159,7 @@ class RecordedAgent:
         self.policy.load_state_dict(own)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PaidRollout(Rollout):
     """A rollout as mechanisms see it."""
 

@@ -198,6 +198,14 @@ class RewardConfig:
     """Its layers."""
     members: int = setting(3, low=1, high=100)
     """Networks in the ensemble."""
+    context: int = setting(0, low=0, high=1e6)
+    """Steps before a rollout that networks which look at sequences are shown with it."""
+    fit: str = "bootstrap"
+    """How networks are fitted to answers; see `prefrl list`."""
+    bonus: str = "none"
+    """What is paid beside the learned reward; see `prefrl list`."""
+    bonus_weight: float = setting(0.0, low=-1e6, high=1e6)
+    """Weight of the bonus."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from collections.abc import Sequence
 
 from prefrl.config.settings import Config
-from prefrl.core.errors import UserError, near, pick
+from prefrl.config.values import with_settings
+from prefrl.core.errors import UserError, pick
 from prefrl.mechanisms.base import Mechanism
 from prefrl.mechanisms.bounds import Bounds
 from prefrl.mechanisms.several import Mechanisms
@@ -18,18 +17,15 @@ MECHANISMS: dict[str, type[Mechanism]] = {
 """Name -> class. Its docstring's first line is shown by `prefrl list`."""
 
 
-def check_mechanisms(given: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise UserError for a mechanism, or a setting of one, that does not exist."""
-    for name, settings in given.items():
-        known = [one.name for one in fields(pick(MECHANISMS, name, "mechanism").Settings)]
-        for setting in settings:
-            if setting not in known:
-                raise UserError(f"unknown setting 'mechanisms.{name}.{setting}'{near(setting, known)}")
+def check_mechanisms(config: Config) -> None:
+    """Raise UserError for a mechanism that does not exist, or for settings that it does not take."""
+    for name, settings in config.mechanisms.items():
+        with_settings(pick(MECHANISMS, name, "mechanism").Settings(), settings, f"mechanisms.{name}")
 
 
 def make_mechanisms(config: Config, brought: Sequence[Mechanism] = ()) -> Mechanisms:
     """Those that the settings ask for, then those that the user brought along."""
-    check_mechanisms(config.mechanisms)
+    check_mechanisms(config)
     made = {name: kind.make(name, config) for name, kind in MECHANISMS.items()}
     named = {name: mechanism for name, mechanism in made.items() if mechanism is not None}
     for mechanism in brought:

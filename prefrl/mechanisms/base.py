@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from prefrl.config.settings import Config
+from prefrl.config.values import with_settings
 
 
 class Actor(Protocol):
@@ -66,8 +66,8 @@ class Mechanism:
     @classmethod
     def make(cls, name: str, config: Config) -> Mechanism | None:
         """From the settings of a run; None where they do not ask for it."""
-        given: Mapping[str, Any] | None = config.mechanisms.get(name)
-        return None if given is None else cls(cls.Settings(**given))
+        given = config.mechanisms.get(name)
+        return None if given is None else cls(with_settings(cls.Settings(), given, f"mechanisms.{name}"))
 
     def begin(self, agent: Actor) -> None:
         """The agent has just been made; a checkpoint is restored after this."""

@@ -76,8 +76,8 @@ class Asker:
         if available < min(wanted, self._least(step)):
             return None
         pairs = self._candidates(len(segments), available, rng)
-        returns = reward_model.member_returns(segments) if needs_returns(self.strategy) else None  # (E, N)
-        told = None if returns is None else returns[:, pairs]
+        rewards = reward_model.member_rewards(segments) if needs_returns(self.strategy) else None  # (E, N, T)
+        told = None if rewards is None else rewards.sum(-1).numpy()[:, pairs]
         choice = choose(segments[pairs], told, available, self.strategy, rng, pairs=pairs)
         self.asked += len(choice.picked)
         self.asked_at, self.looked_until = step, recorder.steps

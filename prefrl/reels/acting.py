@@ -128,7 +128,7 @@ def _learned(run: Run, noted: Noting) -> np.ndarray | None:
     seen = np.stack([np.asarray(one, run.recorder.observation_space.dtype) for one in noted.seen])[:, None]
     happened = SimpleNamespace(
         observations=seen[:-1], next_observations=seen[1:], actions=np.stack(noted.done)[:, None],
-        true_rewards=np.array(noted.earned)[:, None],
+        true_rewards=np.array(noted.earned)[:, None], begins=np.arange(len(seen) - 1)[:, None] == 0, earlier=None,
     )  # fmt: skip
     return run.reward_model.rewards(happened)[:, 0]
 

@@ -110,7 +110,9 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
     network = checked(own.reward_network, size) if own.reward_network else _network(settings, size)
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
     device = torch_device(config.agent.device, recorder)
-    model = RewardModel(settings, features, network, config.seed, device)
+    unlabelled = partial(recorder.cut_segments, config.questions.length)
+    model = RewardModel(settings, features, network, config.seed, device, unlabelled)
+    recorder.context = settings.context if model.ensemble.sequential else 0
     return RandomReward(model) if settings.source == "random" else model
 
 

@@ -78,8 +78,10 @@ class Source:
         found: dict[int, Thought] = {}
         for start in range(0, len(ids), BATCH):
             batch = list(ids[start : start + BATCH])
-            rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
-            found |= {id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)}
+            rewards, chances = model.opinion("pair", self.store.queries(batch).segments)  # type: ignore[union-attr]
+            found |= {
+                id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chances[:, 0], rewards, strict=True)
+            }
         return found
 
     def _draw(self, place: Place, side: int) -> dict[str, Any]:

@@ -13,9 +13,12 @@ from prefrl.config.settings import Config, Source, get
 from prefrl.core.errors import UserError, near
 from prefrl.teachers.crowd import COMBINE
 from prefrl.config.methods import PRESETS
+from prefrl.mechanisms import MECHANISMS, check_mechanisms
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import INPUTS
+from prefrl.rewards.bonuses import BONUSES
+from prefrl.rewards.fits import FITS
 from prefrl.rewards.networks import ALL_NETWORKS
 from prefrl.rewards.objectives import OBJECTIVES
 from prefrl.teachers import TEACHERS, recorded
@@ -40,6 +43,8 @@ TABLES: dict[str, Callable[[], dict[str, str]]] = {
         name: f"actions stick with probability {p.sticky:g}, {f'up to {p.noops}' if p.noops else 'no'} no-ops at first"
         for name, p in PROTOCOLS.items()
     },
+    "reward.fit": lambda: {name: about for name, (_, about) in FITS.items()},
+    "reward.bonus": lambda: {name: about for name, (_, about) in BONUSES.items()},
     "reward.objective": lambda: {name: objective.about for name, objective in OBJECTIVES.items()},
     "reward.inputs": lambda: {name: " and ".join(parts) for name, parts in INPUTS.items()},
     "reward.source": lambda: dict.fromkeys(get_args(Source), ""),
@@ -63,6 +68,7 @@ def check(config: Config) -> None:
     config.check()
     for setting in TABLES:
         check_name(config, setting)
+    check_mechanisms(config)
 
 
 def everything() -> dict[str, dict[str, str]]:
@@ -75,12 +81,16 @@ def everything() -> dict[str, dict[str, str]]:
         "reward networks (--reward.network)": "reward.network",
         "reward inputs (--reward.inputs)": "reward.inputs",
         "reward objectives (--reward.objective)": "reward.objective",
+        "ways of fitting the reward (--reward.fit)": "reward.fit",
+        "bonuses (--reward.bonus)": "reward.bonus",
         "observations (--pixels.show)": "pixels.show",
         "Atari games (--pixels.atari)": "pixels.atari",
         "agents (--agent.algorithm)": "agent.algorithm",
     }
+    mechanisms = {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in MECHANISMS.items()}
     return {
         "environments (--env); any other Gymnasium id works as well": CATALOGUE,
         "presets (--preset)": {name: method.about for name, method in PRESETS.items()},
         **{heading: TABLES[setting]() for heading, setting in headings.items()},
+        "mechanisms (--mechanisms.NAME)": mechanisms,
     }

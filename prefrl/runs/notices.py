@@ -77,8 +77,8 @@ class TrainerNotices:
         checks = self.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
         if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
             return
-        rewards, chosen = self.reward_model.opinion(self.store.queries(ids).segments)
+        rewards, chances = self.reward_model.opinion("pair", self.store.queries(ids).segments)
         self.store.notices.predict({
             id: {"model_version": self.version, "probability": float(p), "rewards": r.round(4).tolist()}
-            for id, p, r in zip(ids, chosen, rewards, strict=True)
+            for id, p, r in zip(ids, chances[:, 0], rewards, strict=True)
         })  # fmt: skip

@@ -58,7 +58,9 @@ class Run:
         before = self.agent.step
         self.log.open(self.folder, before, self.config.record.tensorboard)
         self.agent.log_to(self.log.logger)
-        loop = PreferenceLoop(self.agent, self.asker, self.teacher, self.reward_model, self.log, self.learner)
+        loop = PreferenceLoop(
+            self.agent, self.asker, self.teacher, self.learner, self.reward_model, self.parts.paid, self.log
+        )
         try:
             with stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._telling():
                 loop.run()

@@ -99,7 +99,11 @@ def test_steps_that_are_paid_for_again_are_not_logged_again(tmp_path):
     """A constant reward of 2: all learned returns are twice the length of an episode."""
     control = {"reward.source": "constant", "reward.constant": 2.0, "record.checkpoints": 0}
     run = train("toy-q", tmp_path / "run", **control).run
-    learned = [row["reward/learned_return"] for row in read_metrics(run.folder / "metrics.csv") if "reward/learned_return" in row]
+    learned = [
+        row["reward/learned_return"]
+        for row in read_metrics(run.folder / "metrics.csv")
+        if "reward/learned_return" in row
+    ]
     assert learned and max(learned) <= 2 * max(length for _, length in run.recorder.finished)
 
 

@@ -18,7 +18,7 @@ from prefrl.environments.recorder import Recorder
 from prefrl.environments.ring import Rollout
 from prefrl.kinds import kind_of
 from prefrl.mechanisms import Mechanisms
-from prefrl.rewards.model import FitReport
+from prefrl.rewards.base import FitReport
 
 
 def network(recorder: Recorder, hidden: int) -> nn.Module:
@@ -202,7 +202,9 @@ class Contrastive(RecordedAgent):
         for _ in range(self.settings.passes):
             losses = [
                 kind_of(heard.kind).loss(
-                    self.log_probabilities(heard.segments), {n: torch.as_tensor(v) for n, v in heard.answer.items()}, 0.1
+                    self.log_probabilities(heard.segments),
+                    {n: torch.as_tensor(v) for n, v in heard.answer.items()},
+                    0.1,
                 )
                 for heard in self.answers
                 if len(heard)

@@ -131,7 +131,7 @@ def test_without_settings_a_mechanism_has_its_defaults_and_is_kept_by_the_run(sh
 def test_mechanisms_and_settings_that_do_not_exist_are_refused(short, penalty):
     with pytest.raises(UserError, match="did you mean 'penalty'"):
         short(mechanisms={"penalti": {}})
-    with pytest.raises(UserError, match=r"mechanisms\.penalty\.wight.*did you mean 'weight'"):
+    with pytest.raises(UserError, match=r"mechanisms\.penalty\.wight.*did you mean 'mechanisms.penalty.weight'"):
         short(mechanisms={"penalty": {"wight": 1.0}})
     with pytest.raises(UserError, match=r"mechanisms\.penalty\.weight='much' must be"):
         short(mechanisms={"penalty": {"weight": "much"}})
