@@ -60,7 +60,12 @@ class Asker:
             return 1
         return max(1, min(int(self.settings.growth * self.asked), self.budget - self.asked))
 
-    def choose(self, wanted: int, recorder: Remembers, reward_model: Any, step: int) -> Queries | None:
+    def choose(self, step: int, capacity: float, recorder: Remembers, reward_model: Any) -> list[Queries]:
+        wanted = int(min(self.due(step), capacity))
+        queries = self._choose(wanted, recorder, reward_model, step) if wanted else None
+        return [queries] if queries else []
+
+    def _choose(self, wanted: int, recorder: Remembers, reward_model: Any, step: int) -> Queries | None:
         """Up to `wanted` questions about what happened since the last session; None if there is too little to ask about.
 
         No segment is in two questions. What cannot be asked now is still due later, when more has happened.

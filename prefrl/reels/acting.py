@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from prefrl.core.errors import UserError
 from prefrl.core.observations import mapped, parts, whole
-from prefrl.evaluation.returns import SEED, Seeing
+from prefrl.evaluation.returns import SEED
 from prefrl.reels import panels
 from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
@@ -108,7 +108,7 @@ def _stages(run: Run) -> Iterator[tuple[str, Run]]:
 
 def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
     """One episode of the run's policy, or its first steps."""
-    policy, noted = Seeing(run.model), []
+    policy, noted = run.agent, []
 
     def make_env() -> gym.Env:
         noted.append(Noting(build.maker(run.config, run.own, "rgb_array")()))

@@ -22,7 +22,7 @@ from prefrl.core.errors import UserError
 from prefrl.core.files import write_durably
 from prefrl.environments.probe import probe, warn_of_leaks
 from prefrl.evaluation.learned_reward import compare
-from prefrl.evaluation.returns import Returns, Seeing, random_returns, true_returns
+from prefrl.evaluation.returns import Returns, random_returns, true_returns
 from prefrl.rendering.video import record_episode, write_video
 from prefrl.runs import build, recordings
 from prefrl.runs.build import Own
@@ -73,6 +73,7 @@ def train(
     reward_network: Any = None,
     strategy: Any = None,
     schedule: Any = None,
+    mechanisms: Any = (),
     callbacks: Sequence[BaseCallback] = (),
     quiet: bool = False,
     tell: Callable[[Plan], None] | None = None,
@@ -107,8 +108,11 @@ def train(
         settings["env"] = env
     elif env is not None:
         settings.setdefault("env", "own")
+    brought = () if isinstance(mechanisms, dict) else tuple(mechanisms)
+    if isinstance(mechanisms, dict):
+        settings["mechanisms"] = mechanisms
     base = update(base, settings)
-    own = Own(*(_object(part) for part in (env, agent, teacher, reward_network, strategy, schedule)))
+    own = Own(*map(_object, (env, agent, teacher, reward_network, strategy, schedule, brought)))
     return _start(base, own, preset, folder, callbacks, quiet, tell, modules)
 
 
@@ -164,12 +168,12 @@ def _require_own(folder: Path | str, about: dict[str, Any], own: Own, call: str)
 
 def resume(
     folder: Path | str, *, agent: Any = None, env: Any = None, teacher: Any = None, reward_network: Any = None,
-    strategy: Any = None, schedule: Any = None, callbacks: Sequence[BaseCallback] = (), quiet: bool = False,
+    strategy: Any = None, schedule: Any = None, mechanisms: Any = (), callbacks: Sequence[BaseCallback] = (), quiet: bool = False,
     modules: Sequence[str] = (),
 ) -> Result:  # fmt: skip
     """Go on with a run that was stopped or killed. Parts of your own must be brought along again."""
     config, about = read_run(folder)
-    own = Own(env, agent, teacher, reward_network, strategy, schedule)
+    own = Own(env, agent, teacher, reward_network, strategy, schedule, mechanisms)
     _require_own(folder, about, own, "resume")
     changed = differences(about, config)
     with locked(Path(folder)):
@@ -200,22 +204,20 @@ def _taken_up(run: Run, labels: bool) -> int:
 def _finish(run: Run) -> Result:
     """Evaluate, draw and film the outcome."""
     config, folder = run.config, run.folder
-    if build.asks(config) and run.reward_model.version == 0:
+    if build.asks(config) and run.learner.version == 0:
         why = run.log.last_fit.note if run.log.last_fit else "no preference was told"
         warnings.warn(
-            f"no reward was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=2
+            f"nothing was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=2
         )
     if told := run.teacher.report():
         _say_replayed(told, config.teacher.name)
     make_env = build.maker(config, run.own)
     episodes = config.record.evaluation_episodes
-    result = Result(
-        folder, true_returns(Seeing(run.model), make_env, episodes), random_returns(make_env, episodes), run
-    )
+    result = Result(folder, true_returns(run.agent, make_env, episodes), random_returns(make_env, episodes), run)
     write_durably(folder / "result.json", json.dumps(summary(result, _reward_quality(run)), indent=1).encode())
     write_plots(folder, result.random_return.mean)
     if config.record.video:
-        film(run.model, config, run.own, folder / "video.mp4")
+        film(run.agent, config, run.own, folder / "video.mp4")
     return result
 
 
@@ -239,10 +241,10 @@ def _say_replayed(told: dict[str, Any], name: str) -> None:
 
 def _reward_quality(run: Run) -> dict[str, float]:
     """What the reward model knows: on held-out answers, and beside the true reward where its policy and chance go."""
-    if run.reward_model.version == 0 or not run.log.last_fit or run.model.get_vec_normalize_env():
+    if run.reward_model.version == 0 or not run.log.last_fit:
         return run.log.last_fit.metrics if run.log.last_fit else {}
     make_env = build.maker(run.config, run.own)
-    return run.log.last_fit.metrics | compare(run.reward_model, run.model, make_env, run.config.env, run.model.gamma)
+    return run.log.last_fit.metrics | compare(run.reward_model, run.agent, make_env, run.config.env, run.agent.gamma)
 
 
 def summary(result: Result, reward_quality: dict[str, float]) -> dict[str, Any]:
@@ -264,7 +266,7 @@ def summary(result: Result, reward_quality: dict[str, float]) -> dict[str, Any]:
 
 def film(model: Any, config: Config, own: Own, path: Path) -> Path | None:
     """Write a video of one evaluation episode; where the environment cannot be drawn, say why and go on."""
-    policy = Seeing(model)
+    policy = model
     try:
         make_env = build.maker(config, own, render_mode="rgb_array")
         frames, _ = record_episode(
@@ -287,7 +289,7 @@ def evaluate(folder: Path | str, episodes: int | None = None, deterministic: boo
     try:
         log.info("evaluating %s at step %d of %d", folder, run.restored, run.total_steps)
         count = episodes or run.config.record.evaluation_episodes
-        return true_returns(Seeing(run.model), build.maker(run.config, run.own), count, deterministic)
+        return true_returns(run.agent, build.maker(run.config, run.own), count, deterministic)
     finally:
         run.close()
 

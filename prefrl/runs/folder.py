@@ -172,10 +172,12 @@ def differences(about: dict[str, Any], config: Config) -> list[str]:
     told = _told(config)
     before = _told(Config()) | about["config"] if about.get("config") else told
     edited = [
-        f"{name} {brief(before[name])} -> {brief(value)}" for name, value in told.items() if value != before[name]
+        f"{name} {brief(before[name])} -> {brief(value)}"
+        for name, value in told.items()
+        if value != before.get(name, value)
     ]
     for name in FIXED:
-        if told[name] != before[name]:
+        if told.get(name) != before.get(name):
             raise UserError(
                 f"config.yaml says {name}: {brief(told[name])}, and the run was started with {brief(before[name])}, which its"
                 " checkpoints and labels are made for; change it back, or start a new run"

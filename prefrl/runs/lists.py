@@ -7,10 +7,12 @@ from typing import get_args
 
 from envs import CATALOGUE
 from envs.atari import PROTOCOLS
+from prefrl.agents import AGENTS
 from prefrl.config.methods import PRESETS
 from prefrl.config.settings import Config, Source, get
 from prefrl.core.errors import UserError, near
 from prefrl.environments.making import SHOWN
+from prefrl.mechanisms import MECHANISMS, check_mechanisms
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.bonuses import BONUSES
@@ -18,14 +20,13 @@ from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.fits import FITS
 from prefrl.rewards.networks import ALL_NETWORKS
 from prefrl.rewards.objectives import OBJECTIVES
-from prefrl.runs.build import AGENTS
 from prefrl.teachers import TEACHERS, recorded
 from prefrl.teachers.crowd import COMBINE
 from prefrl.teachers.replay import TIMINGS, UNKNOWN
 from prefrl.teachers.units import UNITS
 
 TABLES: dict[str, Callable[[], dict[str, str]]] = {
-    "agent.algorithm": lambda: {name: about for name, (_, about) in AGENTS.items()},
+    "agent.algorithm": lambda: {name: agent.about for name, agent in AGENTS.items()},
     "teacher.name": lambda: {name: teacher.about for name, teacher in TEACHERS.items()},
     "teacher.units": lambda: dict.fromkeys(UNITS, ""),
     "teacher.combine": lambda: {name: about for name, (_, about) in COMBINE.items()},
@@ -67,6 +68,7 @@ def check(config: Config) -> None:
     config.check()
     for setting in TABLES:
         check_name(config, setting)
+    check_mechanisms(config)
 
 
 def everything() -> dict[str, dict[str, str]]:
@@ -85,8 +87,10 @@ def everything() -> dict[str, dict[str, str]]:
         "Atari games (--pixels.atari)": "pixels.atari",
         "agents (--agent.algorithm)": "agent.algorithm",
     }
+    mechanisms = {name: (kind.__doc__ or "").partition("\n")[0] for name, kind in MECHANISMS.items()}
     return {
         "environments (--env); any other Gymnasium id works as well": CATALOGUE,
         "presets (--preset)": {name: method.about for name, method in PRESETS.items()},
         **{heading: TABLES[setting]() for heading, setting in headings.items()},
+        "mechanisms (--mechanisms.NAME)": mechanisms,
     }
