@@ -137,7 +137,7 @@ def test_a_box_of_no_axes_gets_one(rng):
     recorder = Recorder(make_venv(env_maker(lambda: Shown(Counting([5]), *scalar)), 1), 30)
     played(recorder, 20)
     segments = recorder.cut_segments(4, rng)
-    assert (segments.observations == np.arange(5)[:, None]).all() and len(segments) == 4
+    assert segments.observations.shape == (4, 5, 1) and (np.diff(segments.observations, axis=1) == 1).all()
 
 
 def test_two_parts_of_one_key_are_refused():
@@ -149,7 +149,7 @@ def test_two_parts_of_one_key_are_refused():
 @pytest.mark.parametrize(("part", "message"), [
     (spaces.Text(9), r"observation space 'b' is Text.*prefrl takes Box, Discrete.*Leave 'b' out with gymnasium.wrappers.FilterObs"),
     (spaces.Discrete(3, start=1), r"observation space 'b' Discrete\(3, start=1\) does not start at 0"),
-    (spaces.MultiDiscrete([[2, 3], [3, 4]]), r"observation space 'b'.* has 2 axes"),
+    (spaces.MultiDiscrete([[2, 3], [3, 4]]), r"(?s)observation space 'b'.* has 2 axes"),
     (spaces.Dict({"c": VECTOR}), r"observation space 'b' is Dict.*FlatObservations"),
 ])  # fmt: skip
 def test_other_parts_are_refused_with_a_way_out(part, message):
