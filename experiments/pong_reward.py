@@ -73,8 +73,9 @@ def accuracy(model: RewardModel, told: Feedback) -> tuple[float, int]:
     """Share of decisive answers that the members' mean return predicts, and how many there are."""
     decisive = np.flatnonzero(told.answer["preference"] != 0.5)
     shown = told.segments[decisive]
-    each = model.member_returns(shown.flat())
-    assert each is not None
+    rewards = model.member_rewards(shown.flat())
+    assert rewards is not None
+    each = rewards.sum(-1).numpy()
     scale = model.ensemble.reward_std.cpu().numpy()[:, None]
     returns = (each / scale).mean(0).reshape(-1, 2)
     return float(((returns[:, 0] > returns[:, 1]) == (told.answer["preference"][decisive] == 1)).mean()), len(decisive)
@@ -106,7 +107,7 @@ def main() -> None:
         pictures = Pictures(recorder.observation_space, recorder.action_space)
         network = partial(ALL_NETWORKS[options.network][0], hidden=settings.hidden)
         model = RewardModel(settings, pictures, network, seed, torch_device(options.device, recorder))
-        model.add(asked(taught))
+        model.hear(asked(taught))
         report = model.fit(0)
         share, decisive = accuracy(model, asked(unseen))
         rows.append(

@@ -294,6 +294,15 @@ class Twice(nn.Linear):
         return super().forward(features), super().forward(features)
 
 
+class Sequential(nn.Linear):
+    """Says that it takes sequences."""
+
+    sequential = True
+
+    def forward(self, sequences, begins):
+        return super().forward(sequences)
+
+
 def own_agent(**how):
     return lambda venv: PPO("MlpPolicy", VecNormalize(venv, **how), n_steps=64, batch_size=64, n_epochs=2)
 
@@ -309,6 +318,7 @@ def own_agent(**how):
         ({"reward_network": lambda d: ONE}, "gives the same module each time"),
         ({"reward_network": lambda d: nn.Flatten()}, "without trainable parameters"),
         ({"reward_network": lambda d: Twice(d, 1)}, "gives tuple for 5 steps; expected one reward for each"),
+        ({"reward_network": lambda d: Sequential(d, 1)}, r"gives \(3, 5, 1\) for 3 sequences of 5 steps; expected one"),
         ({"reward_network": "mlpp"}, "reward.network='mlpp' does not exist; did you mean 'mlp'?"),
         ({"teacher": 5}, "teacher=5 is of type int; expected a name, or a function of queries"),
         ({"teacher": "orakel"}, "teacher.name='orakel' does not exist; did you mean 'oracle'? There are: equal, "),
@@ -464,7 +474,7 @@ def test_an_environment_of_your_own_with_other_spaces_is_refused(short):
 
 def test_a_setting_that_an_older_prefrl_did_not_know_was_not_edited(run, caplog):
     about = json.loads((run / "run.json").read_text())
-    del about["config"]["reward.refit"]
+    del about["config"]["reward.bonus"]
     (run / "run.json").write_text(json.dumps(about))
     with caplog.at_level("INFO", "prefrl"):
         resume(run, quiet=True)

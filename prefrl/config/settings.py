@@ -119,6 +119,12 @@ class QuestionConfig:
 
     budget: int = setting(300, low=0, high=1e7)
     """Questions over the whole run; skipped and tied ones count."""
+    kinds: tuple[str, ...] = ("pair",)
+    """Kinds of feedback that are asked for; see `prefrl list`."""
+    mix: tuple[float, ...] = setting((), low=0, high=1)
+    """Shares of the budget, one for each kind; empty: equal ones."""
+    turns: str = "mixed"
+    """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
     length: int = setting(25, low=1, high=100_000)
     """Steps in a segment. Shorter ones say more about single steps; people need one to two seconds."""
     strategy: str = "disagreement"
@@ -198,6 +204,14 @@ class RewardConfig:
     """Its layers."""
     members: int = setting(3, low=1, high=100)
     """Networks in the ensemble."""
+    context: int = setting(0, low=0, high=1e6)
+    """Steps before a rollout that networks which look at sequences are shown with it."""
+    fit: str = "bootstrap"
+    """How networks are fitted to answers; see `prefrl list`."""
+    bonus: str = "none"
+    """What is paid beside the learned reward; see `prefrl list`."""
+    bonus_weight: float = setting(0.0, low=-1e6, high=1e6)
+    """Weight of the bonus."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""

@@ -46,11 +46,19 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
     return config
 
 
-def _with(part: Any, field: str, value: Any, name: str, source: str, config: Config) -> Any:
+def with_settings(part: Any, settings: dict[str, Any], name: str) -> Any:
+    """A copy of a dataclass of settings that is no part of Config, with these values. name: of the part, for errors"""
+    for field, value in settings.items():
+        part = _with(part, field, value, f"{name}.{field}", "", None)
+    return part
+
+
+def _with(part: Any, field: str, value: Any, name: str, source: str, config: Config | None) -> Any:
     """A copy of a part, with another value of one field. name, source and config are for errors."""
     hints = _hints(type(part))  # type: ignore[arg-type]  # mypy thinks that types have no hash
     if field not in hints:
-        known = names(config) + ([] if "." in name else list(hints))
+        own = [name.removesuffix(field) + hint for hint in hints]
+        known = own if config is None else names(config) + ([] if "." in name else own)
         raise UserError(f"unknown setting {name!r}{source}{near(name, known)}")
     try:
         typed = _typed(value, hints[field])

@@ -34,6 +34,7 @@ class Recorder(VecEnvWrapper):
         super().__init__(venv)
         check_spaces(venv)
         self.cut_every, self.seed_at = cut_every, seed_at
+        self.context = 0  # older steps that a rollout comes with
         self.endless = False  # whether the learner is told nothing of an episode's end but where all are cut
         # each step's arrays are new where SB3's own vectors made them, so need no copy
         self.memory = Ring(venv, capacity, copies=not isinstance(venv, DummyVecEnv | SubprocVecEnv))
@@ -136,7 +137,7 @@ class Recorder(VecEnvWrapper):
 
     def latest(self, n: int) -> Rollout:
         """The last n steps: arrays (n, n_envs, ...)"""
-        return self.memory.latest(n)
+        return self.memory.latest(n, self.context)
 
     def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
         """The segments that begin at these steps of these environments: batch shape (N,)"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,12 @@ class Rollout:
     next_observations: np.ndarray  # (n, n_envs, *obs) the true successor, also at an episode's end
     true_rewards: np.ndarray  # (n, n_envs)
     finished: np.ndarray  # (n, n_envs) whether a whole episode ended with the step, one that was not cut short
+    begins: np.ndarray  # (n, n_envs) whether an episode began with the step, or what is remembered does
+    earlier: Rollout | None = None  # the steps just before these, where somebody looks at sequences
+
+    def __getitem__(self, steps: slice) -> Rollout:
+        arrays = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "earlier"}
+        return Rollout(**{name: array[steps] for name, array in arrays.items()})
 
 
 class Ring:
@@ -115,10 +121,15 @@ class Ring:
         self.steps = self.oldest = self._first_frame = steps
         self._last.clear()
 
-    def latest(self, n: int) -> Rollout:
-        """The last n steps: arrays (n, n_envs, ...)"""
+    def latest(self, n: int, context: int = 0) -> Rollout:
+        """The last n steps: arrays (n, n_envs, ...). context: so many steps before them, if remembered, are `earlier`."""
         self.settle()
-        steps = np.arange(self.steps - n, self.steps)
+        context = max(0, min(context, self.steps - n - self.oldest))
+        found = self._rollout(np.arange(self.steps - n - context, self.steps))
+        return replace(found[context:], earlier=found[:context]) if context else found
+
+    def _rollout(self, steps: np.ndarray) -> Rollout:
+        """These steps, up to the last."""
         at = steps % self.capacity
         before, after = self._seen(steps)
         for (step, env), observation in reversed(self._last.items()):  # in the order of steps: the newest first
@@ -127,7 +138,8 @@ class Ring:
             if self.history:
                 observation = np.concatenate([before[step - steps[0], env][len(observation) :], observation])
             after[step - steps[0], env] = observation
-        return Rollout(before, self.actions[at], after, self.true_rewards[at], self.finishes[at])
+        begins = self.dones[(steps - 1) % self.capacity] | (steps <= self.oldest)[:, None]
+        return Rollout(before, self.actions[at], after, self.true_rewards[at], self.finishes[at], begins)
 
     def _seen(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Observations before these consecutive steps and, but for the last ones of episodes, after: (n, n_envs, *obs)"""

@@ -49,7 +49,9 @@ def compare(reward_model: Any, policy: Any, make_env: MakeEnv, env: str, gamma: 
 def _epic(reward_model: Any, env: str, rollouts: list[Rollout], gamma: float) -> float:
     def learned(observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> np.ndarray:
         steps = {"observations": observations, "actions": actions, "next_observations": following}
-        return reward_model.rewards(SimpleNamespace(**{name: array[:, None] for name, array in steps.items()}))[:, 0]
+        steps["begins"] = np.ones(len(actions), bool)  # none follows from another
+        arrays = {name: array[:, None] for name, array in steps.items()}
+        return reward_model.rewards(SimpleNamespace(**arrays, earlier=None))[:, 0]
 
     rng = np.random.default_rng(SEED)
     parts = ("observations", "actions", "next_observations")

@@ -45,18 +45,6 @@ class RandomPolicy:
         return np.array([self.space.sample() for _ in observation]), None
 
 
-class Seeing:
-    """A model that sees observations normalised as in training, if they were."""
-
-    def __init__(self, model: Any):
-        self.model = model
-        self.normaliser = model.get_vec_normalize_env()
-
-    def predict(self, observation: np.ndarray, *args: Any, **kwargs: Any) -> tuple[np.ndarray, Any]:
-        seen = self.normaliser.normalize_obs(observation) if self.normaliser else observation
-        return self.model.predict(seen, *args, **kwargs)
-
-
 LONGEST = 30_000  # steps; Atari's limit is 27,000. Where there is none, a policy may stand before a wall for ever
 
 

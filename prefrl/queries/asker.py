@@ -60,7 +60,12 @@ class Asker:
             return 1
         return max(1, min(int(self.settings.growth * self.asked), self.budget - self.asked))
 
-    def choose(self, wanted: int, recorder: Remembers, reward_model: Any, step: int) -> Queries | None:
+    def choose(self, step: int, capacity: float, recorder: Remembers, reward_model: Any) -> list[Queries]:
+        wanted = int(min(self.due(step), capacity))
+        queries = self._choose(wanted, recorder, reward_model, step) if wanted else None
+        return [queries] if queries else []
+
+    def _choose(self, wanted: int, recorder: Remembers, reward_model: Any, step: int) -> Queries | None:
         """Up to `wanted` questions about what happened since the last session; None if there is too little to ask about.
 
         No segment is in two questions. What cannot be asked now is still due later, when more has happened.
@@ -71,8 +76,8 @@ class Asker:
         if available < min(wanted, self._least(step)):
             return None
         pairs = self._candidates(len(segments), available, rng)
-        returns = reward_model.member_returns(segments) if needs_returns(self.strategy) else None  # (E, N)
-        told = None if returns is None else returns[:, pairs]
+        rewards = reward_model.member_rewards(segments) if needs_returns(self.strategy) else None  # (E, N, T)
+        told = None if rewards is None else rewards.sum(-1).numpy()[:, pairs]
         choice = choose(segments[pairs], told, available, self.strategy, rng, pairs=pairs)
         self.asked += len(choice.picked)
         self.asked_at, self.looked_until = step, recorder.steps

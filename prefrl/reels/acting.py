@@ -17,7 +17,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
-from prefrl.evaluation.returns import SEED, Seeing
+from prefrl.evaluation.returns import SEED
 from prefrl.reels import panels
 from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
@@ -107,7 +107,7 @@ def _stages(run: Run) -> Iterator[tuple[str, Run]]:
 
 def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
     """One episode of the run's policy, or its first steps."""
-    policy, noted = Seeing(run.model), []
+    policy, noted = run.agent, []
 
     def make_env() -> gym.Env:
         noted.append(Noting(build.maker(run.config, run.own, "rgb_array")()))
@@ -128,7 +128,7 @@ def _learned(run: Run, noted: Noting) -> np.ndarray | None:
     seen = np.stack([np.asarray(one, run.recorder.observation_space.dtype) for one in noted.seen])[:, None]
     happened = SimpleNamespace(
         observations=seen[:-1], next_observations=seen[1:], actions=np.stack(noted.done)[:, None],
-        true_rewards=np.array(noted.earned)[:, None],
+        true_rewards=np.array(noted.earned)[:, None], begins=np.arange(len(seen) - 1)[:, None] == 0, earlier=None,
     )  # fmt: skip
     return run.reward_model.rewards(happened)[:, 0]
 

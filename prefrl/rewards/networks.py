@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +19,7 @@ def mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:
     for size in hidden:
         layers += [nn.Linear(features, size), nn.LeakyReLU(0.01)]
         features = size
-    return nn.Sequential(*layers, _Reward(features, 1))
-
-
-class _Reward(nn.Linear):
-    """The last layer, exact where others compute in bfloat16: rewards may differ little and be far from zero."""
-
-    def forward(self, seen: Tensor) -> Tensor:
-        with torch.autocast(seen.device.type, enabled=False):
-            return super().forward(seen.float())
+    return nn.Sequential(*layers, nn.Linear(features, 1))
 
 
 def tanh_mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:
@@ -102,7 +95,8 @@ PICTURE_NETWORKS: dict[str, tuple[PictureNetwork, str]] = {
 }
 
 
-ALL_NETWORKS: dict[str, tuple[Callable[..., nn.Module], str]] = {**NETWORKS, **PICTURE_NETWORKS}
+ALL_NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], str]] = ChainMap(PICTURE_NETWORKS, NETWORKS)  # type: ignore[arg-type]
+"""All of them. One of your own: NETWORKS["mine"] = (make, "what it is"). See `prefrl.rewards.sequences` for more."""
 
 
 def default_network(size: int | tuple[int, ...]) -> str:

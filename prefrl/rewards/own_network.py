@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from prefrl.core.errors import UserError
+from prefrl.rewards.sequences import first_steps, looks_at_sequences
 
 EXPECTED = (
     "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape (C, H, W) where"
-    " observations are pictures, (N, C, H, W) -> (N, 1)"
+    " observations are pictures, (N, C, H, W) -> (N, 1). With the attribute `sequential = True` it takes sequences instead:"
+    " (N, T, d) and where they begin, (N, T), -> (N, T)"
 )
 
 
@@ -32,12 +34,11 @@ def checked(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> Call
     return made
 
 
-def _row_by_row(_network: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-    return inputs[0].contiguous()
+def _row_by_row(_network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return inputs[0].contiguous(), *inputs[1:]
 
 
 def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
-    inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
     if isinstance(make, nn.Module):
         raise UserError("reward_network= is a module, and every member of the ensemble needs its own; pass a function"
                         f" that makes one: lambda features: {type(make).__name__}(...)")  # fmt: skip
@@ -52,12 +53,21 @@ def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
             raise UserError("reward_network= gives the same module each time; every member needs one of its own")
         if not any(parameter.requires_grad for parameter in made.parameters()):
             raise UserError("reward_network= gives a module without trainable parameters; nothing could be learned")
-        try:
-            rewards = made(inputs)
-        except (RuntimeError, ValueError, TypeError) as fault:
-            raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
+        _check_rewards(made, (features,) if isinstance(features, int) else features)
+
+
+def _check_rewards(network: nn.Module, features: tuple[int, ...]) -> None:
+    """Try a network, of either form, on five steps or three sequences of five."""
+    sequential = looks_at_sequences(network)
+    inputs = torch.zeros(*((3, 5) if sequential else (5,)), *features)
+    expected = [(3, 5)] if sequential else [(5,), (5, 1)]
+    try:
+        rewards = network(inputs, first_steps(inputs)) if sequential else network(inputs)
+    except (RuntimeError, ValueError, TypeError) as fault:
+        raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
     shape = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
-    if shape not in ((5,), (5, 1)):
+    if shape not in expected:
         raise UserError(
-            f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"
+            f"reward_network= gives {shape} for {'3 sequences of 5 steps' if sequential else '5 steps'}; expected one"
+            f" reward for each, shape {' or '.join(map(str, expected))}"
         )

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.core.errors import UserError
+from prefrl.rendering.clips import clip_of, write_clip
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.build import Own
-from prefrl.core.errors import UserError
-from prefrl.store.store import LabelStore
 from prefrl.runs.folder import read_run
-from prefrl.rendering.clips import clip_of, write_clip
-from prefrl.store.lookup import Place
-from prefrl.rendering.redraw import Redrawer, Unfaithful
-from prefrl.rendering.footage import Footage
 from prefrl.runs.run import Run
+from prefrl.store.lookup import Place
+from prefrl.store.store import LabelStore
 
 BATCH = 256  # questions that are judged at once
 
@@ -78,8 +78,10 @@ class Source:
         found: dict[int, Thought] = {}
         for start in range(0, len(ids), BATCH):
             batch = list(ids[start : start + BATCH])
-            rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
-            found |= {id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)}
+            rewards, chances = model.opinion("pair", self.store.queries(batch).segments)  # type: ignore[union-attr]
+            found |= {
+                id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chances[:, 0], rewards, strict=True)
+            }
         return found
 
     def _draw(self, place: Place, side: int) -> dict[str, Any]:

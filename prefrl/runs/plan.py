@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from prefrl.agents.turns import cut_every, total_steps
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
@@ -98,7 +99,7 @@ def _steps(config: Config, own: Own) -> int:
     """In whole rollouts, as far as it is known how long those of the agent are."""
     if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
         return config.steps
-    return build.total_steps(config, own.agent or config.agent)
+    return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
 
 
 def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
@@ -147,7 +148,7 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    cut = build.cut_every(config, config.agent)
+    cut = cut_every(config, config.agent.turn_steps, config.agent.n_envs)
     if cut and longest > cut:
         turn = config.agent.turn_steps // config.agent.n_envs  # steps of each environment
         fits = steps // config.agent.turn_steps // -(-longest // turn)

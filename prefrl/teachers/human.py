@@ -63,7 +63,7 @@ class HumanTeacher(StoredTeacher):
         oldest = step - int(self.settings.stale * self.total_steps)
         return self.store.close_stale(oldest, step) if oldest > 0 and self.settings.stale else 0
 
-    def answers(self, step: int) -> Feedback | None:
+    def answers(self, step: int) -> list[Feedback]:
         """Where the settings say so, first wait for people."""
         if self._must_wait():
             while self._must_wait():

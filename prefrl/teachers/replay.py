@@ -127,7 +127,7 @@ class ReplayTeacher(StoredTeacher):
                 self.store.close_questions(stale, "stale", step)
         return self.store.close_stale(0, step)
 
-    def answers(self, step: int) -> Feedback | None:
+    def answers(self, step: int) -> list[Feedback]:
         """What is said by this step, and what was made of it, in one transaction: a kill falls before it or after it."""
         with together(self.store.engine):
             self._tell(step)

@@ -111,7 +111,11 @@ class StoredTeacher:
         """How many unanswered questions were taken back at this step."""
         return 0
 
-    def answers(self, step: int) -> Feedback | None:
+    def answers(self, step: int) -> list[Feedback]:
+        found = self._answers(step)
+        return [found] if found is not None else []
+
+    def _answers(self, step: int) -> Feedback | None:
         """What has been answered since the last call, frozen under this step, so that a resumed run reads the same.
 
         Where an answer heard before was corrected or withdrawn, or people judged the same questions, all that stand
@@ -124,14 +128,18 @@ class StoredTeacher:
             return None
         before, self.seen = self.seen, until
         if self.store.corrected(before, until) or self._shared():
-            return self.standing()
+            return self._standing()
         return self.store.feedback(after=before, until=until)
 
     def report(self) -> dict[str, Any]:
         """What is worth telling about the teacher when the run has ended."""
         return {}
 
-    def standing(self) -> Feedback | None:
+    def standing(self) -> list[Feedback]:
+        found = self._standing()
+        return [found] if found is not None else []
+
+    def _standing(self) -> Feedback | None:
         """All answers that stood when they were last looked for."""
         if not self.seen:
             return None
