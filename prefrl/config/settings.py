@@ -119,6 +119,12 @@ class QuestionConfig:
 
     budget: int = setting(300, low=0, high=1e7)
     """Questions over the whole run; skipped and tied ones count."""
+    kinds: tuple[str, ...] = ("pair",)
+    """Kinds of feedback that are asked for; see `prefrl list`."""
+    mix: tuple[float, ...] = setting((), low=0, high=1)
+    """Shares of the budget, one for each kind; empty: equal ones."""
+    turns: str = "mixed"
+    """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
     length: int = setting(25, low=1, high=100_000)
     """Steps in a segment. Shorter ones say more about single steps; people need one to two seconds."""
     strategy: str = "disagreement"
