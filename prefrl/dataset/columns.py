@@ -14,6 +14,8 @@ from prefrl.core.errors import UserError
 from prefrl.core.observations import parts
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
+from prefrl.store.contents import standing
+from prefrl.store.tables import JUDGEMENTS
 
 try:
     import pyarrow as pa
@@ -41,8 +43,8 @@ def write_tables(content: Content, out: Path) -> None:
     """labels.parquet, questions.parquet and segments.parquet."""
     folder = out / layout.TABLES
     folder.mkdir()
-    gone = {row["supersedes"] for row in content.labels}
-    labels = [{**row, "stands": row["kind"] != "withdrawal" and row["seq"] not in gone} for row in content.labels]
+    stand = {row["seq"] for row in standing(content.labels, (*JUDGEMENTS, "truth"))}
+    labels = [{**row, "stands": row["seq"] in stand} for row in content.labels]
     pq.write_table(pa.Table.from_pylist(labels, LABELS), folder / "labels.parquet", compression="zstd")
     pq.write_table(pa.Table.from_pylist(content.questions, QUESTIONS), folder / "questions.parquet", compression="zstd")
     writer = None

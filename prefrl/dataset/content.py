@@ -33,7 +33,9 @@ def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
     """Lines of labels.jsonl, questions.jsonl and trainer.jsonl, as they are at one moment."""
     record = read_contents(store)
     last = record.answers[-1]["seq"] if record.answers else 0
-    labels = [row for row in store.history() if row["seq"] <= last]  # rows are only ever added
+    extra = ("answer", "asked_kind")
+    history = ({name: value for name, value in row.items() if name not in extra} for row in store.history())
+    labels = [row for row in history if row["seq"] <= last]  # rows are only ever added
     closed = {row["query_id"]: {name: row[name] for name in ("reason", "step", "closed_at")} for row in record.closures}
     questions = [{**row, "closed": closed.get(row["id"])} for row in record.questions]
     return labels, questions, _moments(record)

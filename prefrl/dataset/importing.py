@@ -113,6 +113,7 @@ def _labels(lines: Iterable[tuple[str, Label]], questions: dict[int, dict[str, A
         keys.add(line.key)
         row = line.model_dump()
         found[line.seq] = {name: row[name] for name in row if name not in (*SHARED, "id", "asked_model_version")}
+        found[line.seq]["answer"] = None if line.preference is None else {"preference": line.preference}
     return list(found.values())
 
 

@@ -60,12 +60,13 @@ def disputed(judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
     """The questions on which people differ most, with what each of them said and what is made of it."""
     said: dict[int, dict[str, float]] = defaultdict(dict)
     told = judgements.told
-    for query, name, preference in zip(told.query, told.labeller, told.preference, strict=True):
+    for query, name, preference in zip(told.query, told.labeller, told.chances[:, 0], strict=True):
         said[int(query)][str(name)] = float(preference)
     spread = {query: float(np.var(list(each.values()))) for query, each in said.items()}
     worst = sorted((query for query in said if spread[query] > 0), key=lambda q: (-spread[q], -len(said[q]), -q))
     return [
-        {"query": query, "said": said[query], "label": _number(agreed.labels[query])} for query in worst[:MOST_DISPUTED]
+        {"query": query, "said": said[query], "label": _number(float(agreed.labels[query][0]))}
+        for query in worst[:MOST_DISPUTED]
     ]
 
 

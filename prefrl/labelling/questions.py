@@ -210,7 +210,7 @@ class Questions:
         given = lookup.given_once(self.store, session.labeller)
         old = [one for one in given[: max(0, len(given) - gap)] if one.place.query not in holding]
         some = self.rng.sample(old, min(len(old), TRIES))
-        turned = iter([one.mirrored != turn for one in some])
+        turned = iter([(one.order == [1, 0]) != turn for one in some])
         return self._drawable((one.place for one in some), "repeat", want, lambda: next(turned))
 
     def _of_others(self, places: list[Place], purpose: str, want: int, holding: set[int]) -> list[Offer]:

@@ -68,9 +68,10 @@ def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
     for row in rows:
         row["about"] = lookup.shown(row["details"])
     oldest, relied = lookup.oldest_open(store), checks.reliability(said)
+    truth = {query: float(chances[0]) for query, chances in said.truth.items()}
     return {
         "labellers": [
-            {**_labeller(name, rows, said.truth), "reliability": relied.get(name)}
+            {**_labeller(name, rows, truth), "reliability": relied.get(name)}
             for name, rows in sorted(_by(told, "labeller").items())
         ],
         "agreement": agreement(told),

@@ -96,9 +96,10 @@ def with_oracle(store: LabelStore, labeller: str) -> tuple[int, int] | None:
     for start in range(0, len(ids), BATCH):
         batch = ids[start : start + BATCH]
         try:
-            truth = Oracle(np.random.default_rng(0))(store.queries(batch))
+            known = Oracle(np.random.default_rng(0))(store.queries(batch))
         except UserError:  # a reward that is no number, or a damaged file: nothing to compare with
             return None
+        truth = np.array([answer["preference"] for answer in known if answer])
         told = np.array([mine[query] for query in batch])
         right += int(((truth > 0.5) == (told > 0.5))[truth != 0.5].sum())
         clear += int((truth != 0.5).sum())
