@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.kinds import Answer, kind_of
 from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 
 MOST_DISPUTED = 8
@@ -27,28 +28,33 @@ def share(count: int, n: int) -> dict[str, Any] | None:
     return {"share": count / n, "low": low, "high": high, "n": n}
 
 
-def known_answers(rows: Iterable[Row], truth: dict[int, float]) -> dict[str, Any] | None:
-    """How often this person's first word on a question with a known answer was right. A tie is wrong, a skip no word."""
-    first: dict[int, float] = {}
+def agree(one: Row, other: Row) -> bool:
+    """Whether two answers to one question say the same. Neither is a skip."""
+    return kind_of(one["asked_kind"]).agree(one["answer"], other["answer"])
+
+
+def known_answers(rows: Iterable[Row], truth: dict[int, Answer]) -> dict[str, Any] | None:
+    """How often a labeller's first answer to a question whose answer is known was right. Skips do not count."""
+    first: dict[int, Row] = {}
     for row in rows:
-        if row["query_id"] in truth and row["preference"] is not None:
-            first.setdefault(row["query_id"], row["preference"])
-    return share(sum(told == truth[query] for query, told in first.items()), len(first))
+        if row["query_id"] in truth and row["answer"] is not None:
+            first.setdefault(row["query_id"], row)
+    right = sum(agree(row, {**row, "answer": truth[query]}) for query, row in first.items())
+    return share(right, len(first))
 
 
 def second_looks(rows: Iterable[Row]) -> dict[str, dict[str, int] | None]:
-    """Of the pairs that this person judged again, how many got the same answer: with the same sides, and mirrored."""
+    """Of the questions answered twice, how many got the same answer: with the clips in the same order, and in another."""
     judged: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if row["preference"] is not None:
+        if row["answer"] is not None:
             judged[row["query_id"]].append(row)
-    same: dict[bool, list[bool]] = {False: [], True: []}
+    same: dict[str, list[bool]] = {"self_agreement": [], "reordered_agreement": []}
     for first, *later in judged.values():
         if later:
-            turned = first["about"]["mirrored"] != later[-1]["about"]["mirrored"]
-            same[turned].append(first["preference"] == later[-1]["preference"])
-    told = {turned: {"agree": sum(alike), "n": len(alike)} if alike else None for turned, alike in same.items()}
-    return {"self_agreement": told[False], "mirrored_agreement": told[True]}
+            again = first["about"]["order"] == later[-1]["about"]["order"]
+            same["self_agreement" if again else "reordered_agreement"].append(agree(first, later[-1]))
+    return {name: {"agree": sum(alike), "n": len(alike)} if alike else None for name, alike in same.items()}
 
 
 def reliability(judgements: Judgements) -> dict[str, float]:
@@ -65,9 +71,11 @@ def disputed(judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
     spread = {query: float(np.var(list(each.values()))) for query, each in said.items()}
     worst = sorted((query for query in said if spread[query] > 0), key=lambda q: (-spread[q], -len(said[q]), -q))
     return [
-        {"query": query, "said": said[query], "label": _number(agreed.labels[query])} for query in worst[:MOST_DISPUTED]
-    ]
+        {"query": query, "said": {name: {"preference": told} for name, told in said[query].items()},
+         "label": _chances(agreed.labels[query])}
+        for query in worst[:MOST_DISPUTED]
+    ]  # fmt: skip
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _chances(value: float) -> list[float] | None:
+    return None if np.isnan(value) else [value, 1 - value]

@@ -109,13 +109,16 @@ class Displays:
         """Note displays: ticket, query_id, labeller, mirrored, purpose."""
         now = {"shown_at": time.time()}
         with writing(self.engine) as connection:
-            database.add(connection, displays, [{**one, **now} for one in shown])
+            rows = [{**one, **now, "mirrored": one.get("mirrored", one.get("order") == [1, 0])} for one in shown]
+            for row in rows:
+                row.pop("order", None)
+            database.add(connection, displays, rows)
 
     def find(self, ticket: str) -> dict[str, Any] | None:
         """The display with this ticket."""
         with reading(self.engine) as connection:
             row = connection.execute(select(displays).where(displays.c.ticket == ticket)).mappings().first()
-        return dict(row) if row else None
+        return {**row, "order": [1, 0] if row["mirrored"] else [0, 1]} if row else None
 
     def seen(self, query: int, labeller: str) -> bool:
         """Whether this labeller was ever shown this question."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from prefrl.kinds import Answer, kind_of
 from prefrl.store import tables
 from prefrl.store.database import reading
 from prefrl.store.store import LabelStore
@@ -23,6 +24,7 @@ from prefrl.store.tables import (
 )
 
 _later = answers.alias("later")
+ASKED_KIND = questions.c.kind.label("asked_kind")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,30 @@ class Place:
     query: int
     file: str
     row: int
+    kind: str = "pair"
+
+    @property
+    def segments(self) -> int:
+        """How many it shows."""
+        return kind_of(self.kind).segments
+
+    @property
+    def clips(self) -> tuple[str, int, int]:
+        """Where its clips are, and how many."""
+        return self.file, self.row, self.segments
+
+
+def place_of(row: dict[str, Any]) -> Place:
+    """The place of the question that an answer of the history is about."""
+    return Place(row["query_id"], row["segments_file"], row["row"], row["asked_kind"])
+
+
+def _answers(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
+    rows = _rows(store, statement)
+    for row in rows:
+        row["answer"] = None if row["preference"] is None else {"preference": row["preference"]}
+        row.setdefault("asked_kind", "pair")
+    return rows
 
 
 def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
@@ -40,9 +66,10 @@ def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
 
 
 def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
-    wanted = select(questions.c.id, questions.c.segments_file, questions.c.row).where(condition).order_by(*order)
+    wanted = select(questions.c.id, questions.c.segments_file, questions.c.row, questions.c.kind).where(condition)
+    wanted = wanted.order_by(*order)
     found = _rows(store, wanted.limit(most) if most else wanted)
-    return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
+    return [Place(row["id"], row["segments_file"], row["row"], row["kind"]) for row in found]
 
 
 @dataclass
@@ -77,7 +104,7 @@ def due_places(store: LabelStore) -> list[Place]:
 def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
     """What was last said to be known about these questions; a preference of None: nothing any more."""
     wanted = select(answers).where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
-    return {row["query_id"]: row for row in _rows(store, wanted)}
+    return {row["query_id"]: row for row in _answers(store, wanted)}
 
 
 def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
@@ -129,25 +156,21 @@ class Given:
 
     seq: int
     place: Place
-    preference: float | None
-    mirrored: bool
+    answer: Answer | None
+    order: list[int]
 
 
 def given_once(store: LabelStore, labeller: str) -> list[Given]:
     """What this labeller told about questions that she has judged exactly once, the oldest first."""
     columns = (answers.c.seq, answers.c.query_id, answers.c.preference, answers.c.kind, answers.c.details,
-               questions.c.segments_file, questions.c.row, _later.c.seq.label("superseded_by"))  # fmt: skip
+               questions.c.segments_file, questions.c.row, ASKED_KIND, _later.c.seq.label("superseded_by"))  # fmt: skip
     wanted = _with_later(*columns).where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
     by_query: dict[int, list[dict[str, Any]]] = {}
-    for row in _rows(store, wanted.order_by(answers.c.seq)):
+    for row in _answers(store, wanted.order_by(answers.c.seq)):
         if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
-    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["preference"] is not None]
-    return [
-        Given(row["seq"], Place(row["query_id"], row["segments_file"], row["row"]), row["preference"],
-              shown(row["details"])["mirrored"])
-        for row in alone
-    ]  # fmt: skip
+    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
+    return [Given(row["seq"], place_of(row), row["answer"], shown(row["details"])["order"]) for row in alone]
 
 
 def _with_later(*columns: Any) -> Select[Any]:
@@ -157,20 +180,19 @@ def _with_later(*columns: Any) -> Select[Any]:
 
 def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[dict[str, Any]]:
     """Answers with a number below `before`, the latest first, each with its question's place and what superseded it."""
-    place = (questions.c.segments_file, questions.c.row)
+    place = (questions.c.segments_file, questions.c.row, ASKED_KIND)
     wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
     if labeller is not None:
         wanted = wanted.where(answers.c.labeller == labeller)
     if before is not None:
         wanted = wanted.where(answers.c.seq < before)
-    return _rows(store, wanted.order_by(answers.c.seq.desc()).limit(most))
+    return _answers(store, wanted.order_by(answers.c.seq.desc()).limit(most))
 
 
 def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
     """Answers after a number, in order, each with what superseded it so far. What is known is nobody's answer."""
-    wanted = select(answers, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
-    wanted = wanted.select_from(answers.outerjoin(_later, _later.c.supersedes == answers.c.seq))
-    return _rows(store, wanted.where(answers.c.seq > seq).order_by(answers.c.seq))
+    wanted = _with_later(answers, ASKED_KIND, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
+    return _answers(store, wanted.where(answers.c.seq > seq).order_by(answers.c.seq))
 
 
 def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
@@ -183,21 +205,27 @@ def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
 
 def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
     """The answer with this key."""
-    found = _rows(store, select(answers).where(answers.c.key == key))
+    found = _answers(store, select(answers, ASKED_KIND).join_from(answers, questions).where(answers.c.key == key))
     return found[0] if found else None
 
 
 def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
     """The answer with this number, its question's place, and what superseded it."""
-    place = (questions.c.segments_file, questions.c.row)
+    place = (questions.c.segments_file, questions.c.row, ASKED_KIND)
     wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by"))
-    found = _rows(store, wanted.where(answers.c.seq == seq))
+    found = _answers(store, wanted.where(answers.c.seq == seq))
     return found[0] if found else None
 
 
 def shown(details: str | None) -> dict[str, Any]:
     """How an answer was shown and given; answers of synthetic teachers say nothing about it."""
-    return {"mirrored": False, "purpose": "new", "model": None, **(json.loads(details) if details else {})}
+    about = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
+    mirrored = about.pop("mirrored", False)
+    about.setdefault("order", [1, 0] if mirrored else [0, 1])
+    if about["model"] and "probability" in about["model"]:
+        first = about["model"].pop("probability")
+        about["model"]["chances"] = [first, 1 - first]
+    return about
 
 
 def forget_displays(store: LabelStore, before: float) -> None:

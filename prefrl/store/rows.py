@@ -47,6 +47,8 @@ def question_rows(queries: Queries, names: list[str], file: str) -> list[dict[st
 
 def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
     """Probabilities as the database keeps them: None is a skip."""
+    if isinstance(given, list) and any(one is None or isinstance(one, dict) for one in given):
+        given = [np.nan if one is None else one["preference"] if isinstance(one, dict) else one for one in given]
     values = np.asarray(given, dtype=float)
     if values.shape != (len(query_ids),):
         raise UserError(f"{len(query_ids)} questions need as many preferences, got an array of shape {values.shape}")

@@ -293,10 +293,12 @@ class LabelStore(AbstractContextManager["LabelStore"]):
         """Every answer ever given with its question, also those withdrawn or corrected since, in order."""
         about = [column for column in questions.c if column.name not in answers.c]
         shown = questions.c.model_version.label("asked_model_version")
-        joined = select(answers, *about, shown).join_from(answers, questions).order_by(answers.c.seq)
+        asked = questions.c.kind.label("asked_kind")
+        joined = select(answers, *about, asked, shown).join_from(answers, questions).order_by(answers.c.seq)
         with reading(self.engine) as connection:
             rows = connection.execute(joined).mappings().all()
-        yield from map(dict, rows)
+        for row in map(dict, rows):
+            yield {**row, "answer": None if row["preference"] is None else {"preference": row["preference"]}}
 
     def export_jsonl(self, path: Path | str) -> None:
         """Write the history as one JSON object a line; skips and missing values are null."""
