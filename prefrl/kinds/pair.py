@@ -24,7 +24,7 @@ ROUNDING = 1e-12  # sums of the same rewards in another order differ by about th
 class Preference(BaseModel):
     """An answer to a pair."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
     preference: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     """Probability that the first segment is the better one; .5: equally good."""

@@ -67,7 +67,7 @@ class Intake:
     def revise(self, caller: Caller, session: Session, seq: int, given: m.Revision) -> Reply:
         """Another answer in place of an earlier one."""
         old = self._own_answer(caller, session, seq)
-        kind, about = kind_of(old["asked_kind"]), lookup.shown(old["details"])
+        kind, about = kind_of(old["asked_kind"]), lookup.shown(old["details"], old["asked_kind"])
         displayed = _displayed(kind, given)
         answer = kind.stored(displayed, about["order"])
         predicted = self.store.notices.predictions([old["query_id"]]).get(old["query_id"])
@@ -93,7 +93,7 @@ class Intake:
             return old, self.store.withdraw(seq, labeller=session.labeller, key=key), 201
 
         old, done, status = self.writes.do(job)
-        about, place = lookup.shown(old["details"]), place_of(old)
+        about, place = lookup.shown(old["details"], old["asked_kind"]), place_of(old)
         offer = Offer(place, about["order"], about["purpose"], self.questions.clips(place, about["order"]))
         return {"seq": done, "question": self.questions.show_again(session, offer)}, status
 

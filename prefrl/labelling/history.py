@@ -28,7 +28,7 @@ def history(
 
 
 def _past(row: dict[str, Any], questions: Questions, prediction: dict[str, Any] | None) -> dict[str, Any]:
-    kind, shown = kind_of(row["asked_kind"]), lookup.shown(row["details"])
+    kind, shown = kind_of(row["asked_kind"]), lookup.shown(row["details"], row["asked_kind"])
     withdrawn, order = row["kind"] == "withdrawal", shown["order"]
     answer = kind.as_displayed(row["answer"], order)
     choice = None if withdrawn else kind.choice_of(answer)

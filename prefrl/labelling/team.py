@@ -68,7 +68,7 @@ def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
     rows = lookup.since(store, 0)
     told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
-        row["about"] = lookup.shown(row["details"])
+        row["about"] = lookup.shown(row["details"], row["asked_kind"])
     oldest, relied = lookup.oldest_open(store), checks.reliability(said)
     truth = {query: row["answer"] for query, row in lookup.truth(store, list(said.truth)).items()}
     return {
@@ -138,7 +138,7 @@ def place_shares(rows: Iterable[Row]) -> list[dict[str, Any]]:
         displayed = [kind.as_displayed(row["answer"], row["about"]["order"]) for row in asked]
         favoured = Counter(kind.favoured(answer) for answer in displayed if answer is not None)
         counts = [favoured[place] for place in range(kind.segments)]
-        if kind.segments > 1 and sum(counts):
+        if kind.segments > 1 and any(counts):
             place = 0 if kind.segments == 2 else int(np.argmax(counts))  # of two places one number says it all
             found.append({"kind": name, "place": kind.places[place], **_place_share(counts, place)})
     return found

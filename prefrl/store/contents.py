@@ -74,5 +74,6 @@ def write_contents(store: LabelStore, record: Contents) -> None:
         if database.last(connection, questions.c.id):
             raise ValueError(f"{database.name_of(store.engine)} is not empty")
         for name, table in TABLES.items():
-            database.add(connection, table, getattr(record, name))
+            rows = [{k: v for k, v in row.items() if k != "answer"} for row in getattr(record, name)]
+            database.add(connection, table, rows)
         seal(connection)

@@ -217,7 +217,7 @@ def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def shown(details: str | None) -> dict[str, Any]:
+def shown(details: str | None, kind: str = "pair") -> dict[str, Any]:
     """How an answer was shown and given; answers of synthetic teachers say nothing about it."""
     about = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
     mirrored = about.pop("mirrored", False)

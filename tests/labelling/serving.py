@@ -65,7 +65,7 @@ def draw(folder: Path, store: LabelStore, ids: list[int]) -> None:
         rows = [row for row in connection.execute(questions.select()) if row.id in set(ids)]
     (folder / "clips" / "index").mkdir(parents=True, exist_ok=True)
     for row in rows:
-        for side in (0, 1):
+        for side in range(KINDS[row.kind].segments):
             content = sheet((5 * (row.id % 50), 120 * side, 0))
             about = {
                 "clip": hashlib.sha256(content).hexdigest(),

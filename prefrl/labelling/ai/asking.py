@@ -46,7 +46,7 @@ class ModelAnswer:
     @property
     def one_sided(self) -> bool:
         """Whether the same place was preferred whatever was there."""
-        answers = [reply.read and reply.read.answer for reply in self.replies]
+        answers = [reply.read.answer if reply.read else None for reply in self.replies]
         places = {None if answer is None else self.kind.favoured(answer) for answer in answers}
         return self.disagree and len(places) == 1 and None not in places
 
