@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from patience import LONG
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
@@ -45,7 +46,9 @@ def test_it_runs(name, tmp_path, monkeypatch):
     notebook = read(name)
     [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     parameters.source = TINY[name]
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=LONG, startup_timeout=LONG, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert shown and not [output for output in shown if output.output_type == "error"]
     wanted = "application/vnd.jupyter.widget-view+json" if name == "4_label_it_yourself" else "image/png"

@@ -23,7 +23,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(lengths, st.integers(1, 40), st.integers(1, 60), st.integers(1, 6), st.integers(0, 30), st.booleans())
 def test_segments_tell_what_happened(episodes, capacity, steps, length, since, terminates):
     recorder = Recorder(counting(episodes, terminates), capacity)
@@ -40,7 +40,7 @@ def test_segments_tell_what_happened(episodes, capacity, steps, length, since, t
     assert len(shown) == when.size  # no step is in two segments
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(lengths, st.integers(1, 50), st.integers(1, 6), st.integers(0, 60))
 def test_every_stretch_gives_all_segments_it_holds(episodes, steps, length, since):
     recorder = Recorder(counting(episodes), capacity=50)
@@ -61,7 +61,7 @@ def test_where_segments_begin_is_random():
     assert starts == {0, 1, 2, 3}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(lengths, st.integers(1, 30), st.integers(1, 90), st.data())
 def test_latest_steps_have_their_true_successors(episodes, capacity, steps, data):
     recorder = Recorder(counting(episodes), capacity)

@@ -50,15 +50,19 @@ def test_networks_that_draw_dropout_draw_each_their_own():
     assert not torch.allclose(first, second) and not torch.allclose(second, third)
 
 
-def test_a_whole_fit_as_one_is_the_fit_one_by_one(make_model, answered):
-    unseen = answered(30, seed=1).segments.flat()
-    said = []
+def test_a_pass_as_one_is_the_pass_one_by_one(make_model, answered):
+    """A pass, and by plain descent: Adam turns the rounding of a gradient near zero into a whole step, and a fit goes on
+    from there, so that whole fits may differ by more than rounding, on some processors and not on others."""
+    learned = []
     for together in (False, True):
-        model = make_model(together=together)
+        model = make_model(together=together, first_epochs=1)
         model.add(answered(70))  # members draw 41 to 46 of them: the last minibatch of each is of another length
-        model.fit(0)
-        said.append(model.member_returns(unseen))
-    assert np.allclose(*said, atol=1e-3)
+        before = torch.cat([own.detach().clone().flatten() for own in model.ensemble.members.parameters()])
+        model.fitter.optimiser = torch.optim.SGD(model.ensemble.parameters(), lr=0.1)
+        assert model.fit(0).epochs == 1
+        learned.append(torch.cat([own.detach().flatten() for own in model.ensemble.members.parameters()]) - before)
+    assert learned[0].abs().mean() > 0.01
+    assert torch.allclose(*learned, atol=1e-5)
 
 
 def test_bfloat16_learns_what_is_preferred(make_model, answered):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from browsing import Browsing, needs_chromium, until
+from browsing import Browsing, needs_chromium
+from patience import until
 from serving import make_run, running
 
 from prefrl.store.store import LabelStore
@@ -61,7 +62,7 @@ def test_the_experimenter_sees_how_labelling_goes(visit):
     window.press("ArrowLeft", "ArrowRight")
     window.settle()
     window.go("team")
-    until(lambda: window.name[:20] in window.page.locator("main.team").inner_text(), 15)
+    until(lambda: window.name[:20] in window.page.locator("main.team").inner_text())
     text = window.page.locator("main.team").inner_text()
     for part in (
         "Answers over time",
@@ -135,14 +136,14 @@ def test_the_experimenter_sees_whom_to_rely_on_and_marks_what_is_known(browser, 
     with running(tmp_path / "run") as (_, about):
         window = Browsing(browser, f"http://127.0.0.1:{about['port']}", about["token"], "ann")
         window.go("team")
-        until(lambda: "Learned as" in window.page.locator("main.team").inner_text(), 15)
+        until(lambda: "Learned as" in window.page.locator("main.team").inner_text())
         text = window.page.locator("main.team").inner_text()
         assert "Estimated right" in text and "eve: Right is better" in text
         assert window.page.locator("main.team .small-clips").count() == 8
         window.page.set_viewport_size({"width": 390, "height": 844})
         assert window.page.evaluate("document.documentElement.scrollWidth") <= 390
         window.go("history")
-        until(lambda: window.page.locator(".record").count() > 10, 15)
+        until(lambda: window.page.locator(".record").count() > 10)
         mark = window.page.locator(".record").first.get_by_role("button", name="Known")
         mark.click()
         until(lambda: mark.get_attribute("aria-pressed") == "true")
