@@ -29,10 +29,9 @@ class PreferenceLoop:
         """Between acting and improving. Returns the learned rewards of the rollout: (n_steps, n_envs)"""
         step, recorder = self.agent.step, self.agent.recorder
         self.asker.take_back(self.teacher.outdated(step))  # people may not come to all; an oracle answers at once
-        due = min(self.asker.due(step), self.teacher.capacity(step))
-        if due and (queries := self.asker.choose(due, recorder, self.reward_model, step)):
+        for queries in self.asker.choose(step, self.teacher.capacity(step), recorder, self.reward_model):
             self.teacher.ask(queries)  # ask
-        if self.reward_model.hear(self.teacher.answers(step)):  # listen
+        if any([self.reward_model.hear(feedback) for feedback in self.teacher.answers(step) or [None]]):  # listen
             self.log.fitted(self.reward_model.fit(step))  # understand
         rollout = self.agent.rollout()  # act: it has just ended; the agent improves on it with these rewards
         rewards = self.reward_model.rewards(rollout)

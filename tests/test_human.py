@@ -60,7 +60,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
     run = short(**ALONE).run
     with LabelStore.open(run.folder) as store:
         assert store.counts().answered == 24 and store.counts().open == 0
-        stood = store.feedback()
+        [stood] = store.feedback()
         assert len(stood) == 24 and sum(row["supersedes"] is not None for row in store.history()) == 5
         truth = stood.segments.true_returns
         assert (stood.answer["preference"] == (truth[:, 0] > truth[:, 1])).all()
@@ -112,7 +112,7 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     result = resume(tmp_path / "run", quiet=True)
     with LabelStore.open(tmp_path / "run") as store:
         assert list(store.history())[: len(before)] == before
-        stood = store.feedback()
+        [stood] = store.feedback()
     learned = dict(
         zip(result.run.reward_model._query.tolist(), result.run.reward_model._preferences.tolist(), strict=True)
     )
@@ -149,7 +149,7 @@ def test_a_run_learns_what_several_people_say_together(short, tmp_path):
         crowd.join(300)
     with LabelStore.open(run.folder, opinions=3) as store:
         assert store.counts().asked == store.counts().answered == 24
-        stood, gold = store.feedback(), store.asked_queries(gold=True)
+        [stood], gold = store.feedback(), store.asked_queries(gold=True)
     learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
     truth = stood.segments.true_returns[:, 0] > stood.segments.true_returns[:, 1]
     assert learned.keys() == set(stood.query.tolist()) and gold and not learned.keys() & set(gold)

@@ -60,6 +60,12 @@ class QuestionConfig:
 
     budget: int = 300
     """Questions over the whole run; skipped and tied ones count."""
+    kinds: tuple[str, ...] = ("pair",)
+    """Kinds of feedback that are asked for; see `prefrl list`."""
+    mix: tuple[float, ...] = ()
+    """Shares of the budget, one for each kind; empty: equal ones."""
+    turns: str = "mixed"
+    """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
     length: int = 25
     """Steps in a segment. Shorter ones say more about single steps; people need one to two seconds."""
     strategy: str = "disagreement"

@@ -66,8 +66,10 @@ def _typed(old: Any, value: Any, declared: str, name: str, where: str) -> Any:
             return int(float(value))
         if wanted == "float" and not isinstance(value, bool):
             return float(value)
-        if wanted == "tuple[int, ...]" and isinstance(value, list | tuple):
-            return tuple(_typed(0, one, "int", name, where) for one in value)
+        if wanted.startswith("tuple[") and isinstance(value, list | tuple):
+            inner = wanted.removeprefix("tuple[").removesuffix(", ...]")
+            like = {"int": 0, "float": 0.5, "str": ""}[inner]
+            return tuple(_typed(like, one, inner, name, where) for one in value)
         if wanted in ("str", "Source") and isinstance(value, str):
             return value
     except (TypeError, ValueError, OverflowError):

@@ -15,6 +15,8 @@ from prefrl.core.errors import UserError
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.kinds import kind_of
+from prefrl.store.contents import standing
+from prefrl.store.tables import JUDGEMENTS
 
 try:
     import pyarrow as pa
@@ -42,8 +44,8 @@ def write_tables(content: Content, out: Path) -> None:
     """labels.parquet, questions.parquet and segments.parquet."""
     folder = out / layout.TABLES
     folder.mkdir()
-    gone = {row["supersedes"] for row in content.labels}
-    labels = [{**row, "stands": row["kind"] != "withdrawal" and row["seq"] not in gone} for row in content.labels]
+    stand = {row["seq"] for row in standing(content.labels, (*JUDGEMENTS, "truth"))}
+    labels = [{**row, "stands": row["seq"] in stand} for row in content.labels]
     for row in labels:
         row["answer"] = None if row["answer"] is None else json.dumps(row["answer"])
     pq.write_table(pa.Table.from_pylist(labels, LABELS), folder / "labels.parquet", compression="zstd")

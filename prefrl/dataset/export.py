@@ -23,6 +23,7 @@ from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
 from prefrl.dataset.whole import whole_folder
 from prefrl.runs.folder import read_run
+from prefrl.store.contents import standing
 from prefrl.store.rows import json_lines
 from prefrl.store.segment_files import write_durably
 from prefrl.store.store import LabelStore
@@ -98,9 +99,8 @@ def _write_lines(content: Content, out: Path) -> None:
 def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
     steps = {content.store.files.read(name).length for name in content.files}
-    gone = {row["supersedes"] for row in content.labels}
-    standing = [row for row in content.labels if row["kind"] == "answer" and row["seq"] not in gone]
-    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": len(standing)}
+    stand = len(standing(content.labels))
+    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
     write_durably(out / layout.README, readme(content, formats, counts).encode())
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.kinds import Answer, kind_of
+from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 
 MOST_DISPUTED = 8
@@ -57,25 +57,34 @@ def second_looks(rows: Iterable[Row]) -> dict[str, dict[str, int] | None]:
     return {name: {"agree": sum(alike), "n": len(alike)} if alike else None for name, alike in same.items()}
 
 
-def reliability(judgements: Judgements) -> dict[str, float]:
-    """How often each labeller is right, as estimated; empty where nothing tells."""
-    return by_reliability(judgements).reliability if judgements.comparable else {}
+def reliability(judgements: Iterable[Judgements]) -> dict[str, float]:
+    """How often each labeller is right, as estimated; empty where nothing tells. Of several kinds the mean, by answers."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in judgements:
+        if one.comparable:
+            right = by_reliability(one).reliability
+            for name in one.told.labeller.tolist():
+                found[name].append(right[name])
+    return {name: float(np.mean(each)) for name, each in found.items()}
 
 
-def disputed(judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
-    """The questions on which people differ most, with what each of them said and what is made of it."""
-    said: dict[int, dict[str, float]] = defaultdict(dict)
+def disputed(kind: Kind, judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
+    """The questions of a kind on which people differ most, with what each of them said and what is made of it."""
+    said: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     told = judgements.told
-    for query, name, preference in zip(told.query, told.labeller, told.preference, strict=True):
-        said[int(query)][str(name)] = float(preference)
-    spread = {query: float(np.var(list(each.values()))) for query, each in said.items()}
+    for query, name, chances in zip(told.query, told.labeller, told.chances, strict=True):
+        said[int(query)][str(name)] = chances
+    spread = {query: float(np.var(list(each.values()), 0).sum()) for query, each in said.items()}
     worst = sorted((query for query in said if spread[query] > 0), key=lambda q: (-spread[q], -len(said[q]), -q))
     return [
-        {"query": query, "said": {name: {"preference": told} for name, told in said[query].items()},
-         "label": _chances(agreed.labels[query])}
+        {
+            "query": query, "kind": kind.name, "spread": spread[query],
+            "said": dict(zip(said[query], kind.answers_of(np.array(list(said[query].values()))), strict=True)),
+            "label": _chances(agreed.labels[query]),
+        }
         for query in worst[:MOST_DISPUTED]
     ]  # fmt: skip
 
 
-def _chances(value: float) -> list[float] | None:
-    return None if np.isnan(value) else [value, 1 - value]
+def _chances(label: np.ndarray) -> list[float] | None:
+    return None if np.isnan(label).any() else [float(chance) for chance in label]

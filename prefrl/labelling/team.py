@@ -47,12 +47,15 @@ class Reports:
             return self._latest
 
     def _report(self) -> dict[str, Any]:
-        said = judgements(self.store.engine)
-        return {**report(self.store, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
+        rows = lookup.since(self.store, 0)
+        names = [name for name in _by(rows, "asked_kind") if kind_of(name).outcomes]
+        said = {name: judgements(self.store.engine, kind=name) for name in sorted(names)}
+        return {**report(self.store, rows, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
 
-    def _disputed(self, said: Judgements) -> list[dict[str, Any]]:
+    def _disputed(self, said: dict[str, Judgements]) -> list[dict[str, Any]]:
         combine = COMBINE[self.combine][0] or by_mean
-        return checks.disputed(said, combine(said))
+        found = [one for name, each in said.items() for one in checks.disputed(kind_of(name), each, combine(each))]
+        return sorted(found, key=lambda one: -one["spread"])[: checks.MOST_DISPUTED]
 
     def _with_clips(self, one: dict[str, Any]) -> dict[str, Any]:
         """A disputed question with its segments in stored order."""
@@ -60,17 +63,17 @@ class Reports:
         kind = kind_of(place.kind)
         said = [{"labeller": name, "words": kind.words(answer)} for name, answer in sorted(one["said"].items())]
         clips = self.questions.clips(place, range(place.segments))
-        return {**one, "kind": kind.name, "said": said, "clips": clips}
+        return {**one, "said": said, "clips": clips}
 
 
-def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
+def report(store: LabelStore, rows: list[Row], said: dict[str, Judgements]) -> dict[str, Any]:
     """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
-    rows = lookup.since(store, 0)
     told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
         row["about"] = lookup.shown(row["details"], row["asked_kind"])
-    oldest, relied = lookup.oldest_open(store), checks.reliability(said)
-    truth = {query: row["answer"] for query, row in lookup.truth(store, list(said.truth)).items()}
+    oldest, relied = lookup.oldest_open(store), checks.reliability(said.values())
+    known = [query for each in said.values() for query in each.truth]
+    truth = {query: row["answer"] for query, row in lookup.truth(store, known).items()}
     return {
         "labellers": [
             {**_labeller(name, rows, truth), "reliability": relied.get(name)}

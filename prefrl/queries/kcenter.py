@@ -6,17 +6,17 @@ import numpy as np
 
 from prefrl.core.data import Segments
 
-WIDTH = 2048  # most numbers kept of a pair; images have a hundred times more and are thinned evenly
-PAIRS = 64  # that are read at a time
+WIDTH = 2048  # most numbers kept of a question; images have a hundred times more and are thinned evenly
+QUESTIONS = 64  # that are read at a time
 BLOCK = 1024  # centres whose distances are held at a time
 
 
-def pair_features(pairs: Segments) -> np.ndarray:
-    """Observations of both segments side by side, as in B-Pref's code: batch shape (N, 2) -> (N, D), D <= WIDTH"""
-    stride = max(1, -(-pairs.observations[:1].nbytes // pairs.observations.dtype.itemsize // WIDTH))
+def question_features(asked: Segments) -> np.ndarray:
+    """Observations of all segments side by side, as in B-Pref's code: batch shape (N, K) -> (N, D), D <= WIDTH"""
+    stride = max(1, -(-asked.observations[:1].nbytes // asked.observations.dtype.itemsize // WIDTH))
     found = [
-        np.asarray(pairs.observations[at : at + PAIRS]).reshape(len(pairs[at : at + PAIRS]), -1)[:, ::stride]
-        for at in range(0, max(1, len(pairs)), PAIRS)
+        np.asarray(asked.observations[at : at + QUESTIONS]).reshape(len(asked[at : at + QUESTIONS]), -1)[:, ::stride]
+        for at in range(0, max(1, len(asked)), QUESTIONS)
     ]
     return np.concatenate(found).astype(np.float64)
 

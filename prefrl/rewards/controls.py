@@ -34,6 +34,9 @@ class TrueReward:
     def member_returns(self, segments: Segments) -> None:
         return None
 
+    def member_rewards(self, segments: Segments) -> None:
+        return None
+
     def hear(self, answers: Feedback | None) -> bool:
         """A control asks no questions and learns nothing."""
         return False

@@ -114,6 +114,10 @@ class RewardModel:
             return None
         return self._member_rewards(segments).sum(-1).numpy()
 
+    def member_rewards(self, segments: Segments) -> Tensor | None:
+        """Each member's rewards, not standardised: (N,) -> (E, N, T). None before the first fit."""
+        return self._member_rewards(segments) if self.version else None
+
     def _member_rewards(self, segments: Segments) -> Tensor:
         """Not standardised, on the CPU: (N,) -> (E, N, T)"""
         block = self.features.block

@@ -120,10 +120,10 @@ class Run(Watcher):
 
     def _take_recording(self, desk: ReplayTeacher) -> None:
         """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
-        found, notes = recordings.read(self.config, desk.judge.until)
+        found, notes = recordings.read(self.config, desk.function.until)
         shapes = (self.recorder.observation_space.shape or (), self.recorder.action_space.shape or ())
         recordings.require_shapes(found, *shapes)
-        desk.judge.until = found.last_seq
+        desk.function.until = found.last_seq
         if found.from_people:
             self.asker.at_once = self.config.teacher.wait
         if notes == "film":
@@ -288,7 +288,8 @@ class Run(Watcher):
 
     def _restore_reward(self, tensors: Tensors, state: dict[str, Any]) -> None:
         self.teacher.seen = state["seen"]
-        self.reward_model.hear(self.teacher.standing())
+        for feedback in self.teacher.standing():
+            self.reward_model.hear(feedback)
         self.reward_model.restore(_part(tensors, "reward."), state["reward"])
 
 

@@ -23,7 +23,7 @@ class Person:
     def __init__(self, **_: Any) -> None:
         """Takes a synthetic teacher's settings and needs none of them."""
 
-    def __call__(self, queries: Queries) -> np.ndarray | None:
+    def __call__(self, queries: Queries) -> None:
         return None
 
     def reseed(self, rng: np.random.Generator) -> None:
@@ -37,7 +37,7 @@ class Person:
 
 
 class HumanTeacher(StoredTeacher):
-    """A desk before which people sit: it holds so many questions, takes old ones back, and can make training wait."""
+    """The queue of questions for people: bounded, takes back old ones, and can make training wait."""
 
     def __init__(
         self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],
@@ -63,7 +63,7 @@ class HumanTeacher(StoredTeacher):
         oldest = step - int(self.settings.stale * self.total_steps)
         return self.store.close_stale(oldest, step) if oldest > 0 and self.settings.stale else 0
 
-    def answers(self, step: int) -> Feedback | None:
+    def answers(self, step: int) -> list[Feedback]:
         """Where the settings say so, first wait for people."""
         if self._must_wait():
             while self._must_wait():

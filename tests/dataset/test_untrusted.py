@@ -77,7 +77,7 @@ def change(dataset: Path, file: str, line: int, **values: object) -> Path:
 def test_the_dataset_as_it_is_can_be_imported(dataset, tmp_path):
     import_dataset(dataset, tmp_path / "imported")
     with LabelStore.open(tmp_path / "imported") as store:
-        assert store.feedback().answer["preference"].tolist() == [0.5, 0.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [0.5, 0.0]
         assert [store.watermark(step) for step in (100, 200)] == [3, 4]
 
 

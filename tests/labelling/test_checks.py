@@ -51,7 +51,7 @@ def test_questions_with_known_answers_come_among_the_others_and_look_like_them(s
     past = ben.get("/api/history")["answers"]
     assert {(one["kind"], one["known"]) for one in past} == {("answer", None)}
     counts = serving.store.counts()
-    assert counts.answered == len(serving.store.feedback()) == 8 and counts.asked == 12  # and not 16
+    assert counts.answered == len(serving.store.feedback()[0]) == 8 and counts.asked == 12  # and not 16
 
 
 def test_the_experimenter_sees_how_often_clear_answers_are_right(serve, tmp_path):
@@ -84,7 +84,7 @@ def test_the_experimenter_says_which_answers_are_known(serve, tmp_path):
             seen.append(one["query"])
             ben.answer(one, "right")
     assert question["query"] in seen and about(ann, "ben")["gold"]["n"] == 1
-    assert len(serving.store.feedback()) == 4
+    assert len(serving.store.feedback()[0]) == 4
     ann.say(f"/api/answers/{seq}/known", known=False)
     assert ann.get("/api/history", labeller="ann")["answers"][0]["known"] is False
     assert ann.say(f"/api/answers/{seq}/known").status_code == 200  # again

@@ -221,7 +221,7 @@ def test_of_eight_answers_at_once_one_stands_and_the_others_are_kept_as_opinions
         assert {r.json().get("code") for r in found} == {None, "answered_already"}
         assert all(reply.json()["seq"] for reply in found)
     assert serving.store.counts() == Counts(6, 6, 0, 0)
-    assert len(serving.store.feedback()) == 6 and len(history(serving)) == 48
+    assert len(serving.store.feedback()[0]) == 6 and len(history(serving)) == 48
 
 
 def test_a_late_answer_is_taken_after_the_lease_ended_and_the_server_was_started_anew(serve, monkeypatch):
@@ -244,7 +244,7 @@ def test_an_answer_to_a_question_taken_back_by_the_trainer_is_taken_all_the_same
     [question] = person.next()
     serving.store.close_questions([question["query"]], "stale")
     assert person.answer(question).status_code == 201
-    assert len(serving.store.feedback()) == 1
+    assert len(serving.store.feedback()[0]) == 1
 
 
 # corrections
@@ -258,13 +258,13 @@ def test_an_answer_withdrawn_comes_back_as_a_question(serve):
     undone = person.say(f"/api/answers/{seq}/withdraw", ticket="undo-0001")
     again = undone.json()["question"]
     assert (undone.status_code, again["query"], again["clips"]) == (201, question["query"], question["clips"])
-    assert again["ticket"] != question["ticket"] and serving.store.feedback() is None
+    assert again["ticket"] != question["ticket"] and serving.store.feedback() == []
     retried = person.say(f"/api/answers/{seq}/withdraw", ticket="undo-0001")
     assert (retried.status_code, retried.json()["seq"]) == (200, undone.json()["seq"])
     assert person.answer(question, "left").status_code == 200  # a late retry of the answer undoes no undoing
-    assert serving.store.feedback() is None
+    assert serving.store.feedback() == []
     assert person.answer(again, "right").status_code == 201
-    assert serving.store.feedback().answer["preference"].tolist() == [0.0]
+    assert serving.store.feedback()[0].answer["preference"].tolist() == [0.0]
 
 
 def test_a_revision_takes_the_place_of_the_answer_once(serve):
@@ -280,7 +280,7 @@ def test_a_revision_takes_the_place_of_the_answer_once(serve):
     late = person.say(f"/api/answers/{seq}/revise", ticket="revise-02", choice="left")
     assert (late.status_code, late.json()["code"]) == (409, "superseded")
     assert person.say("/api/answers/99/revise", ticket="revise-03", choice="left").status_code == 404
-    assert serving.store.feedback().answer["preference"].tolist() == [0.0]
+    assert serving.store.feedback()[0].answer["preference"].tolist() == [0.0]
 
 
 def test_invited_people_correct_and_see_only_their_own_and_label_under_their_name(serve):
@@ -326,7 +326,7 @@ def test_now_and_then_a_question_comes_again_with_its_sides_changed(serve, tmp_p
     assert set(again) == set(original)
     assert again["clips"] == original["clips"][::-1]
     assert person.answer(again, "right").status_code == 201
-    assert serving.store.counts().answered == questions.GAP + 1 == len(serving.store.feedback())
+    assert serving.store.counts().answered == questions.GAP + 1 == len(serving.store.feedback()[0])
     assert person.get("/api/team")["labellers"][0]["reordered_agreement"] == {"agree": 1, "n": 1}
     assert person.get("/api/history", limit=1)["answers"][0]["choice"] == "right"
 
@@ -357,7 +357,7 @@ def test_as_many_people_are_asked_as_the_experimenter_wants(serve, tmp_path):
     his = ben.label(3, "equal")
     assert {question["query"] for question in his} == {question["query"] for question in hers}
     assert serving.store.counts().answered == 3
-    assert serving.store.feedback().answer["preference"].tolist() == [1.0] * 3
+    assert serving.store.feedback()[0].answer["preference"].tolist() == [1.0] * 3
     assert {q["query"] for q in serving.person("eve").next(3)}.isdisjoint(q["query"] for q in hers)  # two are enough
     [pair] = ben.get("/api/team")["agreement"]
     assert (pair["a"], pair["b"], pair["agree"], pair["n"]) == ("ann", "ben", 0.0, 3)
@@ -371,7 +371,7 @@ def test_who_asks_for_answered_questions_gets_those_of_others_and_then_own_ones(
     again = ann.next(6, again=True)
     assert [question["query"] for question in again][0] == 3 and len(again) == 3
     assert [ann.answer(question).status_code for question in again] == [201] * 3
-    assert len(serving.store.feedback()) == 3 and serving.store.last_seq() == 6
+    assert len(serving.store.feedback()[0]) == 3 and serving.store.last_seq() == 6
 
 
 def test_clips_that_somebody_wants_to_see_are_wished_from_the_render_worker(serve, run):
@@ -508,4 +508,4 @@ def test_careless_raters_are_flagged_and_their_answers_stay(serve, tmp_path, rat
     [about] = serving.person().get("/api/team")["labellers"]
     found = [text for text in about["flags"] if flag and flag in text]
     assert bool(found) == bool(flag) and (flag or not about["flags"])
-    assert about["answers"] == 90 and len(serving.store.feedback()) == 60
+    assert about["answers"] == 90 and len(serving.store.feedback()[0]) == 60

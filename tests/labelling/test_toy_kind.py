@@ -91,7 +91,7 @@ def run(tmp_path: Path) -> Path:
     folder.mkdir()
     config = update(Config(), {"env": "Pendulum-v1", **PEOPLE, "teacher.opinions": 2})
     (folder / "config.yaml").write_text(yaml.safe_dump(as_dict(config)))
-    (folder / "run.json").write_text(json.dumps({"format": 1, "own": {}}))
+    (folder / "run.json").write_text(json.dumps({"format": 1, "packages": {}, "own": {}}))
     with LabelStore.open(folder) as store:
         ids = store.ask(Queries(segments(2, 2), np.full(2, np.nan), kind="pair"), ["0-0", "0-1"])
         threes = Queries(segments(3, 3, seed=1), np.full(3, np.nan), kind=TOY.name)

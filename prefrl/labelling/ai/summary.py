@@ -114,4 +114,4 @@ def _clear(kind: Kind, answer: Answer | None) -> bool:
 
 
 def _oracle(kind: Kind, store: LabelStore, ids: list[int]) -> list[Answer | None]:
-    return kind.read(Oracle(np.random.default_rng(0))(store.queries(ids)), len(ids))
+    return Oracle(np.random.default_rng(0))(store.queries(ids))

@@ -257,9 +257,15 @@ def test_a_turned_pair_is_there_already(teacher, model):
 
 
 def test_replies_that_the_first_release_paid_for_are_found():
-    assert PAIR.key("eye-1", "http://here/v1/chat/completions") == "8af161f36bed7e61fdf73ee091c729a81c1b20c36b7cdb47c424c93634a159a7"
+    assert (
+        PAIR.key("eye-1", "http://here/v1/chat/completions")
+        == "8af161f36bed7e61fdf73ee091c729a81c1b20c36b7cdb47c424c93634a159a7"
+    )
     again = replace(PAIR, question="", instructions="Look twice.", again="Well.")
-    assert again.key("eye-1", "http://here/v1/chat/completions") == "ceb0a275b22b5b83a5248965100d9b244d42afee1df0ef90eb6bdacff743a682"
+    assert (
+        again.key("eye-1", "http://here/v1/chat/completions")
+        == "ceb0a275b22b5b83a5248965100d9b244d42afee1df0ef90eb6bdacff743a682"
+    )
 
 
 def test_a_budget_of_calls_counts_every_try_and_holds_after_a_restart(teacher, model):

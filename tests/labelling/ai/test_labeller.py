@@ -40,7 +40,7 @@ def test_every_open_question_gets_the_answer_that_the_pixels_give(run, label):
     summary = label()
     with LabelStore.open(run) as store:
         assert store.counts().answered == 6 and store.counts().open == 0
-        stood = store.feedback()
+        [stood] = store.feedback()
         assert (stood.answer["preference"] == first_is_better(store, stood.query.tolist())).all()
         assert {row["labeller"] for row in store.history()} == {"ai:eye-1"}
     assert (summary.answers, summary.now.calls, summary.cache_hits, summary.disagreement) == (6, 12, 0, 0.0)
@@ -109,7 +109,7 @@ def test_agreement_with_people_and_with_the_true_reward(tmp_path, label):
     assert (ann["name"], ann["agree"], ann["n"]) == ("ann", 0.4, 5)
     assert "agrees with ann on 40% of 5" in str(summary) and "true reward on 70% of 10" in str(summary)
     with LabelStore.open(folder) as store:
-        assert len(store.feedback()) == 10  # an opinion teaches nothing
+        assert len(store.feedback()[0]) == 10  # an opinion teaches nothing
         kept = {row["query_id"]: row["labeller"] for row in store.history() if row["kind"] == "answer"}
     assert all(kept[id] == "ann" for id in ids[:5])
 

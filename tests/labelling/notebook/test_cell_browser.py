@@ -193,7 +193,7 @@ def test_keys_and_buttons_answer_undo_and_pause_and_the_notebook_hears_none_of_t
     assert not notebook.state()["playing"]
     notebook.settle()
     with LabelStore.open(notebook.widget.run) as store:
-        assert store.feedback().answer["preference"].tolist() == [0.5, 0.0, 1.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [0.5, 0.0, 1.0]
     assert notebook.page.evaluate("window.leaked") == []
 
 
