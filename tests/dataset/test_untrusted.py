@@ -106,7 +106,7 @@ WRONG = [
     ("questions.jsonl", 1, {"row": -1}, "questions.jsonl, line 1: row: Input should be greater than or equal to 0"),
     ("trainer.jsonl", 2, {"step": 100}, "trainer.jsonl, line 2: step 100 does not come after 100"),
     ("trainer.jsonl", 2, {"heard": 9}, "trainer.jsonl, line 2: heard is 9, expected a number above 3 and up to 4"),
-    ("dataset.json", 1, {"format": 2}, "dataset.json has format 2, this prefrl reads up to 1; update prefrl"),
+    ("dataset.json", 1, {"format": 3}, "dataset.json has format 3, this prefrl reads up to 2; update prefrl"),
     ("dataset.json", 1, {"formats": ["mp4"]}, "was exported as mp4; export the run with --formats jsonl"),
     ("dataset.json", 1, {"kind": "cats"}, "dataset.json: kind: Input should be 'prefrl preferences', got 'cats'"),
     ("dataset.json", 1, {"env": "Else-v0"}, "env is 'Else-v0', config.env 'Pendulum-v1'; they must be the same"),
