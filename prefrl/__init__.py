@@ -17,7 +17,7 @@ _WHERE = {
     "evaluate": "prefrl.runs.api",
     "load_run": "prefrl.runs.api",
     "label_with_ai": "prefrl.labelling.ai.labeller",
-    "Result": "prefrl.runs.api",
+    "Result": "prefrl.runs.outcome",
     "label": "prefrl.labelling.notebook.cell",
     "Config": "prefrl.config.settings",
     "preset": "prefrl.config.methods",

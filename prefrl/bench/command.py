@@ -26,7 +26,7 @@ from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers, lasting
 from prefrl.config.methods import tuned
 from prefrl.core.errors import UserError
-from prefrl.store.segment_files import write_durably
+from prefrl.core.files import write_durably
 
 CACHE = Path("runs/cache")
 ABOUT = """\

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
+from prefrl.core.observations import parts
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.kinds import kind_of
@@ -69,8 +70,9 @@ def _segments(content: Content) -> Iterator[Any]:
         yield pa.table({
             "query_id": np.repeat([row["id"] for row in asked], count), "side": np.tile(np.arange(count), len(asked)),
             "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
-            "observations": _tensor(np.asarray(flat.observations)), "actions": _tensor(flat.actions),
-            "true_rewards": _tensor(flat.true_rewards),
+            **{f"observations.{key}" if key else "observations": _tensor(np.asarray(part))
+               for key, part in sorted(parts(flat.observations).items())},
+            "actions": _tensor(flat.actions), "true_rewards": _tensor(flat.true_rewards),
         })  # fmt: skip
 
 

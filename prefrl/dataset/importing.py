@@ -16,15 +16,16 @@ from tqdm import tqdm
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.errors import UserError
+from prefrl.core.files import new_folder, refuse_occupied, write_durably
+from prefrl.core.observations import parts, shapes
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question
-from prefrl.dataset.whole import whole_folder
 from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.runs.folder import FORMAT as RUN_FORMAT
 from prefrl.runs.lists import check
 from prefrl.store.contents import Contents, write_contents
-from prefrl.store.segment_files import MAX_FILE, SegmentFiles, write_durably
+from prefrl.store.segment_files import MAX_FILE, SegmentFiles
 from prefrl.store.store import LabelStore
 
 MOST_ABOUT = 2**24  # bytes of dataset.json
@@ -39,7 +40,8 @@ def import_dataset(source: Path | str, folder: Path | str) -> About:
     about = _about(dataset)
     config = _config(dataset / layout.ABOUT, about)
     record = _record(dataset, about)
-    with whole_folder(Path(folder)) as unfinished:
+    refuse_occupied(Path(folder))
+    with new_folder(Path(folder)) as unfinished:
         with LabelStore.open(unfinished) as store:
             _copy_segments(dataset / layout.SEGMENTS, store.files, record)
             write_contents(store, record)
@@ -198,17 +200,17 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
             raise UserError(
                 f"{folder / name} holds questions of kind {kinds[name]} and {row['kind']}; expected one kind"
             )
-    shapes: tuple[tuple[int, ...], ...] | None = None
+    known: tuple[Any, ...] | None = None
     for name, highest in tqdm(rows.items(), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
         write_durably(files.folder / name, content_of(path, MAX_FILE))
         _named(path, partial(files.read, name))
         batch = files.read(name)
         _require_segments(path, batch, highest, kind_of(kinds[name]))
-        here = batch.true_rewards.shape[2:], batch.observations.shape[2:], batch.actions.shape[2:]
-        if shapes and here != shapes:
-            raise UserError(f"{path}: its segments have shapes {here}, those before it {shapes}")
-        shapes = here
+        here = batch.true_rewards.shape[2:], shapes(batch.observations, 2), batch.actions.shape[2:]
+        if known and here != known:
+            raise UserError(f"{path}: its segments have shapes {here}, those before it {known}")
+        known = here
         _named(path, partial(files.origin, name, 0, 0))
 
 
@@ -233,8 +235,10 @@ def _require_segments(path: Path, batch: Any, highest: int, kind: Kind) -> None:
             raise UserError(
                 f"{path}: {name} has dtype {getattr(batch, name).dtype} (kind {kind}), expected whole numbers"
             )
-    for name in ("observations", "actions", "true_rewards"):
-        values = getattr(batch, name)
+    observed = {
+        f"observations.{key}" if key else "observations": part for key, part in parts(batch.observations).items()
+    }
+    for name, values in {**observed, "actions": batch.actions, "true_rewards": batch.true_rewards}.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = np.argwhere(~np.isfinite(values))[0].tolist()
             raise UserError(f"{path}: {name}{where} is {values[tuple(where)]}, expected finite numbers")

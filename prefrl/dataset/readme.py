@@ -59,7 +59,7 @@ At environment step `step` it had heard all lines up to `seq` = `heard` (null: n
 
 | array | shape | |
 |---|---|---|
-| `observations` | (Q, K, T + 1, ...) | before each step, and after the last one |
+| `observations` | (Q, K, T + 1, ...) | before each step, and after the last one; `observations.<key>` for each part of a Dict, its key percent-encoded |
 | `actions` | (Q, K, T, ...) | as executed, in the environment's units |
 | `true_rewards` | (Q, K, T) | the environment's own; the learner never saw them |
 | `env_index`, `start_step` | (Q, K) | which environment of the vector, and its steps before the segment |
@@ -75,8 +75,9 @@ people to look at; sizes are rounded up to even numbers. Questions that nobody a
 ## parquet/: labels, questions, segments
 
 `labels.parquet` and `questions.parquet` have the columns of the JSON lines; `labels.parquet` also says whether a line
-`stands`, and has `answer` as JSON in a string. `segments.parquet` has a row for each segment of each question, `side` being its number from 0 on; `observations` and `actions` are
-fixed-shape tensors (Arrow's canonical extension; other readers see them flattened, row by row).
+`stands`, and has `answer` as JSON in a string. `segments.parquet` has a row for each segment of each question, `side`
+being its number from 0 on; `observations` (of a Dict `observations.<key>`, one for each part) and `actions` are fixed-shape
+tensors (Arrow's canonical extension; other readers see them flattened, row by row).
 """,
     "minari": """\
 ## minari/: segments as episodes

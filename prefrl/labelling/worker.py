@@ -8,7 +8,6 @@ The label server starts it, and starts it again when it ends with an error; its 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import stat
@@ -23,6 +22,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import func, select
 
+from prefrl.config.modules import import_modules
 from prefrl.config.values import load
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.environments.making import MakeEnv, env_maker
@@ -203,15 +203,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", help="database of the labels, where it is not labels.db in the run's folder")
     parser.add_argument("--once", action="store_true", help="draw what waits, and end")
     return parser
-
-
-def import_modules(modules: Sequence[str]) -> None:
-    sys.path.append(str(Path.cwd()))
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as fault:
-            raise UserError(f"--import {name}: {fault}; start from the folder that holds it") from fault
 
 
 def _stop(*_: object) -> NoReturn:

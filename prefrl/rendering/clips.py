@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.core.errors import StorageFull
+from prefrl.core.files import new_file
 from prefrl.rendering.sheets import sheet
 
 SMALL = 256  # pixels: pictures of no more than this on both sides are enlarged as squares, not blurred
@@ -110,12 +110,9 @@ def _note(folder: Path, file: str, row: int, side: int) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all. Without fsync: what a loss of power damages is noticed, and drawn again."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    """What a loss of power damages is noticed, and drawn again."""
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as fault:
+        with new_file(path, durable=False) as unfinished:
+            unfinished.write_bytes(content)
+    except OSError as fault:  # of any kind: no fault of the question
         raise StorageFull(f"cannot write {len(content)} bytes into {path.parent}: {fault}; free some space") from fault
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -7,23 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from prefrl.core.errors import UserError
+from prefrl.rendering.clips import clip_of, write_clip
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.build import Own
-from prefrl.core.errors import UserError
-from prefrl.store.store import LabelStore
 from prefrl.runs.folder import read_run
-from prefrl.rendering.clips import clip_of, write_clip
-from prefrl.store.lookup import Place, places
-from prefrl.rendering.redraw import Redrawer, Unfaithful
-from prefrl.rendering.footage import Footage
 from prefrl.runs.run import Run
+from prefrl.store.lookup import Place, by_kind
+from prefrl.store.store import LabelStore
 
 BATCH = 256  # questions that are judged at once
 
@@ -75,23 +74,19 @@ class Source:
         if self.run is None or not self.run.reward_model.version:
             told = self.store.notices.predictions(ids).items()
             return {
-                id: Thought(t["model_version"], t["chances"], np.array(t["rewards"])) for id, t in told if "chances" in t
+                id: Thought(t["model_version"], t["chances"], np.array(t["rewards"]))
+                for id, t in told
+                if "chances" in t
             }
         found: dict[int, Thought] = {}
-        for kind, asked in self._by_kind(ids).items():
+        for kind, asked in by_kind(self.store, ids).items():
             for start in range(0, len(asked), BATCH):
                 found |= self._predicted(kind, asked[start : start + BATCH])
         return found
 
-    def _by_kind(self, ids: Sequence[int]) -> dict[str, list[int]]:
-        asked: dict[str, list[int]] = {}
-        for id, place in places(self.store, list(ids)).items():
-            asked.setdefault(place.kind, []).append(id)
-        return asked
-
     def _predicted(self, kind: str, ids: list[int]) -> dict[int, Thought]:
         model = self.run.reward_model  # type: ignore[union-attr]
-        rewards, chances = _opinion(model, kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
+        rewards, chances = model.opinion(kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
         return {
             id: Thought(model.version, np.asarray(each).tolist(), reward)
             for id, each, reward in zip(ids, chances, rewards, strict=True)
@@ -119,14 +114,6 @@ class Source:
                 f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
                 " prefrl.reels"
             )
-
-
-def _opinion(model: Any, kind: str, segments: Any) -> Any:
-    """Until every reward model takes a kind."""
-    if "kind" in signature(model.opinion).parameters:
-        return model.opinion(kind, segments)
-    rewards, first = model.opinion(segments)
-    return rewards, np.stack([first, 1 - first], -1)
 
 
 @contextmanager

@@ -6,19 +6,19 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from prefrl.runs import build
-from prefrl.environments.ring import frame_of
-from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own
-from prefrl.config.settings import Config
+from prefrl.agents.turns import cut_every, total_steps
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
+from prefrl.environments.ring import Ring, step_bytes
+from prefrl.environments.vector import make_venv
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.pictures import is_image
+from prefrl.rewards.pictures import pictures_in
+from prefrl.runs import build
+from prefrl.runs.build import Own
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
@@ -76,7 +76,7 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
     segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
     disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
-    rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
+    rollout = config.agent.turn_steps * frame * (history + 1)
     held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
     held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
     return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
@@ -85,20 +85,15 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
     """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
     venv = make_venv(build.maker(config, own), 1)
-    shape, history = frame_of(venv)
-    sizes = [
-        np.zeros(shape, venv.observation_space.dtype).nbytes,
-        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
-    ]
     venv.close()
-    return sum(sizes), history, is_image(venv.observation_space)
+    return step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
 
 
 def _steps(config: Config, own: Own) -> int:
     """In whole rollouts, as far as it is known how long those of the agent are."""
     if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
         return config.steps
-    return build.total_steps(config, own.agent or config.agent)
+    return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
 
 
 def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
@@ -108,7 +103,8 @@ def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: 
         device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
         smaller = max(SMALLEST, picture / (84 * 84 * 4))
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
-    epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
+    agent = config.agent
+    epochs = agent.n_epochs if isinstance(agent, OnPolicyConfig) and agent.algorithm == "ppo" else 1
     seconds = steps * (found.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
@@ -146,10 +142,10 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    cut = build.cut_every(config, config.agent)
+    cut = cut_every(config, config.agent.turn_steps, config.agent.n_envs)
     if cut and longest > cut:
-        rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
-        fits = rollouts // -(-longest // config.agent.n_steps)
+        turn = config.agent.turn_steps // config.agent.n_envs  # steps of each environment
+        fits = steps // config.agent.turn_steps // -(-longest // turn)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
-from prefrl.environments.origins import FILMED
-from prefrl.config.settings import Config, get
-from prefrl.config.values import names
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
-from prefrl.teachers.recording import NEVER, Recording
-from prefrl.store.store import LabelStore
+from prefrl.environments.origins import FILMED
 from prefrl.runs.folder import read_run
+from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
+from prefrl.teachers.recording import NEVER, Recording
 
 SAME = ("seed", "steps", "agent.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
         "record.checkpoints", "teacher.wait")  # fmt: skip
@@ -61,9 +62,10 @@ def check(config: Config) -> None:
     """Raise UserError unless there are answers to replay; warn of settings that make this another run."""
     folder, theirs = find(config)
     read(config, None)
-    changed = [name for name in names() if name.startswith(SAME) and get(theirs, name) != get(config, name)]
+    before, now = (dotted(as_dict(one)) for one in (theirs, config))
+    changed = [name for name in {**now, **before} if name.startswith(SAME) and before.get(name) != now.get(name)]
     if changed:
-        shown = [f"{name} {get(theirs, name)} -> {get(config, name)}" for name in changed[:_SHOWN]]
+        shown = [f"{name} {before.get(name)} -> {now.get(name)}" for name in changed[:_SHOWN]]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         warnings.warn(
             f"this run is not the one that was recorded ({', '.join(shown)}{more}), and may ask what the recording does"
@@ -78,10 +80,10 @@ def check(config: Config) -> None:
         )
 
 
-def require_shapes(found: Recording, observation: tuple[int, ...], action: tuple[int, ...]) -> None:
+def require_shapes(found: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
     if found.shapes != {(observation, action)}:
-        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes))
+        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes, key=str))
         raise UserError(
             f"the recording shows observations and actions of shape {there}; this environment's are of {observation},"
             f" {action}. Replay it in the environment that it was recorded in"

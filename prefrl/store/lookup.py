@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +129,14 @@ def _closed() -> Select[Any]:
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
     """Where these questions lie, as far as they exist."""
     return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
+
+
+def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
+    """These questions by their kinds, as far as they exist, in ascending order."""
+    found: dict[str, list[int]] = {}
+    for id, place in sorted(places(store, list(ids)).items()):
+        found.setdefault(place.kind, []).append(id)
+    return found
 
 
 def oldest_open(store: LabelStore) -> float | None:

@@ -91,7 +91,7 @@ def test_a_reward_model_learns_from_an_imported_study(study, dataset, tmp_path):
     run = load_run(study)
     model = build.make_reward_model(run.config, run.own, run.recorder)
     with LabelStore.open(tmp_path / "run") as store:
-        model.add(store.feedback()[0])
+        model.hear(store.feedback()[0])
     run.close()
     assert model.fit(step=0).decisive >= 4 and model.version == 1
 

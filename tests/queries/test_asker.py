@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from counting import counting, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,15 +19,15 @@ class Fitted:
 
     version = 1
 
-    def member_returns(self, segments):
-        rewards = segments.true_rewards[:, 0] % 7
-        return np.stack([rewards, np.sin(rewards), -rewards])  # (E, N)
+    def member_rewards(self, segments):
+        rewards = segments.true_rewards[:, :1] % 7
+        return torch.from_numpy(np.stack([rewards, np.sin(rewards), -rewards]))  # (E, N, 1)
 
 
 class Unfitted:
     version = 0
 
-    def member_returns(self, segments):
+    def member_rewards(self, segments):
         return None
 
 
@@ -117,7 +118,7 @@ def test_a_covering_strategy_asks_about_the_better_half_by_score(seed):
 
     recorder = Recorder(counting([[50], [50]]), 1000)
     played(recorder, 400, seed)
-    returns = Fitted().member_returns(recorder.cut_segments(LENGTH, np.random.default_rng(0)))
+    returns = Fitted().member_rewards(recorder.cut_segments(LENGTH, np.random.default_rng(0))).sum(-1).numpy()
     pairs = np.random.default_rng(seed).integers(returns.shape[1], size=(500, 2))
     at_random = disagreement(returns[:, pairs]).mean()
     assert disagreement_of("disagreement_kcenter") > 1.1 * at_random

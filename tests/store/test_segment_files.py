@@ -234,7 +234,7 @@ def test_a_full_disk_leaves_no_half_file(files, monkeypatch):
     def full(_handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(segment_files.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageFull, match="free some space"):
         files.write(batch())
     assert not list(files.folder.iterdir())
