@@ -76,7 +76,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
     assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
     learned = learned_from(run.reward_model)
     assert learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
-    assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
+    assert np.shape(thought["rewards"]) == (2, 10) and sum(thought["chances"]) == pytest.approx(1)
     until(lambda: labeller.states >= {"waiting for labels", "finished"})
 
 

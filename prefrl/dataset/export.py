@@ -101,7 +101,7 @@ def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[
     steps = {content.store.files.read(name).length for name in content.files}
     stand = len(standing(content.labels))
     counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
-    write_durably(out / layout.README, readme(content.config, formats, counts).encode())
+    write_durably(out / layout.README, readme(content, formats, counts).encode())
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,

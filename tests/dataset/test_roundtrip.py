@@ -115,9 +115,15 @@ def test_parquet_has_the_same_labels_and_segments(study, dataset):
     pq = pytest.importorskip("pyarrow.parquet")
     labels = pq.read_table(dataset / "parquet" / "labels.parquet").to_pylist()
     stands = [row.pop("stands") for row in labels]
-    assert labels == lines(dataset / "labels.jsonl")
+    assert [{**row, "answer": row["answer"] and json.loads(row["answer"])} for row in labels] == lines(
+        dataset / "labels.jsonl"
+    )
     with LabelStore.open(study) as store:
-        answers = [row for row, stood in zip(labels, stands, strict=True) if stood and row["kind"] == "answer"]
+        answers = [
+            row
+            for row, stood in zip(labels, stands, strict=True)
+            if stood and row["kind"] == "answer" and row["answer"]
+        ]
         assert [row["seq"] for row in answers] == store.feedback()[0].seq.tolist()
         ids = list(range(1, store.asked() + 1))
         segments = store.queries(ids).segments.flat()
