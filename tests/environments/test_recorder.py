@@ -74,6 +74,21 @@ def test_latest_steps_have_their_true_successors(episodes, capacity, steps, data
     assert (rollout.true_rewards == 1000 * rollout.observations[..., EPISODE] + rollout.observations[..., STEP]).all()
 
 
+def test_latest_steps_know_where_episodes_begin_and_what_came_before():
+    recorder = Recorder(counting([[3, 4], [50]]), 20)
+    played(recorder, 12)
+    alone, rollout = recorder.memory.latest(5), recorder.memory.latest(5, context=4)
+    assert alone.earlier is None
+    assert np.array_equal(rollout.observations, alone.observations) and len(rollout.earlier.actions) == 4
+    joined = recorder.memory.latest(9)
+    for part in ("observations", "actions", "next_observations", "true_rewards", "finished", "begins"):
+        both = np.concatenate([getattr(rollout.earlier, part), getattr(rollout, part)])
+        assert np.array_equal(both, getattr(joined, part))
+    assert joined.begins.T.tolist() == [[step in (3, 7, 10) for step in range(3, 12)], [False] * 9]
+    every = recorder.memory.latest(5, context=100)
+    assert len(every.earlier.actions) == 7 and every.earlier.begins[0].all()  # all that there is
+
+
 def test_segments_repeat_when_the_environment_is_stepped_again(rng):
     recorder = Recorder(make_venv(env_maker("Pendulum-v1"), 2), 500)
     played(recorder, 450)
