@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.runs.footage import BATCH, Source, opened
-from prefrl.store.lookup import Place, places
+from prefrl.store.lookup import Place, by_kind, places
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,13 @@ def best(
 def _valued(source: Source) -> list[Valued]:
     """All segments that there is a prediction for."""
     found: list[Valued] = []
-    where = places(source.store, source.store.asked_queries())
-    asked = sorted(where, key=lambda id: (where[id].kind, id))
-    for ids in tqdm(list(_batches(asked, where)), "predicting", leave=False, file=sys.stderr, delay=1):
+    batches = [
+        ids[start : start + BATCH]
+        for ids in by_kind(source.store, source.store.asked_queries()).values()
+        for start in range(0, len(ids), BATCH)
+    ]
+    for ids in tqdm(batches, "predicting", leave=False, file=sys.stderr, delay=1):
+        where = places(source.store, ids)
         thoughts = source.thoughts(ids)
         known = [id for id in ids if id in thoughts]
         if not known:
@@ -80,13 +83,6 @@ def _valued(source: Source) -> list[Valued]:
             for at, id in enumerate(known) for k in range(where[id].segments)
         ]  # fmt: skip
     return found
-
-
-def _batches(asked: list[int], where: dict[int, Place]) -> Iterator[list[int]]:
-    """Questions of one kind at a time."""
-    for _, ids in groupby(asked, key=lambda id: where[id].kind):
-        same = list(ids)
-        yield from (same[start : start + BATCH] for start in range(0, len(same), BATCH))
 
 
 def _filmed(source: Source, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:

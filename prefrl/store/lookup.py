@@ -134,8 +134,8 @@ def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
 def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
     """These questions by their kinds, as far as they exist, in ascending order."""
     found: dict[str, list[int]] = {}
-    for id, place in sorted(places(store, list(ids)).items()):
-        found.setdefault(place.kind, []).append(id)
+    for id, kind in sorted(store.kinds(ids).items()):
+        found.setdefault(kind, []).append(id)
     return found
 
 
