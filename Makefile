@@ -1,12 +1,13 @@
 # make demo    set up, then learn a task from an oracle's preferences (about three minutes)
 # make test    set up, then run all tests and checks
+# make quick   set up, then run the tests that take less than 15 seconds each, and all checks
 # make bench   the speed and memory table
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test quick bench lint setup clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: setup.cfg pyproject.toml constraints.txt
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup lint
 	$(RUN)/python -m pytest -n 2
+
+quick: setup lint
+	$(RUN)/python -m pytest -n 2 -m "not slow"
 
 lint: setup
 	$(RUN)/ruff check .

@@ -25,11 +25,12 @@ from typing import Any
 import torch
 
 from benchmarks.table import Row, show
+from prefrl.agents.on_policy import sb3_model
 from prefrl.config.methods import preset
-from prefrl.config.settings import Config
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.config.values import update
 from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own, make_agent, maker, torch_device, vector_env
+from prefrl.runs.build import Own, maker, torch_device, vector_env
 from prefrl.runs.run import Run
 
 COMMAND = " ".join(["python -m benchmarks.pixels", *sys.argv[1:]])
@@ -51,7 +52,8 @@ def measured(arm: str, config: Config) -> dict[str, float]:
 
 
 def _plain(config: Config) -> float:
-    make_agent(config.agent, vector_env(config, Own()), config.seed).learn(config.steps)
+    assert isinstance(config.agent, OnPolicyConfig)
+    sb3_model(config.agent, vector_env(config, Own()), config.seed).learn(config.steps)
     return 0.0
 
 

@@ -62,7 +62,7 @@ def hold_study(folder: Path, env: Any = "Pendulum-v1", most: int = 999, **settin
         return train(env, folder=folder, quiet=True, **{**PEOPLE, **settings}).folder
     finally:
         people.over.set()
-        people.join(10)
+        people.join(300)
 
 
 def weights(folder: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from patience import LONG
 from short import SHORT
 
 from prefrl.cli import COMMANDS, main
@@ -344,7 +345,7 @@ def test_an_imported_module_brings_its_environments(prefrl):
 
 
 def wait_for_checkpoint(child: subprocess.Popen, folder: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONG
     while not checkpoint.found(folder / "checkpoints"):
         assert child.poll() is None and time.monotonic() < deadline, child.stderr.read()
         time.sleep(0.02)
@@ -359,7 +360,7 @@ def test_a_signal_stops_the_run_says_how_to_go_on_and_it_does(number, status, pr
     assert code == 2 and f"is being trained by process {child.pid}" in err
     child.send_signal(number)
     child.send_signal(signal.SIGCONT)
-    assert child.wait(10) == status
+    assert child.wait(LONG) == status
     assert f"stopped by {number.name}; go on with: prefrl resume run" in child.stderr.read()
     assert prefrl("resume", "run", "--quiet")[0] == 0
 
@@ -367,7 +368,7 @@ def test_a_signal_stops_the_run_says_how_to_go_on_and_it_does(number, status, pr
 def test_a_full_disk_is_status_75_and_loses_no_label(prefrl):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))"
     child = start("train", *OPTIONS, "--folder", "run", before=limit)
-    _, err = child.communicate(timeout=60)
+    _, err = child.communicate(timeout=LONG)
     assert child.returncode == 75 and re.search(
         "free some space and resume|what was checkpointed and labelled is kept", err
     ), err

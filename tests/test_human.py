@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import until
 
 from prefrl.core.errors import Stopped
 from prefrl.runs.api import resume
@@ -55,7 +56,7 @@ def labeller(tmp_path):
     person = Labeller(tmp_path / "run")
     yield person
     person.over.set()
-    person.join(10)
+    person.join(300)
 
 
 @pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
@@ -76,7 +77,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
     learned = learned_from(run.reward_model)
     assert learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
     assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
-    assert labeller.states >= {"waiting for labels", "finished"}
+    until(lambda: labeller.states >= {"waiting for labels", "finished"})
 
 
 @pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
@@ -149,7 +150,7 @@ def test_a_run_learns_what_several_people_say_together(short, tmp_path):
         run = short(**ALONE, **{"teacher.opinions": 3, "teacher.gold": 0.2}).run
     finally:
         crowd.over.set()
-        crowd.join(10)
+        crowd.join(300)
     with LabelStore.open(run.folder, opinions=3) as store:
         assert store.counts().asked == store.counts().answered == 24
         stood, gold = store.feedback(), store.asked_queries(gold=True)

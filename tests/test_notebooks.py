@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from patience import LONG
 
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
@@ -35,6 +36,7 @@ def test_it_holds_no_output(name):
         assert not cell.get("outputs") and cell.get("execution_count") is None, cell.source
 
 
+@pytest.mark.slow  # each starts a kernel that imports everything, and trains one run or more
 @pytest.mark.parametrize("name", TINY)
 def test_it_runs(name, tmp_path, monkeypatch):
     if name == "4_label_it_yourself":
@@ -45,7 +47,9 @@ def test_it_runs(name, tmp_path, monkeypatch):
     notebook = read(name)
     [parameters] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     parameters.source = TINY[name]
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=LONG, startup_timeout=LONG, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert shown and not [output for output in shown if output.output_type == "error"]
     wanted = "application/vnd.jupyter.widget-view+json" if name == "4_label_it_yourself" else "image/png"

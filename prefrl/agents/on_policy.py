@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
@@ -18,6 +19,7 @@ from torch import Tensor
 from prefrl.agents.agent import PaidRollout, Pay, RecordedAgent, Turn
 from prefrl.agents.devices import torch_device
 from prefrl.agents.further_loss import add_loss
+from prefrl.agents.parts_extractor import PartsExtractor
 from prefrl.agents.proposals import let_propose
 from prefrl.agents.rollout_buffer import put_learned_reward
 from prefrl.agents.small_cnn import LEAST, SmallCNN
@@ -198,6 +200,8 @@ ALGORITHMS = {"ppo": _ppo, "a2c": _a2c}
 def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
     """SB3's name of the policy, and its keyword arguments."""
     pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
+    if isinstance(venv.observation_space, spaces.Dict) and settings.policy in ("auto", "MultiInputPolicy"):
+        return "MultiInputPolicy", kwargs | {"features_extractor_class": PartsExtractor}
     name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
     if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
         kwargs["features_extractor_class"] = SmallCNN  # type: ignore[assignment]

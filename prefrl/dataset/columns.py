@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
+from prefrl.core.observations import parts
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 
@@ -64,8 +65,9 @@ def _segments(content: Content) -> Iterator[Any]:
         yield pa.table({
             "query_id": np.repeat([row["id"] for row in asked], 2), "side": np.tile([0, 1], len(asked)),
             "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
-            "observations": _tensor(np.asarray(flat.observations)), "actions": _tensor(flat.actions),
-            "true_rewards": _tensor(flat.true_rewards),
+            **{f"observations.{key}" if key else "observations": _tensor(np.asarray(part))
+               for key, part in sorted(parts(flat.observations).items())},
+            "actions": _tensor(flat.actions), "true_rewards": _tensor(flat.true_rewards),
         })  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from prefrl import __version__
 from prefrl.core.errors import UserError
+from prefrl.core.observations import mapped
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.runs import build
@@ -59,7 +60,7 @@ def _episodes(content: Content, start: int) -> Iterator[tuple[Any, dict[str, Any
             "start_step": int(one.start_step),
         }  # fmt: skip
         yield EpisodeBuffer(
-            id=2 * start + place, observations=np.asarray(one.observations), actions=one.actions, rewards=one.true_rewards,
+            id=2 * start + place, observations=mapped(np.asarray, one.observations), actions=one.actions, rewards=one.true_rewards,
             terminations=np.zeros(steps, bool), truncations=np.arange(steps) == steps - 1, infos={},
         ), about  # fmt: skip
 
@@ -70,7 +71,8 @@ def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
         env = build.maker(content.config, Own(**content.own))()
     except UserError:
         first = content.store.files.read(content.files[0])
-        return _widest(np.asarray(first.observations), 3), _widest(first.actions, 3)
+        each = mapped(lambda part: _widest(np.asarray(part), 3), first.observations)
+        return spaces.Dict(each) if isinstance(each, dict) else each, _widest(first.actions, 3)
     try:
         return env.observation_space, env.action_space
     finally:

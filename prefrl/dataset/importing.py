@@ -17,6 +17,7 @@ from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.errors import UserError
 from prefrl.core.files import new_folder, refuse_occupied, write_durably
+from prefrl.core.observations import parts, shapes
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question
@@ -164,17 +165,17 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
     rows: dict[str, int] = {}
     for row in record.questions:
         rows[row["segments_file"]] = max(row["row"], rows.get(row["segments_file"], 0))
-    shapes: tuple[tuple[int, ...], ...] | None = None
+    known: tuple[Any, ...] | None = None
     for name, highest in tqdm(rows.items(), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
         write_durably(files.folder / name, content_of(path, MAX_FILE))
         _named(path, partial(files.read, name))
         batch = files.read(name)
         _require_pairs(path, batch, highest)
-        here = batch.true_rewards.shape[2:], batch.observations.shape[2:], batch.actions.shape[2:]
-        if shapes and here != shapes:
-            raise UserError(f"{path}: its segments have shapes {here}, those before it {shapes}")
-        shapes = here
+        here = batch.true_rewards.shape[2:], shapes(batch.observations, 2), batch.actions.shape[2:]
+        if known and here != known:
+            raise UserError(f"{path}: its segments have shapes {here}, those before it {known}")
+        known = here
         _named(path, partial(files.origin, name, 0, 0))
 
 
@@ -196,8 +197,10 @@ def _require_pairs(path: Path, batch: Any, highest: int) -> None:
             raise UserError(
                 f"{path}: {name} has dtype {getattr(batch, name).dtype} (kind {kind}), expected whole numbers"
             )
-    for name in ("observations", "actions", "true_rewards"):
-        values = getattr(batch, name)
+    observed = {
+        f"observations.{key}" if key else "observations": part for key, part in parts(batch.observations).items()
+    }
+    for name, values in {**observed, "actions": batch.actions, "true_rewards": batch.true_rewards}.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = np.argwhere(~np.isfinite(values))[0].tolist()
             raise UserError(f"{path}: {name}{where} is {values[tuple(where)]}, expected finite numbers")

@@ -56,7 +56,7 @@ At environment step `step` it had heard all lines up to `seq` = `heard` (null: n
 
 | array | shape | |
 |---|---|---|
-| `observations` | (Q, 2, T + 1, ...) | before each step, and after the last one |
+| `observations` | (Q, 2, T + 1, ...) | before each step, and after the last one; `observations.<key>` for each part of a Dict, its key percent-encoded |
 | `actions` | (Q, 2, T, ...) | as executed, in the environment's units |
 | `true_rewards` | (Q, 2, T) | the environment's own; the learner never saw them |
 | `env_index`, `start_step` | (Q, 2) | which environment of the vector, and its steps before the segment |
@@ -72,8 +72,8 @@ people to look at; sizes are rounded up to even numbers. Questions that nobody a
 ## parquet/: labels, questions, segments
 
 `labels.parquet` and `questions.parquet` have the columns of the JSON lines; `labels.parquet` also says whether a line
-`stands`. `segments.parquet` has a row for each side (0 first, 1 second) of each question; `observations` and `actions` are
-fixed-shape tensors (Arrow's canonical extension; other readers see them flattened, row by row).
+`stands`. `segments.parquet` has a row for each side (0 first, 1 second) of each question; `observations` (of a Dict
+`observations.<key>`, one for each part) and `actions` are fixed-shape tensors (Arrow's canonical extension; other readers see them flattened, row by row).
 """,
     "minari": """\
 ## minari/: segments as episodes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from prefrl.core.data import Segments
+from prefrl.core.observations import parts
 
 WIDTH = 2048  # most numbers kept of a pair; images have a hundred times more and are thinned evenly
 PAIRS = 64  # that are read at a time
@@ -13,12 +14,17 @@ BLOCK = 1024  # centres whose distances are held at a time
 
 def pair_features(pairs: Segments) -> np.ndarray:
     """Observations of both segments side by side, as in B-Pref's code: batch shape (N, 2) -> (N, D), D <= WIDTH"""
-    stride = max(1, -(-pairs.observations[:1].nbytes // pairs.observations.dtype.itemsize // WIDTH))
-    found = [
-        np.asarray(pairs.observations[at : at + PAIRS]).reshape(len(pairs[at : at + PAIRS]), -1)[:, ::stride]
-        for at in range(0, max(1, len(pairs)), PAIRS)
-    ]
-    return np.concatenate(found).astype(np.float64)
+    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(pairs.observations).values())
+    stride = max(1, -(-numbers // WIDTH))
+    blocks = [_side_by_side(pairs[at : at + PAIRS])[:, ::stride] for at in range(0, max(1, len(pairs)), PAIRS)]
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def _side_by_side(pairs: Segments) -> np.ndarray:
+    """All numbers of the observations: (N, 2) -> (N, D)"""
+    observed = parts(pairs.observations)
+    each = [np.asarray(observed[key]).reshape(len(pairs), -1) for key in sorted(observed)]
+    return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
 
 def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) -> np.ndarray:

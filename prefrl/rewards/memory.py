@@ -124,6 +124,8 @@ class _Scaled:
         return self.ensemble.scaled(self.memory.read(rows.tolist(), self.ensemble.scale.device))
 
 
-def memory_for(features: Features | Pictures) -> Memory:
+def memory_for(features: Any) -> Memory:
     """An empty memory for what networks see."""
+    if hasattr(features, "memory"):
+        return features.memory()
     return PictureMemory(features) if isinstance(features, Pictures) else VectorMemory(features)

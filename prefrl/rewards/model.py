@@ -23,6 +23,7 @@ from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.fits import FITS, Fitted, Labelled, TrainingData
 from prefrl.rewards.held_out import held_out_metrics, of_kinds
 from prefrl.rewards.memory import memory_for
+from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.pictures import Pictures
 from prefrl.rewards.sequences import of_rollout
 
@@ -42,14 +43,15 @@ class RewardModel:
     def __init__(
         self,
         settings: RewardConfig,
-        features: Features | Pictures,
+        features: Features | Pictures | Mixed,
         network: Callable[[Any], nn.Module],
         seed: int,
         device: torch.device | str = "cpu",
         unlabelled: Draw | None = None,
     ):
         self.settings, self.features, self.seed, self.unlabelled = settings, features, seed, unlabelled
-        self.ensemble = RewardEnsemble(features.size, network, settings.members).to(device)
+        make: type[RewardEnsemble] = getattr(features, "ensemble", RewardEnsemble)
+        self.ensemble = make(features.size, network, settings.members).to(device)
         self.fitter = FITS[settings.fit][0](self.ensemble, settings, seed)
         self.answers: dict[str, Answers] = {}  # by kind
         self.version = 0  # fits so far
@@ -108,7 +110,7 @@ class RewardModel:
         """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
         features, begins = self.features.of_steps(rollout), None
         if len(self.features.kinds):
-            self._set_input_scale(features.flatten(0, 1))
+            self._set_input_scale(self.features.numbers(features.flatten(0, 1)))
         if self.ensemble.sequential:
             features, begins = of_rollout(self.features.of_steps, rollout)
         each = self.ensemble.per_member(features, begins).flatten(1)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
@@ -29,12 +30,13 @@ from prefrl.mechanisms import Mechanism, make_mechanisms
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
-from prefrl.rewards.encoding import Features
+from prefrl.rewards.encoding import INPUTS, Features
+from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS, default_network
+from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWORKS, default_network
 from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own_network import checked
-from prefrl.rewards.pictures import Pictures, is_image
+from prefrl.rewards.pictures import Pictures, is_image, pictures_in
 from prefrl.teachers import make_teacher, recorded, synthetic
 from prefrl.teachers.replay import Replay
 from prefrl.teachers.stored import Judge, Shuffled
@@ -116,12 +118,18 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
     return RandomReward(model) if settings.source == "random" else model
 
 
-def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures:
+def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures | Mixed:
     """What reward networks see: pictures where observations are pictures, unless a network for vectors was named."""
-    name, image = config.reward.network, is_image(recorder.observation_space)
-    wants = name in PICTURE_NETWORKS if name != "auto" and not own_network else image
-    kind = Pictures if wants else Features
-    return kind(recorder.observation_space, recorder.action_space, config.reward.inputs)
+    space, inputs = recorder.observation_space, config.reward.inputs
+    name = "auto" if own_network else config.reward.network
+    if isinstance(space, spaces.Dict) and pictures_in(space) and name in ("auto", *MIXED_NETWORKS):
+        if "observation" in pick(INPUTS, inputs, "reward input"):
+            return Mixed(space, recorder.action_space, inputs)
+    elif name in MIXED_NETWORKS:
+        raise UserError(f"reward.network={name!r} is for a Dict with pictures in it, and observations are {space};"
+                        " leave it at auto")  # fmt: skip
+    kind = Pictures if name in PICTURE_NETWORKS or (name == "auto" and is_image(space)) else Features
+    return kind(space, recorder.action_space, inputs)
 
 
 def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:

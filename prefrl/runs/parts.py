@@ -74,7 +74,9 @@ def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> P
         taught = reward_model if isinstance(reward_model, RewardModel) else None
         notices = TrainerNotices(agent, asker, taught, store, log, config.teacher.queue, progress.say)
     teacher = _make_teacher(config, store, judge, labeller, agent, notices)
-    if asks and not notices and not isinstance(own.agent, BaseAlgorithm):  # the user's environments are left as they are
+    if (
+        asks and not notices and not isinstance(own.agent, BaseAlgorithm)
+    ):  # the user's environments are left as they are
         note_openings(recorder, teacher)
     return Parts(agent, recorder, reward_model, paid, learner, asker, store, judge, teacher, log, progress, notices)
 

@@ -6,7 +6,6 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
@@ -14,10 +13,10 @@ from prefrl.agents.turns import cut_every, total_steps
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
-from prefrl.environments.ring import frame_of
+from prefrl.environments.ring import Ring, step_bytes
 from prefrl.environments.vector import make_venv
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.pictures import is_image
+from prefrl.rewards.pictures import pictures_in
 from prefrl.runs import build
 from prefrl.runs.build import Own
 
@@ -86,13 +85,8 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
     """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
     venv = make_venv(build.maker(config, own), 1)
-    shape, history = frame_of(venv)
-    sizes = [
-        np.zeros(shape, venv.observation_space.dtype).nbytes,
-        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
-    ]
     venv.close()
-    return sum(sizes), history, is_image(venv.observation_space)
+    return step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
 
 
 def _steps(config: Config, own: Own) -> int:

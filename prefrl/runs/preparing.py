@@ -46,7 +46,7 @@ class Preparation:
         """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
         recorder = self.parts.recorder
         found, notes = recordings.read(self.config, teacher.judge.until)
-        shapes = (recorder.observation_space.shape or (), recorder.action_space.shape or ())
+        shapes = (recorder.memory.shapes_of_observations, recorder.action_space.shape or ())
         recordings.require_shapes(found, *shapes)
         teacher.judge.until = found.last_seq
         if found.from_people:

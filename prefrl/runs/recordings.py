@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, dotted
@@ -79,10 +80,10 @@ def check(config: Config) -> None:
         )
 
 
-def require_shapes(found: Recording, observation: tuple[int, ...], action: tuple[int, ...]) -> None:
+def require_shapes(found: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
     if found.shapes != {(observation, action)}:
-        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes))
+        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes, key=str))
         raise UserError(
             f"the recording shows observations and actions of shape {there}; this environment's are of {observation},"
             f" {action}. Replay it in the environment that it was recorded in"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefrl.core.errors import UserError
+from prefrl.core.observations import shapes
 from prefrl.store.contents import Contents, Row, read_contents
 from prefrl.store.digests import Pair, pair_digests
 from prefrl.store.segment_files import SegmentFiles
@@ -79,7 +80,7 @@ class Recording:
             segments = files.read(name)
             pairs[name] = pair_digests(segments)
             self.lengths.add(segments.length)
-            self.shapes.add((segments.observations.shape[3:], segments.actions.shape[3:]))
+            self.shapes.add((shapes(segments.observations, 3), segments.actions.shape[3:]))
         for row in record.questions:
             file, place = row["segments_file"], row["row"]
             if not 0 <= place < len(pairs[file]):

@@ -199,23 +199,19 @@ class Contrastive(RecordedAgent):
         return self.fresh > 0
 
     def fit(self, step: int) -> FitReport:
+        heard = [feedback for feedback in self.answers if len(feedback)]
+        segments = Segments.concatenate([feedback.segments for feedback in heard])  # in one: batches round differently
+        answer = {
+            name: torch.as_tensor(np.concatenate([feedback.answer[name] for feedback in heard]))
+            for name in heard[0].answer
+        }
         for _ in range(self.settings.passes):
-            losses = [
-                kind_of(heard.kind).loss(
-                    self.log_probabilities(heard.segments),
-                    {n: torch.as_tensor(v) for n, v in heard.answer.items()},
-                    0.1,
-                )
-                for heard in self.answers
-                if len(heard)
-            ]
-            loss = torch.cat(losses).mean()
+            loss = kind_of(heard[0].kind).loss(self.log_probabilities(segments), answer, 0.1).mean()
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-        self.version, self.fresh = self.version + 1, 0
-        known = sum(map(len, self.answers))
-        return FitReport(known, known, self.settings.passes, 0, float(loss), float("nan"), 0.0, 0.0, {})
+        self.version, self.fresh, known = self.version + 1, 0, len(segments)
+        return FitReport(known, known, self.settings.passes, 0, loss.item(), float("nan"), 0.0, 0.0, {})
 
     def log_probabilities(self, segments: Segments) -> torch.Tensor:
         """Of the actions in segments: (Q, K) -> (Q, K, T)"""

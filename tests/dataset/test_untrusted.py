@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl.config.methods import preset
@@ -229,7 +229,7 @@ def test_a_run_that_is_there_is_not_overwritten(dataset, tmp_path):
         import_dataset(dataset, tmp_path / "run")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(data=st.data())
 def test_whatever_was_said_comes_back_row_for_row_and_byte_for_byte(tmp_path_factory, data):
     base = tmp_path_factory.mktemp("property")

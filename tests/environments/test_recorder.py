@@ -23,7 +23,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(lengths, st.integers(1, 40), st.integers(1, 60), st.integers(1, 6), st.integers(0, 30), st.booleans())
 def test_segments_tell_what_happened(episodes, capacity, steps, length, since, terminates):
     recorder = Recorder(counting(episodes, terminates), capacity)
@@ -40,7 +40,7 @@ def test_segments_tell_what_happened(episodes, capacity, steps, length, since, t
     assert len(shown) == when.size  # no step is in two segments
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(lengths, st.integers(1, 50), st.integers(1, 6), st.integers(0, 60))
 def test_every_stretch_gives_all_segments_it_holds(episodes, steps, length, since):
     recorder = Recorder(counting(episodes), capacity=50)
@@ -61,7 +61,7 @@ def test_where_segments_begin_is_random():
     assert starts == {0, 1, 2, 3}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(lengths, st.integers(1, 30), st.integers(1, 90), st.data())
 def test_latest_steps_have_their_true_successors(episodes, capacity, steps, data):
     recorder = Recorder(counting(episodes), capacity)
@@ -72,6 +72,21 @@ def test_latest_steps_have_their_true_successors(episodes, capacity, steps, data
     assert (rollout.next_observations[..., STEP] == rollout.observations[..., STEP] + 1).all()
     assert (rollout.actions == actions[-n:]).all()
     assert (rollout.true_rewards == 1000 * rollout.observations[..., EPISODE] + rollout.observations[..., STEP]).all()
+
+
+def test_latest_steps_know_where_episodes_begin_and_what_came_before():
+    recorder = Recorder(counting([[3, 4], [50]]), 20)
+    played(recorder, 12)
+    alone, rollout = recorder.memory.latest(5), recorder.memory.latest(5, context=4)
+    assert alone.earlier is None
+    assert np.array_equal(rollout.observations, alone.observations) and len(rollout.earlier.actions) == 4
+    joined = recorder.memory.latest(9)
+    for part in ("observations", "actions", "next_observations", "true_rewards", "finished", "begins"):
+        both = np.concatenate([getattr(rollout.earlier, part), getattr(rollout, part)])
+        assert np.array_equal(both, getattr(joined, part))
+    assert joined.begins.T.tolist() == [[step in (3, 7, 10) for step in range(3, 12)], [False] * 9]
+    every = recorder.memory.latest(5, context=100)
+    assert len(every.earlier.actions) == 7 and every.earlier.begins[0].all()  # all that there is
 
 
 def test_segments_repeat_when_the_environment_is_stepped_again(rng):
@@ -93,7 +108,7 @@ def test_memory_stays_bounded_however_short_the_episodes():
     recorder = Recorder(counting([[1], [1, 2], [3]]), 20)
     played(recorder, 900)
     assert len(recorder.memory.observations) == 20
-    assert len(recorder.memory._last) <= 2 * 20 * 3
+    assert len(recorder.memory.tracks[""].last) <= 2 * 20 * 3
     assert len(recorder.finished) == 100
 
 
@@ -272,6 +287,6 @@ def test_environments_may_show_plain_numbers(rng):
 
 
 def test_other_spaces_are_refused_with_a_way_out():
-    space = spaces.Dict({"place": SPACES["Box"]})
-    with pytest.raises(UserError, match=r"observation space is Dict.*FlattenObservation"):
-        Recorder(DummyVecEnv([lambda: Sampled(space, SPACES["Box"])]), 40)
+    space = spaces.Dict({"place": SPACES["Box"], "mission": spaces.Text(9)})
+    with pytest.raises(UserError, match=r"observation space 'mission' is Text.*FilterObservation"):
+        make_venv(lambda: Sampled(space, SPACES["Box"]), 1)

@@ -78,7 +78,7 @@ def test_the_canonical_form_of_a_constant_and_of_shaping_is_zero(potential):
 
 
 @given(st.floats(0.01, 100), st.floats(-10, 10), st.integers(0, 2**32 - 1), st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_epic_invariances_hold_for_any_number_of_samples(scale, shift, seed, samples):
     rng = np.random.default_rng(seed)
     table, other = rng.normal(size=(2, STATES, ACTIONS, STATES))

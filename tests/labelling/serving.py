@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import uvicorn
 import yaml
+from patience import LONG
 from PIL import Image
 
 from prefrl.config.settings import Config
@@ -84,7 +85,8 @@ def sheet(colour: tuple[int, int, int]) -> bytes:
 
 def client(base: str, token: str) -> httpx.Client:
     headers = {"X-Prefrl": "1", "Authorization": f"Bearer {token}"}
-    return httpx.Client(base_url=base, headers=headers, verify=False)  # nothing is encrypted, and CAs load slowly
+    # nothing is encrypted, and CAs load slowly
+    return httpx.Client(base_url=base, headers=headers, verify=False, timeout=LONG)
 
 
 class Serving:
@@ -175,7 +177,7 @@ def start(folder: Path, *options: str, worker: bool = True) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
 
 
-def address(folder: Path, process: subprocess.Popen, within: float = 20.0) -> dict:
+def address(folder: Path, process: subprocess.Popen, within: float = LONG) -> dict:
     """What the server's file says, once this process serves."""
     end = time.monotonic() + within
     while time.monotonic() < end:
@@ -202,4 +204,4 @@ def running(folder: Path, *options: str, worker: bool = True):
         yield process, address(folder, process)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=LONG)

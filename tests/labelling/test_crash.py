@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import LONG, until
 from serving import ROOT, WITHOUT_WORKER, address, ask, make_run, person_at
 
 from benchmarks.kills import Person, check
@@ -40,7 +41,7 @@ def nursery(run):
         pid = int(started.stdout.readline())
         while (here := read(run)) is None or here.pid != pid:
             time.sleep(0.01)
-        link = http.client.HTTPConnection("127.0.0.1", here.port, timeout=30)
+        link = http.client.HTTPConnection("127.0.0.1", here.port, timeout=LONG)
         link.request("GET", "/")
         assert link.getresponse().status == 401
         return pid
@@ -58,6 +59,10 @@ def test_no_acknowledged_answer_is_lost_and_none_is_doubled_by_kills(run, nurser
     start, kill = nursery
     rng, end = random.Random(0), threading.Event()
     people = [Person(run, f"person {number}", end, pause=0) for number in range(4)]
+
+    def acknowledged() -> int:
+        return sum(len(person.acknowledged) for person in people)
+
     for number in range(KILLS):
         with LabelStore.open(run) as store:  # the trainer goes on asking
             if len(store.open_queries()) < 300:
@@ -66,16 +71,18 @@ def test_no_acknowledged_answer_is_lost_and_none_is_doubled_by_kills(run, nurser
         if number == 0:
             for person in people:
                 person.start()
+        before = acknowledged()
         time.sleep(rng.uniform(0.15, 0.6))
+        until(lambda before=before: acknowledged() > before + 3)  # there is something to lose, however busy the machine
         kill(pid)
         assert integrity(run) == "ok"
     pid = start()
     end.set()
     for person in people:
-        person.join(30)
+        person.join(LONG)
     kill(pid)
     found = check(run, people)
-    assert found.pop("acknowledged") > 3 * KILLS  # there was something to lose
+    assert found.pop("acknowledged") > 3 * KILLS
     assert found == {
         "lost": 0, "changed": 0, "questions answered twice": 0, "database": "ok", "people who gave up": []
     }  # fmt: skip
@@ -121,7 +128,7 @@ def test_on_a_full_disk_what_was_acknowledged_is_stored_and_the_rest_is_said_not
     past = person.get("/api/history", limit=200)
     assert {answer["seq"] for answer in past["answers"]} <= set(acknowledged)
     server.terminate()
-    server.communicate(timeout=20)
+    server.communicate(timeout=LONG)
     with LabelStore.open(run) as store:
         assert {row["seq"]: row["query_id"] for row in store.history()} == acknowledged
         store.export_jsonl(tmp_path / "labels.jsonl")

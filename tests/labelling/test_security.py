@@ -5,11 +5,11 @@ import json
 import logging
 import re
 import socket
-import time
 from contextlib import suppress
 
 import psutil
 import pytest
+from patience import LONG, until
 from serving import ROOT, TOKEN, sheet
 
 from prefrl.labelling.access import Rate
@@ -31,7 +31,7 @@ WRITING = ["/api/session", "/api/next", "/api/answers", "/api/answers/1/revise",
 MINE = {"Authorization": f"Bearer {TOKEN}", "X-Prefrl": "1"}
 
 
-def raw(port: int, content: bytes, timeout: float = 5.0) -> bytes:
+def raw(port: int, content: bytes, timeout: float = LONG) -> bytes:
     """Send bytes and return what comes until the server hangs up or falls silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as link:
         link.sendall(content)
@@ -196,7 +196,7 @@ def test_a_body_in_chunks_is_counted(serve, pieces):
     head = request("POST", "/api/answers", f"127.0.0.1:{serving.port}", "X-Prefrl: 1", "Content-Type: application/json",
                    "Transfer-Encoding: chunked")  # fmt: skip
     chunk = b"%x\r\n" % 40000 + 40000 * b"x" + b"\r\n"
-    with socket.create_connection(("127.0.0.1", serving.port), timeout=5) as link:
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=LONG) as link:
         link.sendall(head)
         try:
             for _ in range(pieces):
@@ -208,12 +208,10 @@ def test_a_body_in_chunks_is_counted(serve, pieces):
 
 @pytest.mark.parametrize("length", ["-1", "99999999999999999999", "1e3", "0x10", "", "5, 6"])
 def test_a_lie_about_the_length_is_an_error_at_once(serve, length):
-    serving = serve()
+    serving = serve(deadline=10 * LONG)  # who waited for the rest would wait for ever
     head = request("POST", "/api/answers", f"127.0.0.1:{serving.port}", "X-Prefrl: 1", "Content-Type: application/json",
                    f"Content-Length: {length}")  # fmt: skip
-    began = time.monotonic()
     assert status(raw(serving.port, head + b"{}")) in (400, 413)
-    assert time.monotonic() - began < 2
 
 
 BEGINNINGS = {
@@ -225,26 +223,39 @@ BEGINNINGS = {
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_two_hundred_that_never_end_their_request_keep_nobody_waiting(serve, beginning):
-    serving = serve(deadline=1.0)
-    content = BEGINNINGS[beginning].replace(b"%d", str(serving.port).encode())
-    links = [socket.create_connection(("127.0.0.1", serving.port)) for _ in range(200)]
+def two_hundred(port: int, beginning: str) -> list[socket.socket]:
+    """Connections that have begun a request."""
+    links = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
     for link in links:
-        link.sendall(content)
-    took = []
+        with suppress(OSError):  # it hung up already
+            link.sendall(BEGINNINGS[beginning].replace(b"%d", str(port).encode()))
+    return links
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_two_hundred_that_never_end_their_request_keep_nobody_waiting(serve, beginning):
+    serving = serve(deadline=10 * LONG)  # who waited for them would wait for ever
+    links = two_hundred(serving.port, beginning)
     for _ in range(5):
         with serving.client() as honest:
-            began = time.monotonic()
             assert honest.get("/api/status").status_code == 200
-            took.append(time.monotonic() - began)
-    assert sorted(took)[2] < 0.5, took
-    end = time.monotonic() + 5
-    while serving.server.server_state.connections and time.monotonic() < end:
+    assert serving.server.server_state.connections  # some of them are still there
+    for link in links:
+        link.close()
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_two_hundred_that_never_end_their_request_are_hung_up_on(serve, beginning):
+    serving = serve(deadline=1.0)
+    links = two_hundred(serving.port, beginning)
+
+    def gone() -> bool:
         for link in links:  # one byte now and then puts nothing off
             with suppress(OSError):
                 link.send(b"x")
-        time.sleep(0.1)
-    assert len(serving.server.server_state.connections) == 0
+        return not serving.server.server_state.connections
+
+    until(gone)
     for link in links:
         link.close()
 
@@ -315,10 +326,7 @@ def test_no_token_is_logged_and_no_fault_shows_its_inside(serve, caplog, capfd, 
         client.get("/api/nothing")
         monkeypatch.setattr(serving.store, "counts", lambda: 1 / 0)
         reply = client.get("/api/team")
-        end = time.monotonic() + 10
-        while not any(record.exc_info for record in caplog.records):  # it is logged after it was answered
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        until(lambda: any(record.exc_info for record in caplog.records))  # it is logged after it was answered
     assert (reply.status_code, reply.json()["code"]) == (500, "internal") and "1 / 0" not in reply.text
     ours = [record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     assert TOKEN not in "".join(ours) + "".join(capfd.readouterr())

@@ -7,11 +7,11 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from importlib import resources
 
 import psutil
 import pytest
+from patience import LONG, until
 from serving import ROOT, address, ask, make_run, person_at, running, start
 
 from prefrl.cli import main
@@ -20,14 +20,7 @@ from prefrl.labelling.backups import KEPT, Backups
 from prefrl.runs.address import is_loopback, listen
 from prefrl.store.store import LabelStore
 
-SLEEPER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
-
-
-def until(true, within: float = 10.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+SLEEPER = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
 
 
 def test_it_serves_a_run_prints_its_address_and_leaves_no_secret_behind(run):
@@ -38,7 +31,7 @@ def test_it_serves_a_run_prints_its_address_and_leaves_no_secret_behind(run):
     assert person.get("/api/status")["labeller"] == "ann"
     person.label(2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=LONG)
     assert process.returncode == 0 and "all answers are stored" in err
     assert f"http://127.0.0.1:{about['port']}/?token={about['token']}" in out
     assert f"ssh -N -L {about['port']}:127.0.0.1:{about['port']} " in out
@@ -51,17 +44,14 @@ def test_it_serves_a_run_prints_its_address_and_leaves_no_secret_behind(run):
         assert store.notices.read("labelling")[0] == {"state": "closed", "labellers": []}
 
 
-def test_it_starts_in_less_than_two_seconds_of_work_and_replies_at_once(run):
+def test_replies_are_sent_at_once(serve):
     """Head and body of a reply are sent apart; without TCP_NODELAY the second would wait 40 ms for an ACK."""
-    with running(run, worker=False) as (process, about):
-        person, took = person_at(about, "ann"), []
-        spent = psutil.Process(process.pid).cpu_times()
-        assert spent.user + spent.system < 2.0
-        for _ in range(30):
-            began = time.perf_counter()
-            person.get("/api/status")
-            took.append(time.perf_counter() - began)
-        assert min(took) < 0.03, took
+    serving = serve()
+    with serving.client() as client:
+        assert client.get("/api/status").status_code == 200
+        [connection] = serving.server.server_state.connections
+        link = connection.transport.get_extra_info("socket")
+        assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_questions_asked_while_the_page_is_open_are_shown(serve, run):
@@ -69,7 +59,7 @@ def test_questions_asked_while_the_page_is_open_are_shown(serve, run):
     person.label(6)
     assert person.next() == []
     fresh = ask(run, 2, seed=5, version=2)
-    until(lambda: {question["query"] for question in person.next(2)} == set(fresh), 5)
+    until(lambda: {question["query"] for question in person.next(2)} == set(fresh))
 
 
 def test_a_second_server_for_a_run_is_refused_and_told_where_the_first_one_is(run, capfd):
@@ -119,7 +109,7 @@ def test_serving_the_network_says_what_it_means(run):
     about = address(run, process)
     person_at(about, "ann").label(1)
     process.terminate()
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=LONG)
     assert "not encrypted" in out and f"http://{socket.gethostname()}:{about['port']}/" in out
 
 
@@ -174,10 +164,9 @@ def test_a_worker_that_dies_is_started_again_and_says_why(tmp_path, monkeypatch)
 def test_the_worker_goes_when_the_server_stops(tmp_path):
     worker = drawing.Drawing(SLEEPER, tmp_path / "log")
     worker.start()
-    until(lambda: worker.process)
-    began = time.monotonic()
+    until(lambda: worker.log.exists() and worker.log.read_text() == "up\n")
     worker.stop()
-    assert worker.process.poll() is not None and time.monotonic() - began < 3 and worker.trouble() is None
+    assert worker.process.poll() == 0 and worker.trouble() is None  # by itself: it was not killed
 
 
 def test_the_worker_goes_when_the_server_is_killed(run):
@@ -187,7 +176,7 @@ def test_the_worker_goes_when_the_server_is_killed(run):
     [worker] = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
-    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, 20)
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
 # backups

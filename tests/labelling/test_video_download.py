@@ -12,6 +12,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from patience import LONG, until
 from serving import Serving, make_run
 
 from prefrl.labelling import videos
@@ -19,7 +20,7 @@ from prefrl.labelling.videos import PairVideo, Videos
 from prefrl.reels import panels
 from prefrl.store.store import LabelStore
 
-SLOW = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+SLOW = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
 BROKEN = [sys.executable, "-S", "-c", "import sys; sys.exit('writing: 12%\\rerror: no such codec')"]
 KILLED = [sys.executable, "-S", "-c", "import os; os.kill(os.getpid(), 9)"]
 WRITER = """
@@ -34,7 +35,7 @@ QUICK = [sys.executable, "-S", "-c", WRITER]
 
 
 def get(person, **which):
-    return person.http.get("/api/video", params={"session": person.session, **which}, timeout=60)
+    return person.http.get("/api/video", params={"session": person.session, **which}, timeout=LONG)
 
 
 def decoded(reply) -> np.ndarray:
@@ -156,14 +157,11 @@ def test_the_server_goes_on_while_a_video_is_made(serve, monkeypatch):
     replies = []
     asking = threading.Thread(target=lambda: replies.append(get(ann, ticket=question["ticket"])))
     asking.start()
-    end = time.monotonic() + 10
-    while not made._process:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: made._process)
     ben = serving.person("ben")
     assert ben.answer(ben.next()[0]).status_code == 201
     made.stop()
-    asking.join(10)
+    asking.join(LONG)
     assert made._process.poll() is not None and replies[0].json()["code"] == "video"
 
 

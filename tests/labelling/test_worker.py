@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import LONG, until
 from played import make_run, pairs, played
 
 from prefrl.core.data import Origins, Queries
@@ -46,13 +46,6 @@ def ready(folder: Path, ids) -> list[bool]:
     with LabelStore.open(folder) as store:
         places = lookup.places(store, list(ids))
         return clips_ready(folder, [(places[id].file, places[id].row) for id in ids])
-
-
-def until(true, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -144,7 +137,7 @@ def test_answered_questions_are_drawn_when_somebody_wishes(run, once):
 def said_at_the_end(folder: Path) -> tuple[int, str]:
     """Exit status and last line of a process that draws what waits."""
     worker = started(folder, "--once")
-    _, said = worker.communicate(timeout=60)
+    _, said = worker.communicate(timeout=LONG)
     return worker.returncode, said.strip().split("\n")[-1]
 
 
@@ -167,7 +160,7 @@ def test_environments_of_a_module_are_imported_by_name(run, tmp_path):
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("CartPole-v1", "Mine-v0"))
     found = subprocess.run(
-        [*command(run, ["mine"]), "--once"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60
+        [*command(run, ["mine"]), "--once"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=LONG
     )
     assert found.returncode == 0 and all(ready(run, ids))
 
@@ -198,7 +191,7 @@ def test_new_questions_are_drawn_while_it_runs_and_it_ends_with_its_parent(run):
         ids = store.ask(Queries(segments, np.zeros(2), "uniform", 200, 1), origins=origins)
     until(lambda: all(ready(run, ids)))
     worker.stdin.close()
-    assert worker.wait(5) == 0
+    assert worker.wait(LONG) == 0
 
 
 def test_it_ends_when_asked_to(run):
@@ -206,14 +199,14 @@ def test_it_ends_when_asked_to(run):
     worker = started(run)
     until(lambda: (run / "clips" / "index").exists())
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 0
+    assert worker.wait(LONG) == 0
 
 
 def test_it_does_not_outlive_a_parent_that_was_killed(run, tmp_path):
     make_run(run, asked=1)
     code = (
         "import subprocess, sys, time\n"
-        f"print(subprocess.Popen({command(run)!r}, stdin=subprocess.DEVNULL).pid, flush=True)\ntime.sleep(60)\n"
+        f"print(subprocess.Popen({command(run)!r}, stdin=subprocess.DEVNULL).pid, flush=True)\ntime.sleep(600)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     pid = int(parent.stdout.readline())
@@ -221,7 +214,7 @@ def test_it_does_not_outlive_a_parent_that_was_killed(run, tmp_path):
     assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
     parent.kill()
     parent.wait()
-    until(lambda: not alive(pid), 5)
+    until(lambda: not alive(pid))
 
 
 def alive(pid: int) -> bool:

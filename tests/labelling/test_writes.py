@@ -25,7 +25,7 @@ def together(writes: Writes, jobs) -> list:
 
     def first():
         begun.set()
-        assert all_wait.wait(10)
+        assert all_wait.wait(300)
 
     def do(place, job):
         try:
@@ -35,13 +35,13 @@ def together(writes: Writes, jobs) -> list:
 
     leader = threading.Thread(target=writes.do, args=(first,))
     leader.start()
-    begun.wait(10)
+    begun.wait(300)
     others = [threading.Thread(target=do, args=pair) for pair in enumerate(jobs)]
     [thread.start() for thread in others]
     while len(writes._waiting) < len(jobs):
         pass
     all_wait.set()
-    [thread.join(10) for thread in [leader, *others]]
+    [thread.join(300) for thread in [leader, *others]]
     return found
 
 

@@ -47,7 +47,7 @@ def make(total_steps: int, **chosen) -> Asker:
     return Asker(QuestionConfig(**{"length": LENGTH, **chosen}), total_steps, seed=0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.sampled_from(sorted(SCHEDULES)), st.integers(0, 60), st.floats(0, 1), st.sampled_from([1, 2, 4, 16, 64]),
     st.sampled_from(["uniform", "disagreement", "kcenter"]), st.booleans(),

@@ -260,7 +260,7 @@ def test_a_machine_that_cannot_draw_says_what_to_install(tmp_path):
         "Redrawer(env_maker('Reacher-v5', 'rgb_array'))"
     )
     env = {"MUJOCO_GL": "glfw", "PATH": "/usr/bin", "HOME": str(tmp_path)}
-    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=600)
     assert "CannotDraw" in found.stderr and "libosmesa6" in found.stderr and "libegl1" in found.stderr
 
 

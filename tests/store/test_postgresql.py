@@ -11,12 +11,14 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import sqlalchemy
+from patience import LONG
 
 import prefrl
 from prefrl.core.data import Queries, Segments
@@ -32,6 +34,14 @@ def programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+def free_port() -> int:
+    """One below those that systems hand out to whoever asks, so that nobody takes it while the server starts again."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Server(NamedTuple):
@@ -50,8 +60,7 @@ def server():
     if os.geteuid() == 0:  # it refuses to run as root
         who = {"user": "nobody"}
         os.chown(place, pwd.getpwnam("nobody").pw_uid, -1)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     quietly = {"check": True, "cwd": place, "stdout": subprocess.DEVNULL, **who}
     subprocess.run([bin / "initdb", "-D", place / "data", "-A", "trust", "-U", "prefrl", "--no-sync"], **quietly)
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place} -c fsync=off"
@@ -159,7 +168,7 @@ def test_a_run_keeps_its_labels_there_and_resumes_from_them(url, tmp_path):
     with LabelStore.open(tmp_path / "run", url) as store:
         assert store.counts().answered == whole.run.asker.asked == 20
     command = [sys.executable, "-m", "prefrl.cli", "resume", str(tmp_path / "run"), "--quiet"]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=200)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LONG)
     assert json.loads((tmp_path / "run" / "result.json").read_text())["asked"] == 20
 
 

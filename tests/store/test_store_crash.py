@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from patience import LONG
 
 import prefrl
 from prefrl.core.data import Queries, Segments
@@ -106,12 +107,12 @@ def test_no_acknowledged_answer_is_lost_when_the_process_is_killed(tmp_path):
         assert promised <= rows
         assert len(rows - promised) <= BATCH * (kill + 1)  # committed, but killed before it could say so
     with LabelStore.open(tmp_path) as store:
-        assert len(store.feedback()) == len(rows) > BATCH * KILLS  # each row finds its segments
+        assert len(store.feedback()) == len(rows) >= BATCH * KILLS  # each row finds its segments
 
 
 def test_a_full_disk_stores_what_it_acknowledged_and_stays_readable(tmp_path):
     writer = child(answer_until_the_disk_is_full, tmp_path)
-    output, errors = writer.communicate(timeout=60)
+    output, errors = writer.communicate(timeout=LONG)
     assert (writer.returncode, errors) == (0, "")
     promised = acknowledged(output)
     assert len(promised) > 5
@@ -125,7 +126,7 @@ def test_a_full_disk_stores_what_it_acknowledged_and_stays_readable(tmp_path):
 def test_writers_do_not_get_in_each_others_way(tmp_path):
     names = ["ann", "ben", "cem"]
     writers = [child(write_at_the_same_time, tmp_path, name) for name in names]
-    outputs = [writer.communicate(timeout=300) for writer in writers]
+    outputs = [writer.communicate(timeout=LONG) for writer in writers]
     assert [errors for _, errors in outputs] == [""] * 3  # no "database is locked"
     promised = set().union(*(acknowledged(output) for output, _ in outputs))
     assert len(promised) == 3 * 40

@@ -59,7 +59,7 @@ def numbers(feedback):
     return [] if feedback is None else feedback.seq.tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(deed, min_size=1, max_size=14))
 def test_rows_only_grow_and_the_past_stays_what_it_was(deeds):
     with tempfile.TemporaryDirectory() as folder, LabelStore.open(folder) as store:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from patience import until
 
 from prefrl.config.settings import TeacherConfig
 from prefrl.core.data import Queries
@@ -83,6 +84,7 @@ def test_training_waits_for_as_many_answers_as_told(ask, store, settings, enough
     at.ask(questions(ask, 6, 100))
 
     def person():
+        until(lambda: told)
         for query in range(1, 7):
             time.sleep(0.05)
             store.answer([query], [1.0 if query % 2 else np.nan], labeller="ann")

@@ -28,7 +28,7 @@ def label(tmp_path: Path, model: Model):
     """Lets the model label a run, tmp_path/run if none is given. Settings on top of quick ones are given by keyword."""
 
     def work(folder: Path = tmp_path / "run", **settings):
-        given = {"model": "eye-1", "endpoint": model.url, "patience": 5.0, "timeout": 5.0, "frames": 2, **settings}
+        given = {"model": "eye-1", "endpoint": model.url, "patience": 300.0, "timeout": 300.0, "frames": 2, **settings}
         return label_with_ai(folder, quiet=True, **given)
 
     return work

@@ -150,9 +150,9 @@ def endless(handler: Handler) -> None:
 def dripping(handler: Handler) -> None:
     """A byte now and then, each in time."""
     handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
+    handler.send_header("Content-Length", "1000000")
     handler.end_headers()
-    for _ in range(1000):
+    while True:  # until who asked has hung up
         handler.wfile.write(b" ")
         handler.wfile.flush()
         time.sleep(0.05)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from models import Model, body, error, pictures, says
 from painted import ask_more, first_is_better, make_run, told
+from patience import until
 from serving import ROOT
 from sqlalchemy import select
 
@@ -221,19 +222,27 @@ def test_the_key_is_written_nowhere(run, label, monkeypatch):
 
 
 def test_two_of_one_name_are_refused(run, label, model):
-    model.delay = 0.3
+    refused = threading.Event()
+    model.decide = lambda left, right: "equal" if refused.wait(300) else "unsure"
     first = threading.Thread(target=label)
     first.start()
     while not model.calls:
         time.sleep(0.01)
     with pytest.raises(UserError, match="'ai:eye-1' labels .* already"):
         label()
+    refused.set()
     first.join()
 
 
 def test_two_models_share_the_work(tmp_path, label, model):
     make_run(tmp_path / "run", 20)
-    model.delay = 0.02
+    decide = model.decide
+
+    def once_both_are_there(left, right):
+        until(lambda: {call["model"] for call in model.calls} == {"eye-1", "eye-2"})
+        return decide(left, right)
+
+    model.delay, model.decide = 0.02, once_both_are_there
     other = threading.Thread(target=label, kwargs={"model": "eye-2"})
     other.start()
     label()
@@ -281,8 +290,8 @@ def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
 def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
     monkeypatch.setattr("prefrl.labelling.ai.agenda.LEASE", 3.0)
     thought = threading.Event()
-    model.decide = lambda left, right: "equal" if thought.wait(60) else "unsure"
-    working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 60.0})
+    model.decide = lambda left, right: "equal" if thought.wait(300) else "unsure"
+    working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 300.0})
     working.start()
     while len(model.calls) < 6:
         time.sleep(0.01)
@@ -318,7 +327,7 @@ def started(line: list[str], *before: str) -> subprocess.Popen:
 
 def test_killed_between_the_reply_and_the_store_nothing_is_paid_twice(run, label, model):
     process = started(command(run, model, "--at-once", "1"), "-c", KILLED)
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(300) == -signal.SIGKILL
     paid = len(model.calls)
     assert paid >= 2 and told(run) == {}
     summary = label()
@@ -326,7 +335,7 @@ def test_killed_between_the_reply_and_the_store_nothing_is_paid_twice(run, label
 
 
 def test_killed_while_the_model_thinks_the_call_counts(run, label, model):
-    model.delay = 60.0
+    model.delay = 600.0
     process = started(command(run, model, "--at-once", "1", "--price", "1", "1"))
     while not model.calls:
         assert process.poll() is None, process.stderr.read()
@@ -340,13 +349,16 @@ def test_killed_while_the_model_thinks_the_call_counts(run, label, model):
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_ended_by_a_signal_it_stores_what_is_paid_and_says_what_it_did(run, model, end):
+    sent = threading.Event()
     model.delay = 0.5
+    model.decide = lambda left, right: "equal" if len(model.calls) < 3 or sent.wait(300) else "unsure"
     process = started(command(run, model, "--at-once", "2"))
     while len(model.calls) < 3:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     process.send_signal(end)
-    out, said = process.communicate(timeout=30)
+    sent.set()
+    out, said = process.communicate(timeout=300)
     assert process.returncode == 0 and "ai:eye-1: stopped" in out and "Traceback" not in said
     with LabelStore.open(run) as store:
         assert not store.leases.held("somebody", time.time())
@@ -354,7 +366,7 @@ def test_ended_by_a_signal_it_stores_what_is_paid_and_says_what_it_did(run, mode
 
 def test_the_command_says_what_leaves_the_machine_and_what_came_of_it(run, model):
     process = started(command(run, model, "--price", "1", "2", "--labeller", "robot"))
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "frames of the clips, the question and instructions are sent to 127.0.0.1: they stay on this machine" in said
     assert "robot: nothing is left to answer" in out and "6 answers (0 equal, 0 skipped)" in out

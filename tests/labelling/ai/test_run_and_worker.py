@@ -59,10 +59,10 @@ def test_a_model_that_sees_only_frames_answers_for_people_while_a_run_trains(sho
     labeller.start()
     try:
         run = short(**ALONE).run
-        labeller.join(60)
+        labeller.join(300)
     finally:
         over.set()
-        labeller.join(30)
+        labeller.join(300)
     (summary,) = found
     assert summary.ended == "nothing is left to answer" and summary.answers == 16
     with LabelStore.open(folder) as store:

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fronting import FrontEnd, shown, sit_at
+from patience import until
 from played import make_run as make_real_run
 from serving import ask, make_run, person_at, running
 
@@ -24,13 +25,6 @@ from prefrl.store.store import LabelStore
 pytest.importorskip("anywidget")
 ROOT = Path(__file__).parents[3]
 SLEEPER = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
-
-
-def until(true, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -164,7 +158,7 @@ def test_a_real_worker_draws_for_the_cell_and_goes_when_it_is_left(tmp_path):
     widget = shown(tmp_path / "run")
     ann = sit_at(widget)
     found: list = []
-    until(lambda: found.extend(ann.next(holding=[one["query"] for one in found])) or len(found) == len(ids), 60)
+    until(lambda: found.extend(ann.next(holding=[one["query"] for one in found])) or len(found) == len(ids))
     clip = found[0]["clips"][0]
     assert frames_of(ann.http.get(clip["url"]).content, clip["frames"], clip["columns"]).shape == (9, 400, 600, 3)
     assert ann.say("/api/leave").status_code == 200

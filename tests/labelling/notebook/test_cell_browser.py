@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "page"))
 from browsing import LAUNCH, needs_chromium  # noqa: E402
-from browsing import until as until_within  # noqa: E402
 from fronting import FrontEnd, shown  # noqa: E402
+from patience import LONG, until  # noqa: E402
 from played import make_run  # noqa: E402
 
 from prefrl.environments.making import env_maker
@@ -25,7 +24,6 @@ from prefrl.rendering.sheets import frames_of
 from prefrl.store.lookup import places
 from prefrl.store.store import LabelStore
 
-until = partial(until_within, within=60.0)
 pytestmark = needs_chromium
 pytest.importorskip("anywidget")
 
@@ -76,6 +74,7 @@ class Notebook:
     def __init__(self, browser, widget):
         self.widget, self.complaints = widget, []
         self.context = browser.new_context(viewport={"width": 1000, "height": 800})
+        self.context.set_default_timeout(1000 * LONG)
         self.context.expose_function("traits", lambda: {"run": widget.run, "labeller": widget.labeller})
         self.context.expose_function("toKernel", self._to_kernel)
         self.context.route("**/*", lambda route: route.abort())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fronting import FrontEnd, Reply
+from patience import LONG
 from serving import Person
 from short import SHORT
 
@@ -43,7 +44,7 @@ class KernelFront(FrontEnd):
         """Execute a cell. Returns what the kernel published meanwhile."""
         asked, published = self.client.execute(code), []
         while True:
-            said = self.client.get_iopub_msg(timeout=60)
+            said = self.client.get_iopub_msg(timeout=LONG)
             published.append(said)
             assert said["msg_type"] != "error", "\n".join(said["content"]["traceback"])
             idle = said["msg_type"] == "status" and said["content"]["execution_state"] == "idle"
@@ -59,7 +60,7 @@ class KernelFront(FrontEnd):
         content = {"comm_id": self.comm, "data": {"method": "custom", "content": request}}
         self.client.shell_channel.send(self.client.session.msg("comm_msg", content))
         while True:
-            said = self.client.get_iopub_msg(timeout=60)
+            said = self.client.get_iopub_msg(timeout=LONG)
             reply = said["content"].get("data", {}).get("content", {}) if said["msg_type"] == "comm_msg" else {}
             if reply.get("id") == request["id"]:
                 return Reply(reply["status"], reply["kind"], bytes(said["buffers"][0]))
@@ -70,17 +71,18 @@ def kernel(tmp_path):
     from jupyter_client.manager import start_new_kernel
 
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    manager, client = start_new_kernel(cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": path})
+    manager, client = start_new_kernel(startup_timeout=LONG, cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": path})
     yield KernelFront(client)
     client.stop_channels()
     manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.slow  # a kernel loads, trains, draws clips and talks over its sockets
 def test_a_notebook_trains_and_labels_at_once(kernel, tmp_path):
     kernel.run(TRAINING)
     kernel.show("prefrl.label(folder, labeller='ann')")
     ann, given = Person(kernel, "ann"), 0
-    until = time.monotonic() + 120
+    until = time.monotonic() + LONG
     while given < 12:
         assert time.monotonic() < until
         questions = ann.next(3)
@@ -88,7 +90,7 @@ def test_a_notebook_trains_and_labels_at_once(kernel, tmp_path):
             assert kernel.get(question["clips"][0]["url"]).kind == "image/webp"
             given += ann.answer(question, "left").status_code == 201
         time.sleep(0 if questions else 0.2)
-    kernel.run("training.join(60); assert outcome[0].reward_model.version > 0")
+    kernel.run("training.join(); assert outcome[0].reward_model.version > 0")
     assert ann.get("/api/status", session=ann.session)["trainer"]["state"] == "finished"
     kernel.run("widget = prefrl.label(outcome[0])")  # the same run, by its result: takes the first one's place
     with LabelStore.open(tmp_path / "run") as store:

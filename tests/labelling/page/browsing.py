@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from patience import LONG, until
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -30,16 +30,6 @@ PICTURES = """() => [...document.querySelectorAll(".stage canvas")].map((canvas)
 })"""
 
 
-def until(found: Callable[[], Any], within: float = 10.0) -> Any:
-    """What `found` returns as soon as that is true. (The page's policy forbids Playwright's own way of waiting.)"""
-    end = time.monotonic() + within
-    while time.monotonic() < end:
-        if value := found():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not within {within} s: {found.__name__}")
-
-
 class Browsing:
     """One window of one person, at first on the label page."""
 
@@ -48,6 +38,7 @@ class Browsing:
         self.complaints: list[str] = []
         self.elsewhere: list[str] = []
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
+        self.context.set_default_timeout(1000 * LONG)
         self.page = self.open(name)
 
     def open(self, name: str | None) -> Any:
@@ -75,7 +66,7 @@ class Browsing:
             state = self.state()
             return state["query"] if state["query"] != other_than and state["left"] >= 0 else None
 
-        query = until(shown, 30)  # the first clips are still being drawn
+        query = until(shown)  # the first clips are still being drawn
         time.sleep(0.3)
         return query
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 
-from browsing import CHOICES, LENGTH, needs_chromium, until
+from browsing import CHOICES, LENGTH, needs_chromium
+from patience import until
 
 from prefrl.store.store import LabelStore
 
@@ -20,7 +21,7 @@ def test_arrow_keys_answer_what_they_say(visit):
     window.settle()
     assert window.standing(window.name) == dict(zip(queries, ["left", "right", "equal", "skip"], strict=False))
     past = window.history(window.name)
-    assert all(300 <= one["decision_ms"] < 20_000 for one in past)
+    assert all(300 <= one["decision_ms"] < 300_000 for one in past)
 
 
 def test_every_answer_is_a_button_too(visit):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from browsing import needs_chromium, until
+from browsing import needs_chromium
+from patience import until
 
 pytestmark = needs_chromium
 
@@ -90,9 +91,8 @@ def test_speed_steps_and_restart(visit):
     press("r")
     moved = "() => [performance.now(), window.prefrl.left]"
     start, first = window.page.evaluate(moved)
-    time.sleep(0.5)
-    end, last = window.page.evaluate(moved)
-    assert 0 < last - first <= (end - start) / 1000 * 30 / 8 + 1
+    end, last = until(lambda: (now := window.page.evaluate(moved))[1] > first and now)
+    assert last - first <= (end - start) / 1000 * 30 / 8 + 1
     for _ in range(9):
         press("]")
     assert window.state()["speed"] == 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from browsing import needs_chromium, until
+from browsing import needs_chromium
+from patience import until
 
 pytestmark = needs_chromium
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from browsing import CHOICES, needs_chromium, until
+from browsing import CHOICES, needs_chromium
+from patience import until
 
 pytestmark = needs_chromium
 STATIC = Path(__file__).parents[3] / "prefrl" / "labelling" / "static"
@@ -30,7 +31,7 @@ def test_no_page_is_wider_than_a_phone_even_with_a_labeller_of_a_long_name(visit
     window.settle()
     for view, shown in (("history", "Left is better"), ("team", "Labellers"), ("help", "")):
         window.go(view)
-        until(lambda view=view, shown=shown: shown in window.page.locator(f"main.{view}").inner_text(), 15)
+        until(lambda view=view, shown=shown: shown in window.page.locator(f"main.{view}").inner_text())
         assert window.page.evaluate("document.documentElement.scrollWidth") <= 390, view
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from browsing import Browsing, needs_chromium, until
+from browsing import Browsing, needs_chromium
+from patience import until
 from serving import make_run, running
 
 from prefrl.store.store import LabelStore
@@ -59,7 +60,7 @@ def test_history_is_filtered_and_played_by_keyboard(visit):
 def test_pairs_are_saved_as_videos_from_the_screen_and_from_the_history(visit):
     window = visit()
     query = window.ready()
-    with window.page.expect_download(timeout=60_000) as download:
+    with window.page.expect_download() as download:
         window.page.keyboard.press("s")
     assert download.value.suggested_filename == f"pair-{query}.mp4"
     assert b"ftyp" in download.value.path().read_bytes()[:16]
@@ -67,7 +68,7 @@ def test_pairs_are_saved_as_videos_from_the_screen_and_from_the_history(visit):
     window.settle()
     window.go("history")
     card = window.page.locator(f".record[data-query='{query}']")
-    with window.page.expect_download(timeout=60_000) as download:
+    with window.page.expect_download() as download:
         card.get_by_role("button", name="Save video").click()
     assert download.value.suggested_filename == f"pair-{query}-answered.mp4"
     until(lambda: "in your downloads" in card.inner_text())
@@ -78,7 +79,7 @@ def test_the_experimenter_sees_how_labelling_goes(visit):
     window.press("ArrowLeft", "ArrowRight")
     window.settle()
     window.go("team")
-    until(lambda: window.name[:20] in window.page.locator("main.team").inner_text(), 15)
+    until(lambda: window.name[:20] in window.page.locator("main.team").inner_text())
     text = window.page.locator("main.team").inner_text()
     for part in (
         "Answers over time",
@@ -152,14 +153,14 @@ def test_the_experimenter_sees_whom_to_rely_on_and_marks_what_is_known(browser, 
     with running(tmp_path / "run") as (_, about):
         window = Browsing(browser, f"http://127.0.0.1:{about['port']}", about["token"], "ann")
         window.go("team")
-        until(lambda: "Learned as" in window.page.locator("main.team").inner_text(), 15)
+        until(lambda: "Learned as" in window.page.locator("main.team").inner_text())
         text = window.page.locator("main.team").inner_text()
         assert "Estimated right" in text and "eve: Right is better" in text
         assert window.page.locator("main.team .small-pair").count() == 8
         window.page.set_viewport_size({"width": 390, "height": 844})
         assert window.page.evaluate("document.documentElement.scrollWidth") <= 390
         window.go("history")
-        until(lambda: window.page.locator(".record").count() > 10, 15)
+        until(lambda: window.page.locator(".record").count() > 10)
         mark = window.page.locator(".record").first.get_by_role("button", name="Known")
         mark.click()
         until(lambda: mark.get_attribute("aria-pressed") == "true")
