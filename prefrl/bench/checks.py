@@ -77,8 +77,8 @@ def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
         plan = make_plan(config, Own(), probes[place], Path(folder))
         if asks and plan.questions < config.questions.budget:
             raise UserError(
-                f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} pairs of"
-                f" segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
+                f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} questions"
+                f" about segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
             )
         run = Run(Path(folder), config, Own(), quiet=True)
         run.close()
