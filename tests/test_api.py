@@ -56,7 +56,7 @@ def test_your_own_teacher(short):
         return np.ones(len(queries))
 
     run = short(Line, teacher=likes_the_first).run
-    assert sum(seen) == 24 and (run.store.feedback().answer["preference"] == 1).all()
+    assert sum(seen) == 24 and (run.store.feedback()[0].answer["preference"] == 1).all()
     assert {row["labeller"] for row in run.store.history()} == {"likes_the_first"}
 
 
@@ -160,7 +160,7 @@ def test_the_random_control_pays_a_standardised_reward_and_keeps_it(short):
 
 def test_the_shuffled_control_asks_and_learns_from_others_answers(short):
     run = short(Line, **{"reward.source": "shuffled", "questions.budget": 60, "questions.length": 5}).run
-    asked = run.store.feedback()
+    [asked] = run.store.feedback()
     right = (asked.segments.true_returns[:, 0] > asked.segments.true_returns[:, 1]) == (asked.answer["preference"] == 1)
     assert len(asked) == 60 and 0.25 < right.mean() < 0.75  # .5 give or take four standard errors
     assert run.reward_model.version > 0

@@ -121,7 +121,7 @@ def test_every_label_that_stood_stands(copy, name):
     folder, then = copy(name), EXPECTED[name]
     with opened(folder) as store:
         assert standing(store) == then["standing"]
-        assert as_told(store.feedback()) == then["feedback"]
+        assert as_told(store.feedback()[0]) == then["feedback"]
         assert len(list(store.history())) == then["answers"] == store.last_seq()
         assert store.open_queries() == then["open"]
         assert store.asked_queries(gold=True) == then["gold"]
@@ -159,7 +159,7 @@ def test_seals_stay_unbroken_when_answers_are_added(copy, name):
     with opened(folder) as store:
         kept = [row for row in then["standing"] if row[0] != old[0]]
         assert standing(store)[: len(kept)] == kept
-        assert dict(as_told(store.feedback()))[old[1]] == 0.5
+        assert dict(as_told(store.feedback()[0]))[old[1]] == 0.5
     assert past(folder) == before and last_seal(folder, seq) == then["last_seal"]
 
 
@@ -299,7 +299,7 @@ def test_an_old_export_is_imported_and_its_labels_stand(tmp_path, export):
             assert {row[4] for row in standing(store)} == {"labeller-1", "labeller-2", "true reward"}
         else:
             assert standing(store) == then["standing"]
-        assert as_told(store.feedback()) == then["feedback"]
+        assert as_told(store.feedback()[0]) == then["feedback"]
         counts = store.counts()
         assert {part: getattr(counts, part) for part in then["counts"]} == then["counts"]
     prefrl_does("export", folder, tmp_path / "again", "--formats", "jsonl")

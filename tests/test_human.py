@@ -66,7 +66,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
     run = short(**ALONE).run
     with LabelStore.open(run.folder) as store:
         assert store.counts().answered == 24 and store.counts().open == 0
-        stood = store.feedback()
+        [stood] = store.feedback()
         assert len(stood) == 24 and sum(row["supersedes"] is not None for row in store.history()) == 5
         truth = stood.segments.true_returns
         assert (stood.answer["preference"] == (truth[:, 0] > truth[:, 1])).all()
@@ -76,7 +76,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
     assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
     learned = learned_from(run.reward_model)
     assert learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
-    assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
+    assert np.shape(thought["rewards"]) == (2, 10) and sum(thought["chances"]) == pytest.approx(1)
     until(lambda: labeller.states >= {"waiting for labels", "finished"})
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     result = resume(tmp_path / "run", quiet=True)
     with LabelStore.open(tmp_path / "run") as store:
         assert list(store.history())[: len(before)] == before
-        stood = store.feedback()
+        [stood] = store.feedback()
     learned = learned_from(result.run.reward_model)
     assert (
         learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
@@ -153,7 +153,7 @@ def test_a_run_learns_what_several_people_say_together(short, tmp_path):
         crowd.join(300)
     with LabelStore.open(run.folder, opinions=3) as store:
         assert store.counts().asked == store.counts().answered == 24
-        stood, gold = store.feedback(), store.asked_queries(gold=True)
+        [stood], gold = store.feedback(), store.asked_queries(gold=True)
     learned = learned_from(run.reward_model)
     truth = stood.segments.true_returns[:, 0] > stood.segments.true_returns[:, 1]
     assert learned.keys() == set(stood.query.tolist()) and gold and not learned.keys() & set(gold)

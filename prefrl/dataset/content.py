@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,12 @@ class Content:
     questions: list[Row]
     trainer: list[Row]
     own: dict[str, Any]  # the experimenter's parts
+
+    def batches(self, size: int) -> Iterator[list[Row]]:
+        """The questions in their order, up to so many of one kind at a time, and of one number of segments."""
+        for _, asked in groupby(self.questions, key=lambda row: row["kind"]):
+            rows = list(asked)
+            yield from (rows[start : start + size] for start in range(0, len(rows), size))
 
     @property
     def files(self) -> list[str]:

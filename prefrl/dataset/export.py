@@ -23,6 +23,7 @@ from prefrl.dataset.names import Pseudonyms
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
 from prefrl.runs.folder import read_run
+from prefrl.store.contents import standing
 from prefrl.store.rows import json_lines
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
@@ -98,10 +99,9 @@ def _write_lines(content: Content, out: Path) -> None:
 def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
     steps = {content.store.files.read(name).length for name in content.files}
-    gone = {row["supersedes"] for row in content.labels}
-    standing = [row for row in content.labels if row["kind"] == "answer" and row["seq"] not in gone]
-    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": len(standing)}
-    write_durably(out / layout.README, readme(content.config, formats, counts).encode())
+    stand = len(standing(content.labels))
+    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
+    write_durably(out / layout.README, readme(content, formats, counts).encode())
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,

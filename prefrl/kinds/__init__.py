@@ -11,9 +11,13 @@ KINDS: dict[str, Kind] = {
 """Name -> the kind. A kind of your own: KINDS[mine.name] = mine."""
 
 
+FIRST = next(iter(KINDS))
+"""The kind of the first release: its questions and answers are named and stored as that one did."""
+
+
 def kind_of(name: str) -> Kind:
     """The kind with this name. Raises UserError with the near match and the list."""
     return pick(KINDS, name, "kind of feedback")
 
 
-__all__ = ["KINDS", "Answer", "Choice", "Kind", "Perceived", "inverse", "kind_of"]
+__all__ = ["FIRST", "KINDS", "Answer", "Choice", "Kind", "Perceived", "inverse", "kind_of"]

@@ -24,7 +24,7 @@ ROUNDING = 1e-12  # sums of the same rewards in another order differ by about th
 class Preference(BaseModel):
     """An answer to a pair."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
     preference: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     """Probability that the first segment is the better one; .5: equally good."""
@@ -45,11 +45,15 @@ class Pair(Kind):
     outcomes = ("left", "right")
     schema = Preference
     choices = (
-        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _says(1.0)),
-        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _says(0.5)),
-        Choice("skip", "Can't tell", "Can't tell", "ArrowDown", "↓", "down", None),
-        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _says(0.0)),
-    )
+        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _says(1.0),
+               "better things happen in the left clip, even if only a little"),
+        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _says(0.5),
+               "both are equally good, or equally bad: you would not trade one for the other"),
+        Choice("skip", "Can't tell", "Can't tell", "ArrowDown", "↓", "down", None,
+               "you cannot tell; try to use it seldom"),
+        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _says(0.0),
+               "better things happen in the right clip, even if only a little"),
+    )  # fmt: skip
     prompt = """\
 You compare two short clips of an agent's behaviour. Each clip is one picture: frames of it, evenly spaced in time, to be \
 read like text, row by row from left to right; the first frame is at the top left, the last at the bottom right.
@@ -58,7 +62,9 @@ Answer with one JSON object and nothing else: {"reason": "one sentence", "answer
 left, right: that clip is better. equal: they are equally good. unsure: it cannot be told from these frames."""
 
     def read(self, given: Any, questions: int) -> list[Answer | None]:
-        """A number for each question: the probability that the first is better, NaN to skip."""
+        """A number for each question: the probability that the first is better, NaN or None to skip. Or answers."""
+        if isinstance(given, list | tuple) and any(isinstance(one, dict) for one in given):
+            return super().read(given, questions)
         try:
             values = np.asarray(given, float)
         except (TypeError, ValueError) as fault:
@@ -71,7 +77,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
         wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
         if len(wrong):
             raise UserError(
-                f"preference {values[wrong[0]]} of question {wrong[0]} is not in [0, 1];"
+                f"preference {values[wrong[0]]} at place {wrong[0]} of {questions} is not in [0, 1];"
                 " 1: the first is better, 0: the second, NaN: skipped"
             )
         return [None if np.isnan(value) else _says(float(value)) for value in values]
@@ -103,9 +109,15 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
     def predict(self, rewards: Tensor, error: float = 0.0) -> Tensor:
         """(..., N, 2, T) -> (..., N, 2): how likely it is that the first, or the second, is preferred."""
-        from torch import stack  # here: the label server does without torch
+        from torch import from_numpy, stack  # here: the label server does without torch
 
-        first = _first_better(_gap(rewards), error)
+        gap = _gap(rewards)
+        if error == 0 and not gap.requires_grad:  # questions were always ranked by scipy's, which rounds otherwise
+            from scipy.special import expit
+
+            first = from_numpy(expit(gap.numpy(force=True))).to(gap.device)
+        else:
+            first = _first_better(gap, error)
         return stack((first, 1 - first), -1)
 
     def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:

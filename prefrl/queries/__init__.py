@@ -1,7 +1,7 @@
-"""What to ask a teacher, and when: strategies score candidate pairs, selection chooses, schedules set the pace."""
+"""What to ask a teacher, and when: strategies score candidates, selection chooses, schedules set the pace."""
 
 from prefrl.queries.schedules import SCHEDULES, due, make_schedule
-from prefrl.queries.selection import Choice, choose, pair_up
+from prefrl.queries.selection import Choice, choose, group
 from prefrl.queries.strategies import STRATEGIES
 
-__all__ = ["SCHEDULES", "STRATEGIES", "Choice", "choose", "due", "make_schedule", "pair_up"]
+__all__ = ["SCHEDULES", "STRATEGIES", "Choice", "choose", "due", "group", "make_schedule"]

@@ -1,27 +1,43 @@
-"""Decides when to ask, draws candidate pairs from the recorder, and chooses among them."""
+"""Decides when to ask and which kinds of question, draws candidates from the recorder, and chooses among them."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from math import comb
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from prefrl.config.settings import QuestionConfig
 from prefrl.core.data import Queries, Segments
+from prefrl.core.errors import UserError, pick
 from prefrl.core.streams import stream
+from prefrl.kinds import FIRST, Kind, kind_of
 from prefrl.queries.schedules import Schedule, due, make_schedule
-from prefrl.queries.selection import choose, needs_returns, pair_up
+from prefrl.queries.selection import choose, group, reads
 from prefrl.queries.strategies import Score
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST = 0.02  # of the run that due questions wait for others to make a session worth its fit
 
 
-class Remembers(Protocol):
+class Memory(Protocol):
     """The side of the recorder that the asker sees."""
 
     steps: int
 
     def cut_segments(self, length: int, rng: np.random.Generator, since: int = 0) -> Segments: ...
+
+
+class Predicting(Protocol):
+    """The side of the reward model that the asker sees."""
+
+    version: int
+
+    def member_rewards(self, segments: Segments) -> Tensor | None:
+        """Each member's rewards: (N,) -> (E, N, T). None before the first fit."""
 
 
 class Asker:
@@ -39,8 +55,12 @@ class Asker:
         self.strategy = strategy or settings.strategy
         self.schedule = make_schedule(schedule or settings.schedule, initial=settings.initial, half_at=settings.half_at)
         self.budget = settings.budget
+        self.kinds = [kind_of(name) for name in settings.kinds]
+        self.shares = shares(settings)
+        self.divide = pick(TURNS, settings.turns, "questions.turns")
         self.at_once = 0  # questions that are due whatever the schedule says
         self.asked = 0
+        self.asked_of = dict.fromkeys(settings.kinds, 0)  # by kind; those that were taken back count here
         self.asked_at = 0  # steps of the run at the last session
         self.looked_until = 0  # the recorder's step count at the last session; segments from before were considered
 
@@ -60,29 +80,58 @@ class Asker:
             return 1
         return max(1, min(int(self.settings.growth * self.asked), self.budget - self.asked))
 
-    def choose(self, step: int, capacity: float, recorder: Remembers, reward_model: Any) -> list[Queries]:
-        wanted = int(min(self.due(step), capacity))
-        queries = self._choose(wanted, recorder, reward_model, step) if wanted else None
-        return [queries] if queries else []
+    def choose(self, step: int, capacity: float, memory: Memory, reward_model: Predicting) -> list[Queries]:
+        """The questions due about what happened since the last session, a batch for each kind, at most `capacity`.
 
-    def _choose(self, wanted: int, recorder: Remembers, reward_model: Any, step: int) -> Queries | None:
-        """Up to `wanted` questions about what happened since the last session; None if there is too little to ask about.
-
-        No segment is in two questions. What cannot be asked now is still due later, when more has happened.
+        [] if none are due, or if there is too little to ask about. No segment is in two questions. What cannot be asked
+        now is still due later, when more has happened.
         """
+        wanted = int(min(self.due(step), capacity))
+        if not wanted:
+            return []
         rng = stream(self.seed, "query", step)
-        segments = recorder.cut_segments(self.settings.length, rng, self.looked_until)
-        available = min(wanted, len(segments) // 2)
-        if available < min(wanted, self._least(step)):
-            return None
-        pairs = self._candidates(len(segments), available, rng)
-        rewards = reward_model.member_rewards(segments) if needs_returns(self.strategy) else None  # (E, N, T)
-        told = None if rewards is None else rewards.sum(-1).numpy()[:, pairs]
-        choice = choose(segments[pairs], told, available, self.strategy, rng, pairs=pairs)
-        self.asked += len(choice.picked)
-        self.asked_at, self.looked_until = step, recorder.steps
-        shown = segments[pairs[choice.picked]]
-        return Queries(shown, choice.scores, choice.strategy, step, reward_model.version)
+        segments = memory.cut_segments(self.settings.length, rng, self.looked_until)
+        counts = self._fitting(wanted, len(segments))
+        if sum(counts) < min(wanted, self._least(step)):
+            return []
+        rewards = reward_model.member_rewards(segments) if reads(self.strategy) else None  # (E, N, T)
+        free, found = np.arange(len(segments)), []
+        for kind, count in zip(self.kinds, counts, strict=True):
+            if count:
+                places, scores, strategy = self._best(kind, count, free, segments, rewards, rng)  # (n, K)
+                found.append(Queries(segments[places], scores, strategy, step, reward_model.version, kind.name))
+                free = np.setdiff1d(free, places)
+                self.asked += len(places)
+                self.asked_of[kind.name] += len(places)
+        self.asked_at, self.looked_until = step, memory.steps
+        return found
+
+    def _fitting(self, wanted: int, segments: int) -> list[int]:
+        """How many questions of each kind: up to `wanted` in all, as many as there are segments for."""
+        for total in range(wanted, 0, -1):
+            counts = self.divide(self, total)
+            if sum(count * kind.segments for count, kind in zip(counts, self.kinds, strict=True)) <= segments:
+                return counts
+        return [0] * len(self.kinds)
+
+    def _best(
+        self, kind: Kind, count: int, free: np.ndarray, segments: Segments, rewards: Tensor | None,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, str]:  # fmt: skip
+        """The most telling questions about free segments: which segments they show (n, K), their scores, and the strategy."""
+        drawn = count
+        if self.strategy != "uniform":
+            drawn = min(count * self.settings.candidates, comb(len(free), kind.segments))
+        groups = free[group(len(free), drawn, kind.segments, rng)]  # (C, K)
+        predicted = None if rewards is None else self._predicted(kind, rewards, groups)
+        choice = choose(segments[groups], predicted, count, self.strategy, rng, groups=groups)
+        return groups[choice.picked], choice.scores, choice.strategy
+
+    def _predicted(self, kind: Kind, rewards: Tensor, groups: np.ndarray) -> np.ndarray | None:
+        """What the strategy reads of candidates: each member's chances (E, C, A), or returns (E, C, K)."""
+        if reads(self.strategy) == "returns":
+            return rewards.sum(-1).numpy()[:, groups]
+        return kind.predict(rewards[:, groups]).numpy() if kind.outcomes else None
 
     def next_session(self, step: int, rollout: int) -> int | None:
         """The step at which questions are due next, if all goes on as it is; None if none are. rollout: in steps"""
@@ -93,14 +142,47 @@ class Asker:
         """These will not be answered: as many others may be asked."""
         self.asked -= questions
 
-    def _candidates(self, segments: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
-        """(C, 2) pairs of segments to choose from"""
-        if self.strategy == "uniform":
-            return pair_up(segments, wanted, rng)
-        return pair_up(segments, min(wanted * self.settings.candidates, segments * (segments - 1) // 2), rng)
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as JSON."""
+        return {
+            "asked": self.asked, "asked_at": self.asked_at, "looked_until": self.looked_until,
+            "asked_of": dict(self.asked_of),
+        }  # fmt: skip
 
-    def state(self) -> dict[str, int]:
-        return {"asked": self.asked, "asked_at": self.asked_at, "looked_until": self.looked_until}
-
-    def restore(self, state: dict[str, int]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave; the first release knew one kind and kept no counts by kind."""
         self.asked, self.asked_at, self.looked_until = state["asked"], state["asked_at"], state["looked_until"]
+        self.asked_of |= state.get("asked_of", {FIRST: state["asked"]})
+
+
+def shares(settings: QuestionConfig) -> list[float]:
+    """The share of each kind in the budget. Raises UserError for a mix that does not fit the kinds."""
+    mix = settings.mix or (1.0,) * len(settings.kinds)
+    if not settings.kinds or len(set(settings.kinds)) < len(settings.kinds):
+        raise UserError(f"questions.kinds={settings.kinds} must name at least one kind of feedback, and none twice")
+    if len(mix) != len(settings.kinds) or min(mix) < 0 or not 0 < sum(mix) < float("inf"):
+        raise UserError(
+            f"questions.mix={settings.mix} must give each of {len(settings.kinds)} kinds its share, not below 0 and not"
+            " all 0; leave it out for equal shares"
+        )
+    return [share / sum(mix) for share in mix]
+
+
+def mixed(asker: Asker, wanted: int) -> list[int]:
+    """Each next question is of the kind that lacks most of its share."""
+    names, asked = [kind.name for kind in asker.kinds], dict(asker.asked_of)
+    for total in range(sum(asked.values()) + 1, sum(asked.values()) + wanted + 1):
+        lacks = [share * total - asked[name] for name, share in zip(names, asker.shares, strict=True)]
+        asked[names[int(np.argmax(lacks))]] += 1
+    return [asked[name] - asker.asked_of[name] for name in names]
+
+
+def one_by_one(asker: Asker, wanted: int) -> list[int]:
+    """Each kind has its part of the budget, one after the other."""
+    ends = [round(asker.budget * share) for share in np.cumsum(asker.shares)]
+    first, last = asker.asked, asker.asked + wanted
+    return [max(0, min(last, end) - max(first, begin)) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+TURNS: dict[str, Callable[[Asker, int], list[int]]] = {"mixed": mixed, "one_by_one": one_by_one}
+"""Name -> how so many next questions are divided among the kinds."""

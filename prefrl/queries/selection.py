@@ -1,14 +1,16 @@
-"""From segments to questions: draw candidate pairs, then choose the ones worth a teacher's time."""
+"""From segments to questions: draw candidates, then choose the ones worth a teacher's time."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import combinations
+from math import comb
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError, pick
-from prefrl.queries.kcenter import greedy_cover, pair_features
+from prefrl.queries.kcenter import greedy_cover, question_features
 from prefrl.queries.strategies import STRATEGIES, Score, Strategy
 
 
@@ -20,73 +22,87 @@ class Choice(NamedTuple):
     strategy: str  # the one that was used: uniform as long as there is no reward model to score with
 
 
-def pair_up(n_segments: int, n_pairs: int, rng: np.random.Generator) -> np.ndarray:
-    """Random pairs of distinct segments, each in random order: (n_pairs, 2) indices
+def group(n_segments: int, n_groups: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Random groups of distinct segments, each in random order: (n_groups, size) indices
 
-    No segment is used twice if there are enough for that; no two pairs are the same in any case.
+    No segment is used twice if there are enough for that; no two groups hold the same segments in any case.
     """
-    possible = n_segments * (n_segments - 1) // 2
-    if n_pairs > possible:
+    possible = comb(n_segments, size)
+    if n_groups > possible:
         raise NotEnoughSegments(
-            f"{n_pairs} questions need {n_pairs} different pairs, but {n_segments} segments make only {possible};"
-            " lower the number of questions, or record longer before asking"
+            f"{n_groups} questions need {n_groups} different groups of {size}, but {n_segments} segments make only"
+            f" {possible}; lower the number of questions, or record longer before asking"
         )
-    if 2 * n_pairs <= n_segments:
-        return rng.permutation(n_segments)[: 2 * n_pairs].reshape(n_pairs, 2)
-    number = rng.choice(possible, n_pairs, replace=False)
-    first = number % n_segments  # each unordered pair is once a segment and its neighbour 1, 2, ... n // 2 places on
-    pairs = np.stack([first, (first + number // n_segments + 1) % n_segments], axis=1)
-    return rng.permuted(pairs, axis=1)
+    if size * n_groups <= n_segments:
+        return rng.permutation(n_segments)[: size * n_groups].reshape(n_groups, size)
+    return rng.permuted(_overlapping(n_segments, n_groups, size, rng), axis=1)
+
+
+def _overlapping(n_segments: int, n_groups: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Different groups that may share segments, in any order: (n_groups, size)"""
+    possible = comb(n_segments, size)
+    if size == 2:  # each is once a segment and its neighbour 1, 2, ... n // 2 places on
+        number = rng.choice(possible, n_groups, replace=False)
+        first = number % n_segments
+        return np.stack([first, (first + number // n_segments + 1) % n_segments], axis=1)
+    if possible <= 2 * n_groups:
+        return np.array(list(combinations(range(n_segments), size)))[rng.choice(possible, n_groups, replace=False)]
+    found: set[tuple[int, ...]] = set()
+    while len(found) < n_groups:  # at least every second draw is a new one
+        found.add(tuple(sorted(rng.choice(n_segments, size, replace=False).tolist())))
+    return np.array(sorted(found))
 
 
 def choose(
     candidates: Segments,
-    member_returns: np.ndarray | None,
+    predicted: np.ndarray | None,
     n: int,
     strategy: str | Score,
     rng: np.random.Generator,
     asked: Segments | None = None,
-    pairs: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Choice:
-    """The n candidate pairs (batch shape (N, 2)) to ask about, by a strategy's name or a score function of your own.
+    """The n candidates (batch shape (N, K)) to ask about, by a strategy's name or a score function of your own.
 
-    member_returns: (E, N, 2), or None before the first fit, when strategies that need it give way to uniform.
-    asked: batch shape (C, 2), pairs that a covering strategy should keep away from. Equal scores are broken at random.
-    pairs: (N, 2) which segments make up each candidate; if given, no segment is in two questions, and fewer than n
+    predicted: what the strategy reads of each member, (E, N, A) chances or (E, N, K) returns; None before the first fit
+    or where a kind has no outcomes, when strategies that need it give way to uniform.
+    asked: batch shape (C, K), questions that a covering strategy should keep away from. Equal scores are broken at random.
+    groups: (N, K) which segments make up each candidate; if given, no segment is in two questions, and fewer than n
     questions may be left.
     """
     total = len(candidates)
     if n > total:
         raise UserError(
-            f"asked to choose {n} of {total} candidate pairs; lower the number of questions or draw more pairs"
+            f"asked to choose {n} of {total} candidates; lower the number of questions or draw more candidates"
         )
     name, chosen = _resolve(strategy)
-    if chosen.score and member_returns is None:
+    if chosen.score and predicted is None:
         name, chosen = "uniform", STRATEGIES["uniform"]
-    scores = _scores(name, chosen, member_returns, total)
+    scores = _scores(name, chosen, predicted, total)
     shuffled = rng.permutation(total)
     ranked = shuffled[np.argsort(-scores[shuffled], kind="stable")]  # NaN throughout: the shuffled order stays
     if chosen.covers and n > 0:
         pool = ranked if chosen.score is None else ranked[: max(n, total // 2)]
-        ranked = _cover(candidates, pool, n if pairs is None else len(pool), asked)
-    picked = ranked[:n] if pairs is None else ranked[_each_segment_once(pairs[ranked], n)]
+        ranked = _cover(candidates, pool, n if groups is None else len(pool), asked)
+    picked = ranked[:n] if groups is None else ranked[_each_segment_once(groups[ranked], n)]
     return Choice(picked, scores[picked], name)
 
 
-def needs_returns(strategy: str | Score) -> bool:
-    """Whether a strategy scores candidates by the members' returns."""
-    return _resolve(strategy)[1].score is not None
+def reads(strategy: str | Score) -> Literal["chances", "returns"] | None:
+    """What a strategy scores candidates by; None: it has no score."""
+    resolved = _resolve(strategy)[1]
+    return resolved.reads if resolved.score else None
 
 
-def _each_segment_once(pairs: np.ndarray, wanted: int) -> np.ndarray:
-    """Places of the first `wanted` pairs, best first, of which no two share a segment: (C, 2) -> (n,)"""
+def _each_segment_once(groups: np.ndarray, wanted: int) -> np.ndarray:
+    """Places of the first `wanted` groups, best first, of which no two share a segment: (C, K) -> (n,)"""
     used: set[int] = set()
     kept: list[int] = []
-    for place, (first, second) in enumerate(pairs.tolist()):
+    for place, segments in enumerate(groups.tolist()):
         if len(kept) == wanted:
             break
-        if first not in used and second not in used:
-            used |= {first, second}
+        if used.isdisjoint(segments):
+            used.update(segments)
             kept.append(place)
     return np.array(kept, int)
 
@@ -94,29 +110,31 @@ def _each_segment_once(pairs: np.ndarray, wanted: int) -> np.ndarray:
 def _resolve(strategy: str | Score) -> tuple[str, Strategy]:
     if callable(strategy):
         name = getattr(strategy, "__name__", type(strategy).__name__)
-        return name, Strategy("given by the user", strategy)
+        return name, Strategy("given by the user", strategy, reads="returns")
     return strategy, pick(STRATEGIES, strategy, "query strategy")
 
 
-def _scores(name: str, strategy: Strategy, member_returns: np.ndarray | None, total: int) -> np.ndarray:
-    """The strategy's scores of all candidates, checked; NaN if it has none: (E, N, 2) -> (N,)"""
-    if strategy.score is None or member_returns is None:
+def _scores(name: str, strategy: Strategy, predicted: np.ndarray | None, total: int) -> np.ndarray:
+    """The strategy's scores of all candidates, checked; NaN if it has none: (E, N, A or K) -> (N,)"""
+    if strategy.score is None or predicted is None:
         return np.full(total, np.nan)
-    if member_returns.ndim != 3 or member_returns.shape[1:] != (total, 2):
+    if predicted.ndim != 3 or predicted.shape[1] != total:
         raise UserError(
-            f"member returns have shape {member_returns.shape}; {total} candidate pairs need (E, {total}, 2)"
+            f"the members' {strategy.reads} have shape {predicted.shape}; {total} candidates need (E, {total}, ...)"
         )
-    if len(member_returns) < strategy.members:
+    if len(predicted) < strategy.members:
         raise UserError(
-            f"strategy {name!r} compares ensemble members and needs {strategy.members}, got {len(member_returns)};"
+            f"strategy {name!r} compares ensemble members and needs {strategy.members}, got {len(predicted)};"
             " enlarge the ensemble, or choose uniform"
         )
-    scores = np.asarray(strategy.score(member_returns), dtype=np.float64)
+    scores = np.asarray(strategy.score(predicted), dtype=np.float64)
     if scores.shape != (total,):
-        raise UserError(f"strategy {name!r} gave scores of shape {scores.shape}; it must give one per pair, ({total},)")
+        raise UserError(
+            f"strategy {name!r} gave scores of shape {scores.shape}; it must give one per candidate, ({total},)"
+        )
     if np.isnan(scores).any():
         share = f"{int(np.isnan(scores).sum())} of {total}"
-        raise NonFiniteError(f"strategy {name!r} scored {share} pairs NaN; look at the reward model's returns")
+        raise NonFiniteError(f"strategy {name!r} scored {share} candidates NaN; look at the reward model's returns")
     return scores
 
 
@@ -125,8 +143,8 @@ def _cover(candidates: Segments, pool: np.ndarray, n: int, asked: Segments | Non
 
     Unlike there, every observed number is first scaled to unit spread, or the one in the largest units decides alone.
     """
-    points = pair_features(candidates)[pool]
+    points = question_features(candidates)[pool]
     spread = points.std(0)
     scale = np.where(spread > 0, spread, 1.0)
-    centres = pair_features(asked) / scale if asked is not None and len(asked) else None
+    centres = question_features(asked) / scale if asked is not None and len(asked) else None
     return pool[greedy_cover(points / scale, n, centres)]

@@ -74,13 +74,13 @@ def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files
 
     def origins(segments: Segments) -> Origins:
         each = recorder.origins(segments)
-        file = files.write(segments, each)
+        file, count = files.write(segments, each), segments.true_rewards.shape[1]  # (Q, K, T)
         for place in range(len(each)):
             origin = each[place]
             assert origin and recorder.film  # nothing else is asked about
             frames = recorder.film.frames(number(origin.opening) + len(origin.actions), segments.length + 1)
             small = shrunk(frames, shrinkage(*frames.shape[:3]))
-            write_clip(folder, file, place // 2, place % 2, small, redrawer.fps)
+            write_clip(folder, file, place // count, place % count, small, redrawer.fps)
         return each
 
     return origins

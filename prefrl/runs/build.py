@@ -39,7 +39,7 @@ from prefrl.rewards.own_network import checked
 from prefrl.rewards.pictures import Pictures, is_image, pictures_in
 from prefrl.teachers import make_teacher, recorded, synthetic
 from prefrl.teachers.replay import Replay
-from prefrl.teachers.stored import Judge, Shuffled
+from prefrl.teachers.stored import AnswerFunction, Shuffled
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Own:
 
     env: MakeEnv | None = None  # () -> gymnasium.Env
     agent: Model | Callable[[VecEnv], Model] | None = None  # an SB3 on-policy model, or how to make one
-    teacher: Judge | None = None  # queries -> preferences (Q,)
+    teacher: AnswerFunction | None = None  # queries -> preferences (Q,)
     reward_network: Callable[[Any], nn.Module] | None = None  # number of features, or (C, H, W) -> (N, ...) to (N, 1)
     strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
     schedule: Schedule | None = None  # progress in [0, 1] -> share of the budget
@@ -148,7 +148,7 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
     return make
 
 
-def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, Judge]:
+def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, AnswerFunction]:
     """Who answers, and the name under which answers are kept."""
     t, rng = config.teacher, stream(config.seed, "teacher")
     if own.teacher is not None:

@@ -11,6 +11,7 @@ from prefrl.agents.agent import Agent
 from prefrl.queries.asker import Asker
 from prefrl.rewards.model import RewardModel
 from prefrl.runs.metrics import Log
+from prefrl.store.lookup import by_kind
 from prefrl.store.store import LabelStore
 
 LATELY = 60  # answered questions whose predictions are kept up to date
@@ -77,8 +78,9 @@ class TrainerNotices:
         checks = self.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
         if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
             return
-        rewards, chances = self.reward_model.opinion("pair", self.store.queries(ids).segments)
-        self.store.notices.predict({
-            id: {"model_version": self.version, "probability": float(p), "rewards": r.round(4).tolist()}
-            for id, p, r in zip(ids, chances[:, 0], rewards, strict=True)
-        })  # fmt: skip
+        for kind, asked in by_kind(self.store, ids).items():
+            rewards, chances = self.reward_model.opinion(kind, self.store.queries(asked).segments)
+            self.store.notices.predict({
+                id: {"model_version": self.version, "chances": c.tolist(), "rewards": r.round(4).tolist()}
+                for id, c, r in zip(asked, chances, rewards, strict=True)
+            })  # fmt: skip

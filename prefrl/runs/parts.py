@@ -27,7 +27,7 @@ from prefrl.runs.progress import Progress
 from prefrl.store.store import LabelStore, open_store
 from prefrl.teachers.human import HumanTeacher, Person
 from prefrl.teachers.replay import Replay, ReplayTeacher
-from prefrl.teachers.stored import Judge, StoredTeacher
+from prefrl.teachers.stored import AnswerFunction, StoredTeacher
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Parts:
     learner: Learner  # what learns from feedback: the reward model, or the agent itself
     asker: Asker
     store: LabelStore
-    judge: Judge  # who answers the teacher's questions
+    judge: AnswerFunction  # who answers the teacher's questions
     teacher: StoredTeacher
     log: Log
     progress: Progress
@@ -82,7 +82,12 @@ def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> P
 
 
 def _make_teacher(
-    config: Config, store: LabelStore, judge: Judge, labeller: str, agent: Agent, notices: TrainerNotices | None
+    config: Config,
+    store: LabelStore,
+    judge: AnswerFunction,
+    labeller: str,
+    agent: Agent,
+    notices: TrainerNotices | None,
 ) -> StoredTeacher:
     if notices:
         origins = agent.memory.origins

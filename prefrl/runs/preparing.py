@@ -45,10 +45,10 @@ class Preparation:
     def _take_recording(self, teacher: ReplayTeacher) -> None:
         """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
         recorder = self.parts.recorder
-        found, notes = recordings.read(self.config, teacher.judge.until)
+        found, notes = recordings.read(self.config, teacher.function.until)
         shapes = (recorder.memory.shapes_of_observations, recorder.action_space.shape or ())
         recordings.require_shapes(found, *shapes)
-        teacher.judge.until = found.last_seq
+        teacher.function.until = found.last_seq
         if found.from_people:
             self.parts.asker.at_once = self.config.teacher.wait
         if notes == "film":

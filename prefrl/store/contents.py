@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Table, select
 
+from prefrl.kinds import FIRST
 from prefrl.store import database
 from prefrl.store.database import together
+from prefrl.store.payloads import as_stored, with_answer
+from prefrl.store.rows import add_answers
 from prefrl.store.seals import seal
 from prefrl.store.store import LabelStore
-from prefrl.store.tables import DAMAGED, answers, closures, questions, rooms, watermarks
+from prefrl.store.tables import DAMAGED, answers, closures, payloads, questions, raise_format, rooms, watermarks
 
 Row = dict[str, Any]
+
+
+def standing(rows: Sequence[Row], roles: Iterable[str] = ("answer",)) -> list[Row]:
+    """Those of a store's answers in these roles that no other one corrects or withdraws."""
+    gone = {row["supersedes"] for row in rows}
+    return [row for row in rows if row["kind"] in roles and row["seq"] not in gone]
 
 
 @dataclass(frozen=True)
@@ -22,18 +31,13 @@ class Contents:
     """The rows of a store, each table in the order of its numbers."""
 
     questions: list[Row]
-    answers: list[Row]  # every one ever given, also those corrected or withdrawn since
+    answers: list[Row]  # every one ever given, each with its `answer`, also those corrected or withdrawn since
     closures: list[Row] = field(default_factory=list)  # of questions that nobody need answer any more
     watermarks: list[Row] = field(default_factory=list)  # up to which answer the trainer had heard at which step
     rooms: list[Row] = field(default_factory=list)  # how many questions it had room for, from which step on
 
-    def standing(self) -> Iterator[Row]:
-        """Answers that no later one corrects or withdraws."""
-        gone = {row["supersedes"] for row in self.answers}
-        return (row for row in self.answers if row["kind"] == "answer" and row["seq"] not in gone)
-
     def undamaged(self) -> Contents:
-        """As if answers that were not what was written had never been; of corrections it stays that they took one back."""
+        """Without damaged answers; a damaged correction still withdraws what it corrected."""
         marks = {row["seq"]: row["supersedes"] for row in self.answers if row["key"].startswith(DAMAGED)}
         damaged, asked = set(marks.values()), {row["seq"]: row["query_id"] for row in self.answers}
         kept = []
@@ -44,7 +48,7 @@ class Contents:
             if row["seq"] not in damaged:
                 kept.append(row)
             elif old in asked and old < row["seq"]:
-                blank = {"kind": "withdrawal", "preference": None, "details": None}
+                blank = {"kind": "withdrawal", "preference": None, "answer": None, "details": None}
                 kept.append({**row, **blank, "query_id": asked[old]})
         return replace(self, answers=kept)
 
@@ -54,18 +58,20 @@ class Contents:
 
 
 TABLES: dict[str, Table] = {
-    "questions": questions, "answers": answers, "closures": closures, "watermarks": watermarks, "rooms": rooms,
+    "questions": questions, "closures": closures, "watermarks": watermarks, "rooms": rooms,
 }  # fmt: skip
 
 
 def read_contents(store: LabelStore) -> Contents:
     """What the store holds at one moment, whoever writes to it meanwhile."""
+    told = select(*answers.c, payloads.c.content).select_from(answers.outerjoin(payloads)).order_by(answers.c.seq)
     with together(store.engine) as connection:
         found = {
             name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
             for name, table in TABLES.items()
         }
-    return Contents(**found)
+        given = [with_answer(row) for row in connection.execute(told).mappings()]
+    return Contents(answers=given, **found)
 
 
 def write_contents(store: LabelStore, record: Contents) -> None:
@@ -73,6 +79,10 @@ def write_contents(store: LabelStore, record: Contents) -> None:
     with together(store.engine) as connection:
         if database.last(connection, questions.c.id):
             raise ValueError(f"{database.name_of(store.engine)} is not empty")
-        for name, table in TABLES.items():
-            database.add(connection, table, getattr(record, name))
+        database.add(connection, questions, record.questions)
+        add_answers(connection, map(as_stored, record.answers))
+        for name in ("closures", "watermarks", "rooms"):
+            database.add(connection, TABLES[name], getattr(record, name))
+        if any(row["kind"] != FIRST for row in record.questions):
+            raise_format(connection)
         seal(connection)

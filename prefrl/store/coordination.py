@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Engine, delete, select, update
 
 from prefrl.store import database, tables
 from prefrl.store.database import by_value, reading, writing
-from prefrl.store.tables import displays, leases, notices, predictions
+from prefrl.store.payloads import order_of
+from prefrl.store.tables import displays, leases, notices, predictions, questions
 
 
 class Notices:
@@ -106,16 +107,25 @@ class Displays:
         self.engine = engine
 
     def add(self, shown: Sequence[Mapping[str, Any]]) -> None:
-        """Note displays: ticket, query_id, labeller, mirrored, purpose."""
-        now = {"shown_at": time.time()}
+        """Note displays: ticket, query_id, labeller, purpose, and their `order`; or, of two segments, `mirrored`."""
+        now, rows = time.time(), []
+        for one in shown:
+            order = one.get("order")
+            mirrored = bool(one["mirrored"]) if order is None else list(order) == [1, 0]
+            rows.append({**one, "order": order and json.dumps(list(order)), "mirrored": mirrored, "shown_at": now})
         with writing(self.engine) as connection:
-            database.add(connection, displays, [{**one, **now} for one in shown])
+            database.add(connection, displays, rows)
 
     def find(self, ticket: str) -> dict[str, Any] | None:
-        """The display with this ticket."""
+        """The display with this ticket, its `order` as a list: which segment was shown at each place."""
+        wanted = select(displays, questions.c.kind.label("asked_kind"))
+        wanted = wanted.join_from(displays, questions, displays.c.query_id == questions.c.id)
         with reading(self.engine) as connection:
-            row = connection.execute(select(displays).where(displays.c.ticket == ticket)).mappings().first()
-        return dict(row) if row else None
+            row = connection.execute(wanted.where(displays.c.ticket == ticket)).mappings().first()
+        if row is None:
+            return None
+        noted = row["order"] and json.loads(row["order"])
+        return {**row, "order": order_of(noted, row["mirrored"], row["asked_kind"])}
 
     def seen(self, query: int, labeller: str) -> bool:
         """Whether this labeller was ever shown this question."""

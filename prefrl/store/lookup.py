@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
 
+from prefrl.kinds import FIRST, Answer, kind_of
 from prefrl.store import tables
 from prefrl.store.database import reading
+from prefrl.store.payloads import answer_rows, order_of, with_answer
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import (
     JUDGEMENTS,
     answers,
     closures,
     current_answers,
+    decided,
     displays,
+    payloads,
     questions,
     standing,
     unanswered,
@@ -32,6 +37,22 @@ class Place:
     query: int
     file: str
     row: int
+    kind: str = FIRST
+
+    @property
+    def segments(self) -> int:
+        """How many it shows."""
+        return kind_of(self.kind).segments
+
+    @property
+    def clips(self) -> tuple[str, int, int]:
+        """Where its clips are, and how many."""
+        return self.file, self.row, self.segments
+
+
+def place_of(row: dict[str, Any]) -> Place:
+    """The place of the question that a row of answers is about."""
+    return Place(row["query_id"], row["segments_file"], row["row"], row["asked_kind"])
 
 
 def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
@@ -39,10 +60,16 @@ def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+def _answers(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
+    """Rows with their `answer` and, as `asked_kind`, the kind of their question."""
+    return [with_answer(row) for row in _rows(store, statement)]
+
+
 def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
-    wanted = select(questions.c.id, questions.c.segments_file, questions.c.row).where(condition).order_by(*order)
+    columns = (questions.c.id, questions.c.segments_file, questions.c.row, questions.c.kind)
+    wanted = select(*columns).where(condition).order_by(*order)
     found = _rows(store, wanted.limit(most) if most else wanted)
-    return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
+    return [Place(row["id"], row["segments_file"], row["row"], row["kind"]) for row in found]
 
 
 @dataclass
@@ -75,9 +102,9 @@ def due_places(store: LabelStore) -> list[Place]:
 
 
 def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
-    """What was last said to be known about these questions; a preference of None: nothing any more."""
-    wanted = select(answers).where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
-    return {row["query_id"]: row for row in _rows(store, wanted)}
+    """What was last said to be known about these questions; an answer of None: nothing any more."""
+    wanted = answer_rows().where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
+    return {row["query_id"]: row for row in _answers(store, wanted)}
 
 
 def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
@@ -88,8 +115,8 @@ def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
 
 
 def _known() -> Any:
-    truth = select(answers.c.query_id).where(answers.c.kind == "truth", answers.c.preference.is_not(None), standing())
-    return questions.c.id.in_(truth)
+    truth = select(answers.c.query_id).select_from(answers.outerjoin(payloads))
+    return questions.c.id.in_(truth.where(answers.c.kind == "truth", decided, standing()))
 
 
 def _closed() -> Select[Any]:
@@ -102,6 +129,14 @@ def _closed() -> Select[Any]:
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
     """Where these questions lie, as far as they exist."""
     return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
+
+
+def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
+    """These questions by their kinds, as far as they exist, in ascending order."""
+    found: dict[str, list[int]] = {}
+    for id, place in sorted(places(store, list(ids)).items()):
+        found.setdefault(place.kind, []).append(id)
+    return found
 
 
 def oldest_open(store: LabelStore) -> float | None:
@@ -129,48 +164,45 @@ class Given:
 
     seq: int
     place: Place
-    preference: float | None
-    mirrored: bool
+    answer: Answer
+    order: list[int]  # which segment was shown at each place
 
 
 def given_once(store: LabelStore, labeller: str) -> list[Given]:
     """What this labeller told about questions that she has judged exactly once, the oldest first."""
-    columns = (answers.c.seq, answers.c.query_id, answers.c.preference, answers.c.kind, answers.c.details,
-               questions.c.segments_file, questions.c.row, _later.c.seq.label("superseded_by"))  # fmt: skip
-    wanted = _with_later(*columns).where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
+    wanted = _with_later().where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
     by_query: dict[int, list[dict[str, Any]]] = {}
-    for row in _rows(store, wanted.order_by(answers.c.seq)):
+    for row in _answers(store, wanted.order_by(answers.c.seq)):
         if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
-    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["preference"] is not None]
+    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
     return [
-        Given(row["seq"], Place(row["query_id"], row["segments_file"], row["row"]), row["preference"],
-              shown(row["details"])["mirrored"])
+        Given(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
         for row in alone
-    ]  # fmt: skip
+    ]
 
 
-def _with_later(*columns: Any) -> Select[Any]:
-    joined = answers.join(questions).outerjoin(_later, _later.c.supersedes == answers.c.seq)
-    return select(*columns).select_from(joined)
+def _with_later() -> Select[Any]:
+    """Answers, each with its question's place and what superseded it."""
+    place = (questions.c.segments_file, questions.c.row)
+    wanted = answer_rows(*place, _later.c.seq.label("superseded_by"))
+    return wanted.outerjoin(_later, _later.c.supersedes == answers.c.seq)
 
 
 def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[dict[str, Any]]:
     """Answers with a number below `before`, the latest first, each with its question's place and what superseded it."""
-    place = (questions.c.segments_file, questions.c.row)
-    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
+    wanted = _with_later().where(answers.c.kind != "truth")
     if labeller is not None:
         wanted = wanted.where(answers.c.labeller == labeller)
     if before is not None:
         wanted = wanted.where(answers.c.seq < before)
-    return _rows(store, wanted.order_by(answers.c.seq.desc()).limit(most))
+    return _answers(store, wanted.order_by(answers.c.seq.desc()).limit(most))
 
 
 def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
     """Answers after a number, in order, each with what superseded it so far. What is known is nobody's answer."""
-    wanted = select(answers, _later.c.seq.label("superseded_by")).where(answers.c.kind != "truth")
-    wanted = wanted.select_from(answers.outerjoin(_later, _later.c.supersedes == answers.c.seq))
-    return _rows(store, wanted.where(answers.c.seq > seq).order_by(answers.c.seq))
+    wanted = _with_later().where(answers.c.kind != "truth", answers.c.seq > seq)
+    return _answers(store, wanted.order_by(answers.c.seq))
 
 
 def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
@@ -183,21 +215,28 @@ def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
 
 def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
     """The answer with this key."""
-    found = _rows(store, select(answers).where(answers.c.key == key))
+    found = _answers(store, answer_rows().where(answers.c.key == key))
     return found[0] if found else None
 
 
 def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
     """The answer with this number, its question's place, and what superseded it."""
-    place = (questions.c.segments_file, questions.c.row)
-    wanted = _with_later(answers, *place, _later.c.seq.label("superseded_by"))
-    found = _rows(store, wanted.where(answers.c.seq == seq))
+    found = _answers(store, _with_later().where(answers.c.seq == seq))
     return found[0] if found else None
 
 
-def shown(details: str | None) -> dict[str, Any]:
-    """How an answer was shown and given; answers of synthetic teachers say nothing about it."""
-    return {"mirrored": False, "purpose": "new", "model": None, **(json.loads(details) if details else {})}
+def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
+    """How an answer to a question of a kind was shown and given; answers of synthetic teachers say nothing about it.
+
+    order: which segment was shown at each place; model: its version and, in the stored order, the chances it gave the
+    outcomes. Answers of the first release say `mirrored` and, of the first outcome, `probability`.
+    """
+    about = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
+    about["order"] = order_of(about.get("order"), about.get("mirrored", False), kind)
+    about["mirrored"] = about["order"] == [1, 0]
+    if (model := about["model"]) and "chances" not in model:
+        about["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
+    return about
 
 
 def forget_displays(store: LabelStore, before: float) -> None:

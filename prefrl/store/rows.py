@@ -8,26 +8,29 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Engine, select
 
 from prefrl.core.data import Queries
 from prefrl.core.errors import UserError
+from prefrl.kinds import kind_of
 from prefrl.store import database, seals
 from prefrl.store.database import by_value, name_of, reading, writing
-from prefrl.store.tables import answers, current_answers, questions
+from prefrl.store.payloads import columns, read_answers
+from prefrl.store.tables import answers, current_answers, payloads, questions
 
 BLANK = {
     "kind": "answer", "response_seconds": None, "step": None, "model_version": None, "supersedes": None, "details": None,
 }  # fmt: skip
-_CONTENT = ("query_id", "preference", "labeller", "supersedes")  # what must agree for one key
+_CONTENT = ("query_id", "preference", "content", "labeller", "supersedes")  # what must agree for one key
 
 
 def uids_of(queries: Queries, uids: Sequence[str] | None) -> list[str]:
     """One name per question; without names given, no question is like another."""
-    if queries.segments.true_rewards.shape[1:-1] != (2,):
-        shape = queries.segments.true_rewards.shape
-        raise UserError(f"the label store holds questions about pairs, shape (Q, 2, T); got segments of shape {shape}")
+    wanted, shape = kind_of(queries.kind).segments, queries.segments.true_rewards.shape
+    if shape[1:-1] != (wanted,):
+        raise UserError(
+            f"questions of kind {queries.kind!r} show segments of shape (Q, {wanted}, T); got segments of shape {shape}"
+        )
     names = [uuid.uuid4().hex for _ in range(len(queries))] if uids is None else [str(uid) for uid in uids]
     if len(names) != len(queries) or len(set(names)) != len(names):
         raise UserError(f"{len(queries)} questions need as many different uids, got {len(set(names))}")
@@ -36,7 +39,7 @@ def uids_of(queries: Queries, uids: Sequence[str] | None) -> list[str]:
 
 def question_rows(queries: Queries, names: list[str], file: str) -> list[dict[str, Any]]:
     common = {
-        "kind": "pair", "segments_file": file, "asked_step": int(queries.step), "asked_at": time.time(),
+        "kind": queries.kind, "segments_file": file, "asked_step": int(queries.step), "asked_at": time.time(),
         "model_version": int(queries.model_version), "strategy": str(queries.strategy),
     }  # fmt: skip
     return [
@@ -45,49 +48,36 @@ def question_rows(queries: Queries, names: list[str], file: str) -> list[dict[st
     ]
 
 
-def as_stored(given: Any, query_ids: Sequence[int]) -> list[float | None]:
-    """Probabilities as the database keeps them: None is a skip."""
-    values = np.asarray(given, dtype=float)
-    if values.shape != (len(query_ids),):
-        raise UserError(f"{len(query_ids)} questions need as many preferences, got an array of shape {values.shape}")
-    wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
-    if len(wrong):
-        raise UserError(
-            f"preference {values[wrong[0]]} for question {query_ids[wrong[0]]} is not in [0, 1];"
-            " 1: the first is better, 0: the second, NaN: skipped"
-        )
-    return [database.number(value) for value in values]
-
-
 def supersede(
     engine: Engine,
     seq: int,
     kind: str | None,
-    preference: float,
+    answer: Any,
     labeller: str,
     key: str | None,
     details: str | None = None,
 ) -> int:
     """Add the answer that takes another one's place, of the same kind if that is None. Returns its number."""
+    wanted = select(answers.c.query_id, answers.c.kind, questions.c.kind.label("asked")).join_from(answers, questions)
     with reading(engine) as connection:
-        old = connection.execute(select(answers.c.query_id, answers.c.kind).where(answers.c.seq == int(seq))).first()
+        old = connection.execute(wanted.where(answers.c.seq == int(seq))).first()
         if old is None:
             latest = database.last(connection, answers.c.seq)
             raise UserError(f"{name_of(engine)} has no answer {seq}; the last one is {latest}")
     row = {
-        **BLANK, "query_id": old.query_id, "preference": as_stored([preference], [old.query_id])[0],
-        "kind": kind or old.kind, "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
+        **BLANK, "query_id": old.query_id, **columns(read_answers([answer], [old.asked])[0]), "kind": kind or old.kind,
+        "key": key or f"{seq}:superseded", "labeller": labeller, "supersedes": int(seq),
         "answered_at": time.time(), "details": details,
     }  # fmt: skip
     return append(engine, [row])[0]
 
 
 def append(engine: Engine, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:
-    """Add the answers whose keys are new, in one transaction. Returns the numbers of all."""
+    """Add the answers whose keys are new, in one transaction. Returns the numbers of all. rows: with `content`"""
     asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
     with writing(engine) as connection:
         refuse_unknown(engine, asked, by_value(connection, (questions.c.id,), asked))
-        there = by_value(connection, (answers.c.key, answers.c.seq, *(answers.c[part] for part in _CONTENT)), keys)
+        there = _stored(connection, keys)
         fresh, seq = [], database.last(connection, answers.c.seq)
         for row in rows:
             if row["key"] not in there:
@@ -98,9 +88,30 @@ def append(engine: Engine, rows: list[dict[str, Any]], first_only: bool = False)
         _refuse_second_correction(connection, fresh)
         if first_only:
             _make_opinions(connection, fresh)
-        database.add(connection, answers, fresh)
+        add_answers(connection, fresh)
         seals.seal(connection)
     return [there[key]["seq"] for key in keys]
+
+
+def add_answers(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert numbered rows, each with the `content` of its payload or None."""
+    plain, more = [], []
+    for row in rows:
+        plain.append({name: value for name, value in row.items() if name != "content"})
+        if row["content"] is not None:
+            more.append({"seq": row["seq"], "content": row["content"]})
+    database.add(connection, answers, plain)
+    database.add(connection, payloads, more)
+
+
+def _stored(connection: Connection, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Those of the answers that are there already, by key."""
+    parts = [answers.c[part] for part in _CONTENT if part != "content"]
+    there = by_value(connection, (answers.c.key, answers.c.seq, *parts), keys)
+    found = by_value(connection, (payloads.c.seq, payloads.c.content), [row["seq"] for row in there.values()])
+    for row in there.values():
+        row["content"] = found.get(row["seq"], {}).get("content")
+    return there
 
 
 def refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:

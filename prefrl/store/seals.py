@@ -18,12 +18,15 @@ from sqlalchemy import Connection, Engine, bindparam, select
 
 from prefrl.core.errors import UserError, brief
 from prefrl.store.database import add, by_value, last, name_of, reading, writing
-from prefrl.store.tables import DAMAGED, GOLD, answers, questions, seals
+from prefrl.store.tables import DAMAGED, GOLD, answers, payloads, questions, seals
 
 GUARD = "prefrl"  # the labeller who withdraws what is damaged
 
 _about = (questions.c.uid, questions.c.segments_file, questions.c.row, (questions.c.strategy == GOLD).label("gold"))
-_sealed = select(*answers.c, *_about).join_from(answers, questions, isouter=True)
+_payload = (questions.c.kind.label("asked_kind"), payloads.c.content)  # the last of a row, and seldom there
+_sealed = select(*answers.c, *_about, *_payload).select_from(
+    answers.outerjoin(questions).outerjoin(payloads, payloads.c.seq == answers.c.seq)
+)
 _later = _sealed.where(answers.c.seq > bindparam("latest")).order_by(answers.c.seq)
 _SUPERSEDES = list(answers.c).index(answers.c.supersedes)
 _newest = select(seals.c.seq, seals.c.sha256).order_by(seals.c.seq.desc()).limit(1)
@@ -111,8 +114,10 @@ def _withdraw(connection: Connection, damaged: list[int]) -> None:
 
 
 def _digest(before: str, row: Iterable[Any], supersedes: int | None = None) -> str:
-    """supersedes: in place of what the row says"""
-    told: list[Any] = list(row)
+    """supersedes: in place of what the row says. Rows without a payload have the digest that the first release gave them."""
+    *told, kind, content = row
+    if content is not None:
+        told += [kind, content]
     if supersedes is not None:
         told[_SUPERSEDES] = supersedes
     return hashlib.sha256(f"{before}{json.dumps(told, default=repr)}".encode()).hexdigest()

@@ -31,8 +31,11 @@ from sqlalchemy import (
 from prefrl.core.errors import UserError
 from prefrl.store.database import CHUNK, add, last, name_of, reading, writing
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the tables change in a way that an older prefrl would misread."""
+
+PAIRS = 1
+"""The format of the first release, which a store has as long as nothing of another kind was asked."""
 
 metadata = MetaData()
 
@@ -61,7 +64,7 @@ answers = Table(
     Column("key", String, nullable=False, unique=True),  # an answer posted twice counts once
     # answer | opinion (another one on the same question) | truth (known, to check labellers by) | withdrawal
     Column("kind", String, nullable=False),
-    Column("preference", Float),  # NULL: skipped
+    Column("preference", Float),  # NULL: skipped, or the answer is in `payloads`
     Column("labeller", String, nullable=False),
     Column("response_seconds", Float),
     Column("step", Integer),
@@ -70,6 +73,13 @@ answers = Table(
     Column("answered_at", Float, nullable=False),
     Column("details", String),  # JSON: how it was shown and answered; for statistics about people
     CheckConstraint("preference >= 0 AND preference <= 1"),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("seq", ForeignKey("answers.seq"), primary_key=True, autoincrement=False),
+    Column("content", String, nullable=False),  # JSON: an answer that is more than a preference
 )
 
 seals = Table(
@@ -133,9 +143,10 @@ displays = Table(
     Column("ticket", String, primary_key=True),  # the key of the answer that may come
     Column("query_id", Integer, nullable=False),
     Column("labeller", String, nullable=False),
-    Column("mirrored", Boolean, nullable=False),  # whether the first segment was shown on the right
+    Column("mirrored", Boolean, nullable=False),  # whether two segments were shown the other way round
     Column("purpose", String, nullable=False),  # new | repeat | gold | again
     Column("shown_at", Float, nullable=False),
+    Column("order", String),  # JSON: which segment was shown at each place; NULL: see `mirrored`
     Index("displays_by_query", "query_id", "labeller"),
 )
 
@@ -162,11 +173,18 @@ def standing(until: int | None = None) -> Any:
     return (answers.c.seq <= until) & ~_corrected.where(by_then).exists()
 
 
+decided = answers.c.preference.is_not(None) | payloads.c.seq.is_not(None)
+"""The condition on an answer, joined with its payload, that it was not skipped."""
+
+
 def current_answers(until: int | None = None) -> Select[Any]:
     """Answers that stand and that may be learned from, one for each answered question."""
-    wanted = select(answers.c.seq, answers.c.query_id, answers.c.preference, questions.c.segments_file, questions.c.row)
+    wanted = select(
+        answers.c.seq, answers.c.query_id, answers.c.preference, payloads.c.content,
+        questions.c.kind, questions.c.segments_file, questions.c.row,
+    ).select_from(answers.join(questions).outerjoin(payloads))  # fmt: skip
     taught = (answers.c.kind == "answer") & (questions.c.strategy != GOLD)
-    return wanted.join_from(answers, questions).where(taught, standing(until))
+    return wanted.where(taught, standing(until))
 
 
 @cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
@@ -218,14 +236,35 @@ def create_or_check(engine: Engine) -> None:
             metadata.create_all(connection)
             passing.create_all(connection)
             if not last(connection, store_format.c.format):
-                add(connection, store_format, [{"format": FORMAT}])
+                add(connection, store_format, [{"format": PAIRS}])
     elif store_format.name not in tables:
         raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
     elif not {*metadata.tables, *passing.tables} <= set(tables):  # made by an earlier prefrl, or restored without them
         with writing(engine) as connection:
             metadata.create_all(connection)
             passing.create_all(connection)
+    _add_order(engine)
     _check(engine)
+
+
+def _add_order(engine: Engine) -> None:
+    """Displays of the first release do not have the column."""
+
+    def missing(connection: Connection) -> bool:
+        return displays.c.order.name not in {one["name"] for one in inspect(connection).get_columns(displays.name)}
+
+    with reading(engine) as connection:
+        if not missing(connection):
+            return
+    with writing(engine) as connection:
+        if missing(connection):  # another process may have been faster
+            connection.exec_driver_sql(f'ALTER TABLE {displays.name} ADD COLUMN "order" VARCHAR')
+
+
+def raise_format(connection: Connection) -> None:
+    """From here on the store holds what the first release would take for skipped questions: it must refuse it."""
+    if last(connection, store_format.c.format) < FORMAT:
+        add(connection, store_format, [{"format": FORMAT}])
 
 
 def _check(engine: Engine) -> None:

@@ -26,8 +26,8 @@ class Judgements:
 
     query: np.ndarray  # (V,) the store's number of the question
     labeller: np.ndarray  # (V,) names
-    preference: np.ndarray  # (V,) probability that the first is better; NaN: could not tell
-    truth: dict[int, float] = field(default_factory=dict)  # question -> known preference
+    chances: np.ndarray  # (V, A) of the outcomes, as each answer says; NaN: could not tell
+    truth: dict[int, np.ndarray] = field(default_factory=dict)  # question -> known chances (A,)
 
     def __len__(self) -> int:
         return len(self.query)
@@ -35,8 +35,8 @@ class Judgements:
     @property
     def told(self) -> Judgements:
         """Without those who could not tell."""
-        some = ~np.isnan(self.preference)
-        return Judgements(self.query[some], self.labeller[some], self.preference[some], self.truth)
+        some = ~np.isnan(self.chances).any(-1)
+        return Judgements(self.query[some], self.labeller[some], self.chances[some], self.truth)
 
     @property
     def comparable(self) -> bool:
@@ -51,63 +51,79 @@ class Judgements:
 class Agreement:
     """What was made of judgements: labels by question, and by labeller how often they are right."""
 
-    labels: dict[int, float]  # probability that the first is better; NaN: nobody could tell
+    labels: dict[int, np.ndarray]  # chances of the outcomes (A,); NaN: nobody could tell
     reliability: dict[str, float]  # share of clear answers that are right; empty where it is not estimated
 
 
 def by_reliability(judgements: Judgements) -> Agreement:
     """Weigh each labeller's word by how reliable they are, estimated from the questions that they share.
 
-    The side is decided by the odds (Dawid and Skene 1979). A tie says nothing about the side, but that the segments
-    are alike: the label is the mean of tied and sided answers, weighted by how far their labellers are from guessing.
+    The outcome is decided by the odds (Dawid and Skene 1979). A tie says nothing about it, but that the outcomes are
+    alike: the label is the mean of even and decided answers, weighted by how far their labellers are from guessing.
     """
     said = judgements.told
     ids, question = np.unique(said.query, return_inverse=True)
     names, who = np.unique(said.labeller, return_inverse=True)
-    known = np.array([said.truth.get(int(id), np.nan) for id in ids])
-    lean = 2 * said.preference - 1  # (V,) from -1, the second is better, to 1; 0 is a tie
-    right, first = _dawid_skene(question, who, lean, known, len(names))
-    weights = np.abs(2 * right - 1)[who]  # a guesser's is 0; one who is always wrong tells as much as one always right
-    total = np.bincount(question, weights, len(ids))
-    sided = np.bincount(question, weights * np.abs(lean), len(ids))
+    outcomes = said.chances.shape[-1]
+    nothing = np.full(outcomes, np.nan)
+    known = np.array([said.truth.get(int(id), nothing) for id in ids]).reshape(len(ids), outcomes)
+    right, posterior = _dawid_skene(question, who, said.chances, known, len(names))
+    # a guesser's weight is 0; of two outcomes one who is always wrong tells as much as one always right
+    weights = np.abs(outcomes * right - 1)[who] / (outcomes - 1)
+    total = np.bincount(question, weights, len(ids))[:, None]
+    decided = np.bincount(question, weights * _decided(said.chances), len(ids))[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        label = np.where(total < LEAST, np.nan, (sided * first + (total - sided) * 0.5) / total)
+        label = np.where(total < LEAST, np.nan, (decided * posterior + (total - decided) / outcomes) / total)
     label = np.where(np.isnan(known), label, known)
     return Agreement(_labels(judgements, ids, label), dict(zip(names.tolist(), right.tolist(), strict=True)))
 
 
-def _dawid_skene(
-    question: np.ndarray, who: np.ndarray, lean: np.ndarray, known: np.ndarray, labellers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Share of right answers by labeller (L,), and the probability that the first is better by question (Q,).
+def _decided(chances: np.ndarray) -> np.ndarray:
+    """How far answers are from a tie, from 0 to 1: (V, A) -> (V,)"""
+    outcomes = chances.shape[-1]
+    return (outcomes * chances.max(-1, initial=0) - 1) / (outcomes - 1)
 
-    question, who: (V,) indices; lean: (V,) in [-1, 1]; known: (Q,) NaN where it is not. Starts at the majority.
+
+def _dawid_skene(
+    question: np.ndarray, who: np.ndarray, chances: np.ndarray, known: np.ndarray, labellers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of right answers by labeller (L,), and the chances of the outcomes by question (Q, A).
+
+    question, who: (V,) indices; chances: (V, A); known: (Q, A) NaN where nothing is. Starts at the majority. A labeller
+    is right with one probability, and wrong answers fall on the other outcomes alike.
     """
-    said = np.bincount(who, np.abs(lean), labellers) + RIGHT + WRONG
-    right, first = np.full(labellers, RIGHT / (RIGHT + WRONG)), known
+    outcomes, decided = chances.shape[-1], _decided(chances)
+    best = chances == chances.max(-1, keepdims=True, initial=0)
+    said = np.bincount(who, decided, labellers) + RIGHT + WRONG
+    right, posterior = np.full(labellers, RIGHT / (RIGHT + WRONG)), known
     for _ in range(MOST_ROUNDS):
-        odds = np.bincount(question, lean * np.log(right / (1 - right))[who], len(known))
-        first = np.where(np.isnan(known), (1 + np.tanh(odds / 2)) / 2, known)  # a sigmoid that never overflows
-        agree = np.where(lean > 0, first[question], 1 - first[question])
-        before, right = right, (np.bincount(who, np.abs(lean) * agree, labellers) + RIGHT) / said
+        odds = np.zeros(known.shape)
+        np.add.at(odds, question, chances * np.log((outcomes - 1) * right / (1 - right))[who, None])
+        likely = np.exp(odds - odds.max(-1, keepdims=True, initial=-np.inf))
+        posterior = np.where(np.isnan(known), likely / likely.sum(-1, keepdims=True), known)
+        agree = (posterior[question] * best).sum(-1) / best.sum(-1)
+        before, right = right, (np.bincount(who, decided * agree, labellers) + RIGHT) / said
         if np.abs(right - before).max(initial=0) < CLOSE:
             break
-    return right, first
+    return right, posterior
 
 
 def by_mean(judgements: Judgements) -> Agreement:
     """Every labeller's word counts the same: a majority becomes a probability."""
     said = judgements.told
     ids, question = np.unique(said.query, return_inverse=True)
-    label = np.bincount(question, said.preference, len(ids)) / np.bincount(question, minlength=len(ids))
-    return Agreement(_labels(judgements, ids, label), {})
+    votes = np.bincount(question, minlength=len(ids))
+    sums = [np.bincount(question, column, len(ids)) for column in said.chances.T]
+    return Agreement(_labels(judgements, ids, np.stack(sums, -1) / votes[:, None]), {})
 
 
-def _labels(judgements: Judgements, ids: np.ndarray, label: np.ndarray) -> dict[int, float]:
+def _labels(judgements: Judgements, ids: np.ndarray, label: np.ndarray) -> dict[int, np.ndarray]:
+    """label: (Q, A), rounded here; the last outcome gets what the others leave"""
     rounded = np.round(label / GRAIN) * GRAIN
-    return dict.fromkeys(judgements.query.tolist(), float("nan")) | dict(
-        zip(ids.tolist(), rounded.tolist(), strict=True)
-    )
+    rounded[:, -1] = np.maximum(0, 1 - rounded[:, :-1].sum(-1))
+    rounded /= rounded.sum(-1, keepdims=True)
+    nobody = np.full(label.shape[-1], np.nan)
+    return dict.fromkeys(judgements.query.tolist(), nobody) | dict(zip(ids.tolist(), rounded, strict=True))
 
 
 COMBINE: dict[str, tuple[Callable[[Judgements], Agreement] | None, str]] = {

@@ -8,8 +8,11 @@ import numpy as np
 
 from prefrl.core.data import Origins, Queries, Segments
 from prefrl.core.streams import stream
+from prefrl.kinds import kind_of
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import GOLD
+from prefrl.teachers.naming import stream_of, uid_of
+from prefrl.teachers.oracle import Oracle
 
 CLEAR = 2.0  # spreads of segment returns between the two of a pair
 LATELY = 100  # questions over whose segments the spread is taken
@@ -23,18 +26,25 @@ def ask_gold(
     The clips are of the same age and kind as all others, so nothing but the answer sets such a question apart. It is
     outside the budget, and nothing is learned from it: what the true reward finds clear must not steer the learner.
     """
-    segments, step = queries.segments.flat(), queries.step
-    recent = store.queries(store.asked_queries(step)[-LATELY:]).segments.true_returns
-    pairs = clear_pairs(segments.true_returns, CLEAR * recent.std(), stream(seed, "gold", step))
-    missing = round(store.asked(step) * share / (1 - share)) - len(store.asked_queries(step - 1, gold=True))
-    if not len(pairs := pairs[: max(0, missing)]):
+    kind = kind_of(queries.kind)
+    if kind.segments != 2:  # of other kinds nothing tells which questions are clear
         return
-    asked = Queries(segments[pairs], np.full(len(pairs), np.nan), GOLD, step, queries.model_version)
-    names = [f"{step}-gold-{k}" for k in range(len(pairs))]
+    segments, step = queries.segments.flat(), queries.step
+    before = store.asked_queries(step, kind=kind.name)
+    recent = store.queries(before[-LATELY:]).segments.true_returns
+    pairs = clear_pairs(segments.true_returns, CLEAR * recent.std(), stream(seed, stream_of("gold", kind.name), step))
+    known = store.asked_queries(step - 1, gold=True, kind=kind.name)
+    if not len(pairs := pairs[: max(0, round(len(before) * share / (1 - share)) - len(known))]):
+        return
+    asked = Queries(segments[pairs], np.full(len(pairs), np.nan), GOLD, step, queries.model_version, kind.name)
+    names = [uid_of(kind.name, step, f"gold-{k}") for k in range(len(pairs))]
     ids = store.ask(asked, names, origins(asked.segments) if origins else None)
-    returns = store.queries(ids).segments.true_returns  # after a kill they may be there already
-    truth = (returns[:, 0] > returns[:, 1]).astype(float)
-    store.answer(ids, truth, labeller="true reward", step=step, kind="truth", keys=[f"{id}:truth" for id in ids])
+    truth = Oracle(stream(seed, "truth", step))(store.queries(ids))  # after a kill they may be there already
+    clear = [(id, answer) for id, answer in zip(ids, truth, strict=True) if answer is not None and kind.clear(answer)]
+    store.answer(
+        [id for id, _ in clear], [answer for _, answer in clear], labeller="true reward", step=step, kind="truth",
+        keys=[f"{id}:truth" for id, _ in clear],
+    )  # fmt: skip
 
 
 def clear_pairs(returns: np.ndarray, gap: float, rng: np.random.Generator) -> np.ndarray:

@@ -23,7 +23,7 @@ class Person:
     def __init__(self, **_: Any) -> None:
         """Takes a synthetic teacher's settings and needs none of them."""
 
-    def __call__(self, queries: Queries) -> np.ndarray | None:
+    def __call__(self, queries: Queries) -> None:
         return None
 
     def reseed(self, rng: np.random.Generator) -> None:
@@ -37,7 +37,7 @@ class Person:
 
 
 class HumanTeacher(StoredTeacher):
-    """A desk before which people sit: it holds so many questions, takes old ones back, and can make training wait."""
+    """The queue of questions for people: bounded, takes back old ones, and can make training wait."""
 
     def __init__(
         self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],

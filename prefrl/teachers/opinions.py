@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine, select
 
-from prefrl.store.database import number, reading
-from prefrl.store.tables import JUDGEMENTS, answers, standing
+from prefrl.kinds import FIRST, Answer, Kind, kind_of
+from prefrl.store.database import reading
+from prefrl.store.payloads import answer_rows, with_answer
+from prefrl.store.tables import JUDGEMENTS, answers, questions, standing
 from prefrl.teachers.crowd import Judgements
 
 CHECKS = ("repeat",)  # purposes of displays whose answers are no judgement of their own
 
 
-def judgements(engine: Engine, until: int | None = None) -> Judgements:
-    """The judgements that stand at the answer numbered `until`; a labeller's second look at a question is none."""
+def judgements(engine: Engine, until: int | None = None, kind: str = FIRST) -> Judgements:
+    """The judgements of questions of a kind that stand at the answer numbered `until`.
+
+    A labeller's second look at a question is none.
+    """
     c = answers.c
-    wanted = select(c.seq, c.query_id, c.kind, c.labeller, c.preference, c.details).where(standing(until))
+    wanted = answer_rows().where(questions.c.kind == kind, c.kind.in_((*JUDGEMENTS, "truth")), standing(until))
     with reading(engine) as connection:
-        rows = connection.execute(wanted.where(c.kind.in_((*JUDGEMENTS, "truth"))).order_by(c.seq)).all()
-    truth = {row.query_id: row.preference for row in rows if row.kind == "truth" and row.preference is not None}
-    first: dict[tuple[int, str], Any] = {}
+        rows = [with_answer(row) for row in connection.execute(wanted.order_by(c.seq)).mappings()]
+    known = [row for row in rows if row["kind"] == "truth" and row["answer"] is not None]
+    first: dict[tuple[int, str], dict[str, Any]] = {}
     for row in rows:
-        if row.kind == "answer" or (row.kind == "opinion" and purpose(row.details) not in CHECKS):
-            first.setdefault((row.query_id, row.labeller), row)
-    said = [np.nan if number(row.preference) is None else row.preference for row in first.values()]
+        if row["kind"] == "answer" or (row["kind"] == "opinion" and purpose(row["details"]) not in CHECKS):
+            first.setdefault((row["query_id"], row["labeller"]), row)
+    chances = _chances(kind_of(kind), [row["answer"] for row in first.values()])
+    truth = _chances(kind_of(kind), [row["answer"] for row in known])
     query, labeller = [id for id, _ in first], [name for _, name in first]
-    return Judgements(np.array(query, int), np.array(labeller, str), np.array(said, float), truth)
+    return Judgements(
+        np.array(query, int),
+        np.array(labeller, str),
+        chances,
+        {row["query_id"]: said for row, said in zip(known, truth, strict=True)},
+    )
+
+
+def _chances(kind: Kind, given: Sequence[Answer | None]) -> np.ndarray:
+    """Answers as chances of the outcomes, NaN where somebody could not tell: (V, A)"""
+    found = np.full((len(given), len(kind.outcomes)), np.nan)
+    told = [place for place, answer in enumerate(given) if answer is not None]
+    if told:
+        found[told] = kind.said(kind.arrays([answer for answer in given if answer is not None]))
+    return found
 
 
 def opinions_given(engine: Engine, until: int) -> bool:

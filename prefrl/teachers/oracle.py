@@ -10,24 +10,24 @@ import numpy as np
 
 from prefrl.core.data import Queries
 from prefrl.core.errors import NonFiniteError, UserError
-from prefrl.teachers import slips
+from prefrl.kinds import Answer, Perceived, kind_of
 from prefrl.teachers.units import TaskUnits, Units
 
 
 @dataclass
 class Oracle:
-    """Answers pairs at once: skip test, tie test, choice, mistake, in this order; a tie is never turned round.
+    """Answers at once, as the kind of a question says that somebody does who perceives true rewards.
 
-    Without slips it prefers the higher true return and calls an exact tie EQUAL. Beyond the generator and the units'
+    Without slips it prefers the higher true return and calls an exact tie equal. Beyond the generator and the units'
     estimates it remembers nothing; `state` and `restore` carry the latter across a checkpoint.
     """
 
     rng: np.random.Generator
     beta: float = math.inf  # rationality: log-odds per unit of return; inf: always the better one
     gamma: float = 1.0  # myopia: a step weighs gamma^(steps still to come), so recent ones count most
-    mistake: float = 0.0  # share of answers turned round
-    skip: float = 0.0  # how readily two poor segments are skipped, see units
-    equal: float = 0.0  # how readily two similar segments are called equal, see units
+    mistake: float = 0.0  # share of answers that are wrong
+    skip: float = 0.0  # how readily poor segments are skipped, see units
+    equal: float = 0.0  # how readily similar segments are called equal, see units
     units: Units = field(default_factory=TaskUnits)
 
     def __post_init__(self) -> None:
@@ -39,18 +39,17 @@ class Oracle:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UserError(f"teacher {name}={getattr(self, name)} must lie in [0, 1]; 0.1 means a tenth")
 
-    def __call__(self, queries: Queries) -> np.ndarray:
-        """Preferences (Q,): probability that the first of each pair is better, NaN where skipped."""
-        rewards = _pair_rewards(queries)  # (Q, 2, T)
-        returns, felt = rewards.sum(-1), slips.felt_returns(rewards, self.gamma)  # (Q, 2) each
+    def __call__(self, queries: Queries) -> list[Answer | None]:
+        """An answer to each question, None where it is skipped."""
+        kind = kind_of(queries.kind)
+        rewards = _true_rewards(queries, kind.segments)  # (Q, K, T)
+        returns, felt = rewards.sum(-1), felt_returns(rewards, self.gamma)  # (Q, K) each
         sizes = np.abs(rewards).sum(-1)
         measures = self.units.measures(self.skip, self.equal, returns, felt, rewards.shape[-1])
-        # Later steps overwrite earlier ones, so the tests that come first in the paper come last here; and every
-        # question draws the same numbers whatever becomes of its neighbours.
-        answers = slips.choose(slips.gaps(felt, sizes) / measures.gap, self.beta, self.rng)
-        answers = slips.flip(answers, self.mistake, self.rng)
-        answers = slips.tie(answers, slips.gaps(returns, sizes), measures.equal)
-        return slips.skip(answers, returns, measures.skip)
+        seen = Perceived(
+            rewards, returns, felt, sizes, measures.gap, measures.skip, measures.equal, self.beta, self.mistake
+        )
+        return kind.oracle(seen, self.rng)
 
     def reseed(self, rng: np.random.Generator) -> None:
         """Go on with another stream of random numbers, as at a checkpoint boundary."""
@@ -65,12 +64,19 @@ class Oracle:
         self.units.restore(state)
 
 
-def _pair_rewards(queries: Queries) -> np.ndarray:
-    """True rewards of pairs, checked, in double precision: (Q, 2, T)"""
+def felt_returns(true_rewards: np.ndarray, gamma: float) -> np.ndarray:
+    """Returns as a myopic teacher feels them, step t of T weighing gamma^(T - t): (..., T) -> (...,)"""
+    steps_left = np.arange(true_rewards.shape[-1])[::-1]
+    return true_rewards.astype(np.float64) @ gamma**steps_left
+
+
+def _true_rewards(queries: Queries, segments: int) -> np.ndarray:
+    """True rewards, checked, in double precision: (Q, K, T)"""
     rewards = queries.segments.true_rewards
-    if rewards.ndim != 3 or rewards.shape[1] != 2:
+    if rewards.ndim != 3 or rewards.shape[1] != segments:
         raise UserError(
-            f"an oracle compares two segments, got true rewards of shape {rewards.shape}; it must be (Q, 2, T)"
+            f"questions of kind {queries.kind!r} show {segments} segments, got true rewards of shape {rewards.shape};"
+            f" it must be (Q, {segments}, T)"
         )
     if not np.isfinite(rewards).all():
         where = np.argwhere(~np.isfinite(rewards))[0].tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from prefrl.core.data import Queries
 from prefrl.core.errors import UserError, pick
+from prefrl.kinds import Answer
 from prefrl.teachers.human import Person
 from prefrl.teachers.oracle import Oracle
 from prefrl.teachers.replay import Replay
@@ -19,7 +20,7 @@ from prefrl.teachers.units import UNITS, RecentReturn
 class Teacher(Protocol):
     """Whoever answers at once. To hand in your own without state, any function of queries will do."""
 
-    def __call__(self, queries: Queries) -> np.ndarray | None: ...
+    def __call__(self, queries: Queries) -> Sequence[Answer | None] | None: ...
 
     def reseed(self, rng: np.random.Generator) -> None: ...
 

@@ -7,15 +7,26 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.observations import shapes
-from prefrl.store.contents import Contents, Row, read_contents
-from prefrl.store.digests import Pair, pair_digests
+from prefrl.store.contents import Contents, Row, read_contents, standing
+from prefrl.store.digests import digests
 from prefrl.store.segment_files import SegmentFiles
 from prefrl.store.store import LabelStore
 
 NEVER = 2**62  # the step at which an answer is heard that came when nobody listened any more
-_COPIED = ("kind", "preference", "labeller", "response_seconds", "model_version", "answered_at", "details")
+_COPIED = ("kind", "answer", "labeller", "response_seconds", "model_version", "answered_at", "details")
+
+
+Shown = tuple[bytes, ...]
+"""Digests of the segments that a question shows, in its order."""
+
+
+def shown_by(segments: Segments) -> list[Shown]:
+    """What each question shows: batch shape (Q, K) -> Q times K digests"""
+    each, size = digests(segments.flat()), segments.true_rewards.shape[1]
+    return [tuple(each[at : at + size]) for at in range(0, len(each), size)]
 
 
 @dataclass(frozen=True)
@@ -36,10 +47,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Match:
-    """A recorded question that shows what is asked now, perhaps with its sides changed."""
+    """A recorded question that shows what is asked now, perhaps in another order."""
 
     query: int
-    mirrored: bool
+    kind: str
+    order: list[int]  # which segment of what is asked now was the recorded question's first, second, ...
 
 
 @dataclass
@@ -53,7 +65,8 @@ class Recording:
     origins: list[tuple[str, int, int]] = field(default_factory=list)  # where: file, row, side
     lengths: set[int] = field(default_factory=set)  # steps of its segments
     shapes: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)  # of an observation and an action
-    places: dict[Pair, list[Match]] = field(default_factory=dict)
+    # by kind and digests in ascending order: the questions that show just that, each with its own order
+    places: dict[tuple[str, Shown], list[tuple[int, Shown]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: LabelStore, until: int | None = None) -> Recording:
@@ -63,38 +76,41 @@ class Recording:
             record = Contents(**{**vars(record), "answers": [row for row in record.answers if row["seq"] <= until]})
         marks = [(row["seq"], row["round"]) for row in record.watermarks]
         events = [Event(row, _heard(marks, row["seq"])) for row in record.answers]
-        standing: dict[int, list[Event]] = defaultdict(list)
-        stood = {row["seq"] for row in record.standing()}
+        by_query: dict[int, list[Event]] = defaultdict(list)
+        stood = {row["seq"] for row in standing(record.answers)}
         for event in events:
             if event.seq in stood:
-                standing[event.row["query_id"]].append(event)
+                by_query[event.row["query_id"]].append(event)
         stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
-        found = cls(events, dict(standing), stale, [(row["step"], row["room"]) for row in record.rooms])
+        found = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.rooms])
         found._index(record, store.files)
         return found
 
     def _index(self, record: Contents, files: SegmentFiles) -> None:
         """Look at all segments, a file at a time."""
-        pairs: dict[str, list[Pair]] = {}
+        held: dict[str, list[Shown]] = {}
         for name in record.files():
             segments = files.read(name)
-            pairs[name] = pair_digests(segments)
+            held[name] = shown_by(segments)
             self.lengths.add(segments.length)
             self.shapes.add((shapes(segments.observations, 3), segments.actions.shape[3:]))
         for row in record.questions:
             file, place = row["segments_file"], row["row"]
-            if not 0 <= place < len(pairs[file]):
+            if not 0 <= place < len(held[file]):
                 raise UserError(f"question {row['id']} is row {place} of {files.folder / file}, which has fewer")
-            self.origins += [(file, place, 0), (file, place, 1)]
-            first, second = pairs[file][place]
-            self.places.setdefault((first, second), []).append(Match(row["id"], False))
-            if first != second:
-                self.places.setdefault((second, first), []).append(Match(row["id"], True))
+            shown = held[file][place]
+            self.origins += [(file, place, side) for side in range(len(shown))]
+            self.places.setdefault((row["kind"], tuple(sorted(shown))), []).append((row["id"], shown))
 
-    def find(self, pair: Pair, times: int) -> Match | None:
-        """The question that showed this pair; of several the one that was asked after `times` others like it."""
-        known = self.places.get(pair)
-        return known[min(times, len(known) - 1)] if known else None
+    def find(self, kind: str, shown: Shown, times: int) -> Match | None:
+        """The question of a kind that showed these segments, in any order; of several that asked after `times` like it."""
+        known = self.places.get((kind, tuple(sorted(shown))))
+        if not known:
+            return None
+        query, recorded = known[min(times, len(known) - 1)]
+        left = list(range(len(shown)))  # segments that look alike are taken in their order
+        order = [left.pop(next(k for k, place in enumerate(left) if shown[place] == one)) for one in recorded]
+        return Match(query, kind, order)
 
     def said(self, step: int) -> list[Event]:
         """What the trainer had heard by a step, in order."""

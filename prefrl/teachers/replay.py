@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from prefrl.config.settings import TeacherConfig
 from prefrl.core.data import Feedback, Origins, Queries, Segments
+from prefrl.kinds import Answer, kind_of
 from prefrl.store.database import together
-from prefrl.store.digests import Pair, pair_digests
+from prefrl.store.lookup import shown
 from prefrl.store.store import LabelStore
-from prefrl.teachers.recording import NEVER, Event, Match, Recording
+from prefrl.teachers.recording import NEVER, Event, Match, Recording, Shown, shown_by
 from prefrl.teachers.stored import StoredTeacher
 
 TIMINGS = {
@@ -26,15 +27,15 @@ _BATCH = 256  # questions whose segments are looked at together
 
 
 class Replay:
-    """Judges the questions that the recording does not know, and remembers how much of it was read."""
+    """Answers the questions that the recording does not know, and remembers how much of it was read."""
 
     def __init__(self, unknown: Any = None, **_: Any) -> None:
         """unknown: a synthetic teacher, or None to skip them. Takes other teachers' settings and needs none of them."""
         self.unknown = unknown
         self.until: int | None = None  # the last answer of the recording when this run began
 
-    def __call__(self, queries: Queries) -> np.ndarray:
-        return np.full(len(queries), np.nan) if self.unknown is None else self.unknown(queries)
+    def __call__(self, queries: Queries) -> Sequence[Answer | None]:
+        return [None] * len(queries) if self.unknown is None else self.unknown(queries)
 
     def reseed(self, rng: np.random.Generator) -> None:
         if self.unknown is not None:
@@ -50,16 +51,16 @@ class Replay:
 
 
 class ReplayTeacher(StoredTeacher):
-    """A desk at which a recording is played back. What it tells is stored as the recorded teachers' own answers."""
+    """Plays a recording back. Its answers are stored as the recorded teachers' own."""
 
-    judge: Replay
+    function: Replay
 
     def __init__(
-        self, store: LabelStore, judge: Replay, seed: int, settings: TeacherConfig,
+        self, store: LabelStore, function: Replay, seed: int, settings: TeacherConfig,
         origins: Callable[[Segments], Origins] | None = None,
     ):  # fmt: skip
         name = "oracle" if settings.unknown == "oracle" else "replay"
-        super().__init__(store, judge, name, seed, origins, settings.combine)
+        super().__init__(store, function, name, seed, origins, settings.combine)
         self.settings = settings
         self.recording = Recording([], {}, {}, [])
         self.asked_at: dict[int, int] = {}  # by question of this run: the step
@@ -67,7 +68,7 @@ class ReplayTeacher(StoredTeacher):
         self.questions: dict[int, list[int]] = {}  # by recorded question: those of this run
         self.told: dict[tuple[int, int], int] = {}  # (question of this run, recorded answer) -> the answer's number
         self.diverged = NEVER  # the step of the first question that the recording does not know
-        self._repeats: Counter[Pair] = Counter()
+        self._repeats: Counter[tuple[str, Shown]] = Counter()
         self._looked = (-1, -1)  # events due and questions asked when that was last gone through
 
     def take(self, recording: Recording, step: int) -> None:
@@ -78,12 +79,12 @@ class ReplayTeacher(StoredTeacher):
             self._tell(step)
 
     def ask(self, queries: Queries) -> None:
-        ids, shown = self._lay(queries)
+        ids, stored = self._stored(queries)
         self._match()
         unknown = [place for place, id in enumerate(ids) if not self._answered(id)]
         if unknown:
             strange = [ids[place] for place in unknown]
-            self._have_answered(strange, shown[unknown], queries.step, queries.model_version)
+            self._have_answered(strange, stored[unknown], queries.step, queries.model_version)
 
     def _match(self) -> None:
         """Find the questions of this run in the recording, in the order in which they were asked."""
@@ -92,13 +93,21 @@ class ReplayTeacher(StoredTeacher):
             first = len(self.asked_at) + 1
             ids = list(range(first, min(first + _BATCH, asked + 1)))
             steps = self.store.asked_steps(ids)
-            for id, pair in zip(ids, pair_digests(self.store.queries(ids).segments), strict=True):
-                self._match_one(id, steps[id], pair)
+            for id, kind, segments in sorted(self._look_at(ids)):
+                self._match_one(id, steps[id], kind, segments)
 
-    def _match_one(self, id: int, step: int, pair: Pair) -> None:
+    def _look_at(self, ids: list[int]) -> Iterator[tuple[int, str, Shown]]:
+        """What these questions show, with their kinds."""
+        kinds = self.store.kinds(ids)
+        for kind in set(kinds.values()):
+            some = [id for id in ids if kinds[id] == kind]
+            for id, segments in zip(some, shown_by(self.store.queries(some).segments), strict=True):
+                yield id, kind, segments
+
+    def _match_one(self, id: int, step: int, kind: str, segments: Shown) -> None:
         self.asked_at[id] = step
-        key = min(pair, pair[::-1])
-        found = self.recording.find(pair, self._repeats[key])
+        key = kind, tuple(sorted(segments))
+        found = self.recording.find(kind, segments, self._repeats[key])
         self._repeats[key] += 1
         if found is None:
             self.diverged = min(self.diverged, step)
@@ -143,19 +152,20 @@ class ReplayTeacher(StoredTeacher):
         for event in due:
             for id in self.questions.get(event.row["query_id"], ()):
                 if (id, event.seq) not in self.told and self.asked_at[id] <= step:
-                    self.told[id, event.seq] = self._enact(event, id, step)
+                    self.told[id, event.seq] = self._copy(event, id, step)
 
-    def _enact(self, event: Event, id: int, step: int) -> int:
-        row = event.given()
-        if self.matches[id].mirrored:
-            row["preference"] = None if row["preference"] is None else 1 - row["preference"]
-            row["details"] = _mirrored(row["details"])
+    def _copy(self, event: Event, id: int, step: int) -> int:
+        row, kind, order = event.given(), self.matches[id].kind, self.matches[id].order
+        if order != sorted(order):
+            if row["answer"] is not None:
+                row["answer"] = kind_of(kind).reordered(row["answer"], order)
+            row["details"] = _reordered(row["details"], kind, order)
         older = event.row["supersedes"] if self.settings.timing == "heard" else None
         row |= {
             "query_id": id, "key": f"replay:{id}:{event.seq}", "step": None if event.row["step"] is None else step,
             "supersedes": None if older is None else self.told[id, older],
         }  # fmt: skip
-        return self.store.enact([row])[0]
+        return self.store.copy_answers([row])[0]
 
     def report(self) -> dict[str, Any]:
         """Counts of questions: asked, known to the recording, answered from it; and answers that nobody waited for."""
@@ -169,9 +179,9 @@ class ReplayTeacher(StoredTeacher):
         }  # fmt: skip
 
 
-def _mirrored(details: str | None) -> str | None:
-    """The note of how an answer was shown, for a question whose sides are changed: the screen showed the same."""
-    if details is None:
-        return None
-    about = json.loads(details)
-    return json.dumps({**about, "mirrored": not about["mirrored"]}) if "mirrored" in about else details
+def _reordered(details: str | None, kind: str, order: list[int]) -> str | None:
+    """The note of how an answer was shown, for a question whose segments are in another order: the screen showed the same."""
+    if details is None or not json.loads(details).keys() & {"mirrored", "order"}:
+        return details
+    about = {name: value for name, value in json.loads(details).items() if name != "mirrored"}
+    return json.dumps({**about, "order": [order[place] for place in shown(details, kind)["order"]]})

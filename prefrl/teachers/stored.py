@@ -1,9 +1,9 @@
-"""The desk: where questions are laid before a teacher and answers are picked up. Every teacher's way to the learner."""
+"""Every teacher's way to the learner: questions go into the label store, answers come out of it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,30 +14,33 @@ from prefrl.core.errors import UserError, pick
 from prefrl.core.frames import Frames
 from prefrl.core.observations import nbytes, parts
 from prefrl.core.streams import stream
+from prefrl.kinds import Answer, kind_of
 from prefrl.store.segment_files import EASY_BATCH
 from prefrl.store.store import LabelStore
-from prefrl.teachers.crowd import COMBINE, Judgements
+from prefrl.teachers.crowd import COMBINE
+from prefrl.teachers.naming import stream_of, uid_of
 from prefrl.teachers.opinions import judgements, opinions_given
 
 SILENT = 20  # questions
-Judge = Callable[[Queries], np.ndarray | None]
-"""Queries of batch shape (Q, 2) -> preferences (Q,) in [0, 1], NaN to skip; or None, to answer through the store later."""
+AnswerFunction = Callable[[Queries], Any]
+"""Queries of batch shape (Q, K) -> an answer to each, None to skip, or what their kind reads in place of answers: for
+pairs preferences (Q,) in [0, 1], NaN to skip. Or None, to answer through the store later."""
 
 
 class StoredTeacher:
-    """Puts questions into the store and takes answers from it. A judge that answers at once writes through it too."""
+    """Puts questions into the store and takes answers from it. A function that answers at once writes through it too."""
 
     def __init__(
         self,
         store: LabelStore,
-        judge: Judge,
+        function: AnswerFunction,
         labeller: str,
         seed: int,
         origins: Callable[[Segments], Origins] | None = None,
         combine: str = "first",
     ):
-        """origins: how to come to segments (Q, 2) again, for teachers that look at pictures; combine: of several opinions"""
-        self.store, self.judge, self.labeller, self.seed, self.origins = store, judge, labeller, seed, origins
+        """origins: how to come to segments (Q, K) again, for teachers that look at pictures; combine: of several opinions"""
+        self.store, self.function, self.labeller, self.seed, self.origins = store, function, labeller, seed, origins
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
         self.seen = 0  # the last answer that the reward model has
         self._warned = False
@@ -45,37 +48,39 @@ class StoredTeacher:
 
     def ask(self, queries: Queries) -> None:
         """Store the questions; let the teacher answer, if it does so at once."""
-        ids, shown = self._lay(queries)
+        ids, shown = self._stored(queries)
         self._have_answered(ids, shown, queries.step, queries.model_version)
 
-    def _lay(self, queries: Queries) -> tuple[list[int], Queries]:
+    def _stored(self, queries: Queries) -> tuple[list[int], Queries]:
         """Store the questions. Returns their ids, and what is in the store: after a kill they may be there already."""
         ids = self._store(queries)
         return ids, self.store.queries(ids) if queries.step <= self._step_before else queries
 
     def _have_answered(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
         """Let the teacher answer these questions, and store what it says at once."""
-        if hasattr(self.judge, "reseed"):
-            self.judge.reseed(stream(self.seed, "teacher", step))
-        preferences = self.judge(shown)
-        if preferences is None:
+        if hasattr(self.function, "reseed"):
+            self.function.reseed(stream(self.seed, stream_of("teacher", shown.kind), step))
+        given = self.function(shown)
+        if given is None:
             self._warn_once(
                 "gave None, so its answers are awaited in the label store; where that is not meant, return a preference"
                 " for each question"
             )
             return
-        preferences = _numbers(preferences, self.labeller)
-        if preferences.shape != (len(shown),):
-            raise UserError(
-                f"teacher {self.labeller!r} gave answers of shape {preferences.shape} to {len(shown)} questions;"
-                " it must give one preference for each: 1 first, 0 second, .5 equal, NaN skip"
-            )
+        try:
+            answers = kind_of(shown.kind).read(given, len(shown))
+        except UserError as fault:
+            raise UserError(f"teacher {self.labeller!r}: {fault}") from fault
         waiting = set(self.store.open_queries() if step <= self._step_before else ids)
         new = [k for k, id in enumerate(ids) if id in waiting]
         self.store.answer(
-            [ids[k] for k in new], preferences[new], labeller=self.labeller, step=step, model_version=model_version
+            [ids[k] for k in new],
+            [answers[k] for k in new],
+            labeller=self.labeller,
+            step=step,
+            model_version=model_version,
         )
-        if np.isnan(preferences).all():
+        if not any(answers):
             self._warn_of_silence()
 
     def _warn_of_silence(self) -> None:
@@ -100,7 +105,7 @@ class StoredTeacher:
         ids: list[int] = []
         for first in range(0, len(queries), at_once):
             part = queries[first : first + at_once]
-            uids = [f"{queries.step}-{first + k}" for k in range(len(part))]
+            uids = [uid_of(queries.kind, queries.step, first + k) for k in range(len(part))]
             ids += self.store.ask(part, uids, self.origins(part.segments) if self.origins else None)
         return ids
 
@@ -113,23 +118,20 @@ class StoredTeacher:
         return 0
 
     def answers(self, step: int) -> list[Feedback]:
-        found = self._answers(step)
-        return [found] if found is not None else []
+        """What has been answered since the last call, a batch for each kind, [] if nothing was.
 
-    def _answers(self, step: int) -> Feedback | None:
-        """What has been answered since the last call, frozen under this step, so that a resumed run reads the same.
-
-        Where an answer heard before was corrected or withdrawn, or people judged the same questions, all that stand
-        are read again: one more opinion says something about everybody who gave one.
+        It is frozen under this step, so that a resumed run reads the same. Where an answer heard before was corrected
+        or withdrawn, or people judged the same questions, all that stand are read again: one more opinion says
+        something about everybody who gave one.
         """
         if self.store.last_seq() <= self.seen:  # a look is cheaper than a mark
-            return None
+            return []
         until = self.store.watermark(step)
         if until <= self.seen:
-            return None
+            return []
         before, self.seen = self.seen, until
-        if self.store.corrected(before, until) or self._shared():
-            return self._standing()
+        if self.store.corrected(before, until) or self._combined():
+            return self.standing()
         return self.store.feedback(after=before, until=until)
 
     def report(self) -> dict[str, Any]:
@@ -137,37 +139,31 @@ class StoredTeacher:
         return {}
 
     def standing(self) -> list[Feedback]:
-        found = self._standing()
-        return [found] if found is not None else []
-
-    def _standing(self) -> Feedback | None:
-        """All answers that stood when they were last looked for."""
+        """All answers that stood when they were last looked for: a batch for each kind that was ever answered."""
         if not self.seen:
-            return None
-        found = self.store.feedback(until=self.seen)
-        if found is None:
-            return Feedback.nothing("pair", whole=True)
-        if self.combine and (said := self._shared()):
-            labels = self.combine(said).labels
-            preference = np.array([labels[id] for id in found.query.tolist()])
-            found = replace(found, answer={"preference": preference})[~np.isnan(preference)]
-        return replace(found, whole=True)
+            return []
+        found = {batch.kind: batch for batch in self.store.feedback(until=self.seen, instead=self._combined())}
+        kinds = self.store.answered_kinds(self.seen)
+        return [replace(found.get(kind, Feedback.nothing(kind)), whole=True) for kind in kinds]
 
-    def _shared(self) -> Judgements | None:
-        """What people said, where it can be known from it who is right more often; else each answer stands for itself."""
+    def _combined(self) -> dict[int, Answer | None]:
+        """Answers by question, made of what several people said; {} where it cannot be known from it who is right more often.
+
+        Then each answer stands for itself, as it does where a kind has no outcomes to be sure of.
+        """
         if not self.combine or not opinions_given(self.store.engine, self.seen):
-            return None
-        said = judgements(self.store.engine, self.seen)
-        return said if said.comparable else None
-
-
-def _numbers(preferences: object, labeller: str) -> np.ndarray:
-    try:
-        return np.asarray(preferences, float)
-    except (TypeError, ValueError) as fault:
-        raise UserError(
-            f"teacher {labeller!r} gave answers that are not numbers: {fault}; 1 first, 0 second, NaN skip"
-        ) from fault
+            return {}
+        found: dict[int, Answer | None] = {}
+        for kind in map(kind_of, self.store.answered_kinds(self.seen)):
+            said = judgements(self.store.engine, self.seen, kind.name) if kind.outcomes else None
+            if said and said.comparable:
+                labels = self.combine(said).labels
+                answers = kind.answers_of(np.array(list(labels.values())))
+                unsure = [np.isnan(label).any() for label in labels.values()]
+                found |= {
+                    id: None if nobody else answer for id, answer, nobody in zip(labels, answers, unsure, strict=True)
+                }
+        return found
 
 
 class Shuffled:
@@ -176,24 +172,31 @@ class Shuffled:
     Half of them are turned round as well: of n answers dealt out, one in n would still be right, and a lone one always.
     """
 
-    def __init__(self, judge: Judge, seed: int):
-        self.judge, self.rng = judge, np.random.default_rng(seed)
+    def __init__(self, function: AnswerFunction, seed: int):
+        self.function, self.rng = function, np.random.default_rng(seed)
 
-    def __call__(self, queries: Queries) -> np.ndarray | None:
-        answers = self.judge(queries)
-        if answers is None:
+    def __call__(self, queries: Queries) -> Sequence[Answer | None] | None:
+        given = self.function(queries)
+        if given is None:
             return None
-        dealt = self.rng.permutation(np.asarray(answers, float))
-        return np.where(self.rng.random(len(dealt)) < 0.5, dealt, 1 - dealt)
+        kind = kind_of(queries.kind)
+        answers = kind.read(given, len(queries))
+        dealt = [answers[place] for place in self.rng.permutation(len(answers))]
+        kept = self.rng.random(len(dealt)) < 0.5
+        backwards = list(range(kind.segments))[::-1]
+        return [
+            answer if answer is None or keep else kind.reordered(answer, backwards)
+            for answer, keep in zip(dealt, kept, strict=True)
+        ]
 
     def reseed(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        if hasattr(self.judge, "reseed"):
-            self.judge.reseed(rng)
+        if hasattr(self.function, "reseed"):
+            self.function.reseed(rng)
 
     def state(self) -> dict:
-        return self.judge.state() if hasattr(self.judge, "state") else {}
+        return self.function.state() if hasattr(self.function, "state") else {}
 
     def restore(self, state: dict) -> None:
-        if hasattr(self.judge, "restore"):
-            self.judge.restore(state)
+        if hasattr(self.function, "restore"):
+            self.function.restore(state)

@@ -32,12 +32,12 @@ class Measures:
     """What the returns of one batch of questions are held against."""
 
     gap: float  # the difference of felt returns that counts as 1 for beta
-    skip: float  # skipped where both returns are below
+    skip: float  # skipped where all returns are below
     equal: float  # tied where the returns are closer
 
 
 class Units(Protocol):
-    """Turns a teacher's numbers into measures for the batch at hand; returns and felt returns: (Q, 2)."""
+    """Turns a teacher's numbers into measures for the batch at hand; returns and felt returns: (Q, K)."""
 
     def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures: ...
 
@@ -90,8 +90,8 @@ class TaskUnits:
         spread = self.returns.size
         if spread == 0.0:  # all segments alike: there is nothing to measure with, and they tie as they are
             return Measures(gap=self.felt.size or 1.0, skip=-math.inf, equal=0.0)
-        # P(both < z) = Phi(z)^2, and a gap of two has sqrt(2) times the spread of one
-        poor = self.returns.mean + spread * float(ndtri(math.sqrt(skip)))
+        # P(all K < z) = Phi(z)^K, and a gap of two has sqrt(2) times the spread of one
+        poor = self.returns.mean + spread * float(ndtri(skip ** (1 / returns.shape[-1])))
         close = spread * math.sqrt(2.0) * float(ndtri((1.0 + equal) / 2.0))
         return Measures(gap=self.felt.size or 1.0, skip=poor, equal=close)
 

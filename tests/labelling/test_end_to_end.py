@@ -114,7 +114,7 @@ def test_a_labeller_that_sees_only_clips_teaches_pendulum_while_it_trains(tmp_pa
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["true_return"] > result["random_return"] + 400, result
     with LabelStore.open(tmp_path / "run") as store:
-        learned = store.feedback()
+        [learned] = store.feedback()
         assert set(learned.seq.tolist()) >= set(labeller.acknowledged) - {
             r["seq"] for r in store.history() if r["kind"] != "answer"
         }

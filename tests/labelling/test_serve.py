@@ -193,7 +193,7 @@ def test_a_backup_holds_every_answer_and_works_as_the_store(run):
     shutil.copy(made, run / "labels.db")
     with LabelStore.open(run) as restored:
         assert list(restored.history()) == expected
-        assert restored.feedback().answer["preference"].tolist() == [1, 0, 0.5, 1, 0, 1]
+        assert restored.feedback()[0].answer["preference"].tolist() == [1, 0, 0.5, 1, 0, 1]
         restored.withdraw(1, labeller="ann")
 
 

@@ -38,7 +38,7 @@ def test_on_a_share_labels_are_written_without_wal_and_it_says_so(monkeypatch, t
         store.answer(store.ask(Queries(segments, np.zeros(1))), [1.0], labeller="ann")
     assert journal(share) == "delete"
     with pytest.warns(UserWarning, match="network share"), LabelStore.open(share) as store:
-        assert store.feedback().answer["preference"].tolist() == [1.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [1.0]
 
 
 @pytest.mark.filterwarnings("error")

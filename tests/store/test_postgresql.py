@@ -97,7 +97,7 @@ def deeds(store: LabelStore) -> list:
     revised = store.revise(seqs[0], 0.25, labeller="ann")
     store.withdraw(seqs[1], labeller="ben")
     store.close_stale(200, 300)
-    told = store.feedback()
+    [told] = store.feedback()
     assert told is not None
     return [
         ids, seqs, mark, revised, told.seq.tolist(), told.query.tolist(), np.nan_to_num(told.answer["preference"], nan=-1).tolist(),
@@ -115,11 +115,11 @@ def test_what_is_stored_is_there_for_another_machine_and_never_changes(url, tmp_
     with LabelStore.open(tmp_path, url) as store:
         store.answer(store.ask(pairs(1)), [1.0], labeller="ann")
     with LabelStore.open(tmp_path, url) as store:
-        assert store.feedback().answer["preference"].tolist() == [1.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [1.0]
         for statement in ("UPDATE answers SET preference = 0", "DELETE FROM answers", "TRUNCATE seals"):
             with pytest.raises(sqlalchemy.exc.DBAPIError, match="append-only"), store.engine.begin() as connection:
                 connection.exec_driver_sql(statement)
-        assert store.feedback().answer["preference"].tolist() == [1.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [1.0]
 
 
 def test_a_row_changed_behind_its_back_is_withdrawn_with_a_warning(url, tmp_path):
@@ -131,7 +131,7 @@ def test_a_row_changed_behind_its_back_is_withdrawn_with_a_warning(url, tmp_path
     with pytest.warns(UserWarning, match=r"answers \[1\] are not what was written"):
         store = LabelStore.open(tmp_path, url)
     with store:
-        assert store.feedback().query.tolist() == [2]
+        assert store.feedback()[0].query.tolist() == [2]
         assert store.open_queries() == [1]
 
 
@@ -178,7 +178,7 @@ def test_a_server_that_was_restarted_is_found_again(server, url, tmp_path):
         store.answer(ids[:1], [1.0], labeller="ann")
         server.restart()
         store.answer(ids[1:], [0.0], labeller="ann")
-        assert store.feedback().answer["preference"].tolist() == [1.0, 0.0]
+        assert store.feedback()[0].answer["preference"].tolist() == [1.0, 0.0]
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password(tmp_path):

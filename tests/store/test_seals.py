@@ -37,9 +37,9 @@ def fill(folder):
 
 def labels(store):
     """What the reward model would learn: question -> (preference, what the pair shows)."""
-    told = store.feedback()
-    if told is None:
+    if not (batches := store.feedback()):
         return {}
+    (told,) = batches
     shown = told.segments.true_rewards.reshape(len(told.seq), -1).tolist()
     return {q: (p, s) for q, p, s in zip(told.query.tolist(), told.answer["preference"].tolist(), shown, strict=True)}
 
@@ -128,7 +128,7 @@ def test_a_damaged_answer_never_stood(copy):
         right = {query: told for query, (told, _) in labels(store).items()}
     change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
     with pytest.warns(UserWarning, match="damaged"), LabelStore.open(copy) as store:
-        found = store.feedback(until=store.watermark(0))
+        [found] = store.feedback(until=store.watermark(0))
         assert store.last_seq() > mark == store.watermark(0)
         recorded = Recording.read(store, until=mark)
     told = dict(zip(found.query.tolist(), found.answer["preference"].tolist(), strict=True))

@@ -46,7 +46,7 @@ def test_answers_come_back_in_order_with_their_segments(store, tmp_path):
     first, second = store.ask(pairs(seed=1)), store.ask(pairs(seed=2))
     assert store.answer([second[1], first[0]], [FIRST, SECOND], labeller="ann") == [1, 2]
     with LabelStore.open(tmp_path) as other:
-        feedback = other.feedback()
+        [feedback] = other.feedback()
     np.testing.assert_array_equal(feedback.answer["preference"], [1.0, 0.0])
     np.testing.assert_array_equal(feedback.seq, [1, 2])
     assert_equal(feedback.segments, Segments.concatenate([pairs(seed=2).segments[[1]], pairs(seed=1).segments[[0]]]))
@@ -54,13 +54,13 @@ def test_answers_come_back_in_order_with_their_segments(store, tmp_path):
 
 def test_feedback_starts_after_and_ends_at_a_number(store):
     store.answer(store.ask(pairs(5)), np.full(5, FIRST), labeller="ann")
-    assert store.feedback(after=1, until=3).seq.tolist() == [2, 3]
-    assert store.feedback(after=5) is None
+    assert store.feedback(after=1, until=3)[0].seq.tolist() == [2, 3]
+    assert store.feedback(after=5) == []
     assert store.last_seq() == 5
 
 
 def test_an_empty_store_has_no_feedback(store):
-    assert store.feedback() is None
+    assert store.feedback() == []
     assert store.last_seq() == store.asked() == 0
     assert store.ask(pairs(0)) == store.answer([], [], labeller="ann") == store.open_queries() == []
     assert store.counts() == Counts(0, 0, 0, 0)
@@ -68,15 +68,15 @@ def test_an_empty_store_has_no_feedback(store):
 
 def test_soft_answers_are_learned_from_and_skips_are_not(store):
     store.answer(store.ask(pairs(4)), [0.25, SKIP, EQUAL, 1.0], labeller="ann")
-    np.testing.assert_array_equal(store.feedback().answer["preference"], [0.25, 0.5, 1.0])
-    assert store.feedback().query.tolist() == [1, 3, 4]
+    np.testing.assert_array_equal(store.feedback()[0].answer["preference"], [0.25, 0.5, 1.0])
+    assert store.feedback()[0].query.tolist() == [1, 3, 4]
     assert store.counts() == Counts(asked=4, answered=3, skipped=1, open=0)
 
 
 @pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf, -np.inf])
 def test_a_preference_outside_the_range_is_refused_with_all_its_batch(store, wrong):
     ids = store.ask(pairs(2))
-    with pytest.raises(UserError, match=rf"preference {wrong} for question {ids[1]}"):
+    with pytest.raises(UserError, match=rf"preference {wrong} at place 1 of 2 is not in"):
         store.answer(ids, [FIRST, wrong], labeller="ann")
     assert store.last_seq() == 0
 
@@ -92,7 +92,7 @@ def test_an_unknown_question_is_refused_with_all_its_batch(store):
 
 def test_lengths_must_agree(store):
     ids = store.ask(pairs(2))
-    with pytest.raises(UserError, match="2 questions need as many preferences"):
+    with pytest.raises(UserError, match="2 questions need one preference each"):
         store.answer(ids, [FIRST], labeller="ann")
     with pytest.raises(UserError, match="3 questions need as many different uids, got 2"):
         store.ask(pairs(3), uids=["a", "b", "a"])
@@ -134,10 +134,10 @@ def test_a_revision_takes_the_place_of_its_answer(store):
     store.answer(store.ask(pairs(2)), [FIRST, FIRST], labeller="ann")
     assert store.revise(1, SECOND, labeller="ann") == 3
     assert store.revise(1, SECOND, labeller="ann") == 3  # a retry
-    assert store.feedback().seq.tolist() == [2, 3]
-    assert store.feedback().answer["preference"].tolist() == [1.0, 0.0]
-    assert_equal(store.feedback().segments, pairs(2).segments[[1, 0]])
-    assert store.feedback(until=2).seq.tolist() == [1, 2]
+    assert store.feedback()[0].seq.tolist() == [2, 3]
+    assert store.feedback()[0].answer["preference"].tolist() == [1.0, 0.0]
+    assert_equal(store.feedback()[0].segments, pairs(2).segments[[1, 0]])
+    assert store.feedback(until=2)[0].seq.tolist() == [1, 2]
 
 
 def test_an_answer_is_corrected_at_most_once(store):
@@ -156,7 +156,7 @@ def test_a_withdrawn_answer_leaves_its_question_open(store):
     ids = store.ask(pairs(2))
     store.answer(ids, [FIRST, FIRST], labeller="ann")
     store.withdraw(1, labeller="ann")
-    assert store.feedback().seq.tolist() == [2]
+    assert store.feedback()[0].seq.tolist() == [2]
     assert store.open_queries() == [ids[0]]
     assert store.counts() == Counts(asked=2, answered=1, skipped=0, open=1)
     store.answer(ids, [FIRST, FIRST], labeller="ann")  # a late retry brings nothing back
@@ -180,7 +180,7 @@ def test_a_watermark_stays_where_it_was_first_put(store, tmp_path):
     store.answer(ids[2:], [FIRST, FIRST], labeller="ann")
     with LabelStore.open(tmp_path) as later:
         assert [later.watermark(round) for round in (0, 1, 2)] == [0, 2, 4]
-        assert len(later.feedback(until=later.watermark(np.int64(1)))) == 2
+        assert len(later.feedback(until=later.watermark(np.int64(1)))[0]) == 2
 
 
 def test_questions_come_back_as_asked(store):
@@ -208,7 +208,7 @@ def test_what_was_just_written_is_not_read_back(store, tmp_path):
     store.answer(store.ask(pairs(1)), [FIRST], labeller="ann")
     for file in (tmp_path / "segments").iterdir():
         file.unlink()
-    assert_equal(store.feedback().segments, pairs(1).segments)
+    assert_equal(store.feedback()[0].segments, pairs(1).segments)
     with LabelStore.open(tmp_path) as fresh, pytest.raises(UserError, match="npz is missing"):
         fresh.feedback()
 
@@ -259,7 +259,7 @@ def test_commits_reach_the_disk_before_they_are_acknowledged(store):
 def test_a_newer_format_is_refused_naming_both(store, tmp_path):
     store.close()
     raw(tmp_path, "INSERT INTO store_format VALUES (7)")
-    with pytest.raises(UserError, match=r"labels.db has format 7, this prefrl reads up to format 1"):
+    with pytest.raises(UserError, match=r"labels.db has format 7, this prefrl reads up to format 2"):
         LabelStore.open(tmp_path)
 
 

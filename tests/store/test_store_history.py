@@ -50,13 +50,14 @@ def rows(folder):
 
 
 def standing(history):
-    """Which answers stand, said once more and slowly."""
+    """Which answers stand, said once more and slowly: of all, and of those that say something."""
     gone = {row["supersedes"] for row in history}
-    return [row["seq"] for row in history if row["kind"] == "answer" and row["seq"] not in gone]
+    stood = [row for row in history if row["kind"] == "answer" and row["seq"] not in gone]
+    return [row["seq"] for row in stood], [row["seq"] for row in stood if row["answer"] is not None]
 
 
 def numbers(feedback):
-    return [] if feedback is None else feedback.seq.tolist()
+    return [seq for batch in feedback for seq in batch.seq.tolist()]
 
 
 @settings(max_examples=25)
@@ -64,7 +65,7 @@ def numbers(feedback):
 def test_rows_only_grow_and_the_past_stays_what_it_was(deeds):
     with tempfile.TemporaryDirectory() as folder, LabelStore.open(folder) as store:
         ask(store, 2, "first")
-        seen, past = rows(folder), {}
+        seen, past, stood, told = rows(folder), {}, [], []
         for name, *arguments in deeds:
             try:
                 DEEDS[name](store, *arguments)
@@ -74,8 +75,13 @@ def test_rows_only_grow_and_the_past_stays_what_it_was(deeds):
             assert all(now[table][: len(seen[table])] == seen[table] for table in TABLES if table != "watermarks")
             assert set(now["watermarks"]) >= set(seen["watermarks"])
             seen, past[store.last_seq()] = now, numbers(store.feedback())
-            assert numbers(store.feedback()) == standing(list(store.history()))
+            stood, told = standing(list(store.history()))
+            assert numbers(store.feedback()) == told
+            assert bool(store.feedback()) == bool(stood)  # skipped answers are no feedback, but something was heard
         counts = store.counts()
         assert counts.asked == counts.answered + counts.skipped + counts.open
         assert counts.open == len(store.open_queries())
+        by_query = {row["query_id"]: False for row in store.history() if row["seq"] in stood}
+        by_query |= {row["query_id"]: True for row in store.history() if row["seq"] in told}
+        assert (counts.answered, counts.skipped) == (sum(by_query.values()), len(by_query) - sum(by_query.values()))
         assert all(numbers(store.feedback(until=seq)) == then for seq, then in past.items())

@@ -1,23 +1,51 @@
 """Several people's word on one question: whom to believe, and when not to say anything."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefrl.teachers.crowd import COMBINE, GRAIN, Judgements, by_mean, by_reliability
+from prefrl.teachers import crowd as crowds
+from prefrl.teachers.crowd import COMBINE, GRAIN, Judgements
 
 QUESTIONS, PEOPLE = st.integers(1, 12), st.sampled_from(["ann", "ben", "eve", "joe"])
 WORDS = st.sampled_from([1.0, 0.0, 0.5, float("nan")])
 SAID = st.dictionaries(st.tuples(QUESTIONS, PEOPLE), WORDS, min_size=1, max_size=40)
 
 
+@dataclass
+class Labels:
+    """What was made of judgements of pairs: by question how likely the first is better."""
+
+    labels: dict[int, float]
+    reliability: dict[str, float]
+
+
+def of_pairs(combine):
+    def combined(judgements: Judgements) -> Labels:
+        found = combine(judgements)
+        for label in found.labels.values():
+            assert np.isnan(label).all() or label.sum() == 1
+        return Labels({query: float(label[0]) for query, label in found.labels.items()}, found.reliability)
+
+    return combined
+
+
+by_reliability, by_mean = of_pairs(crowds.by_reliability), of_pairs(crowds.by_mean)
+
+
+def chances(first: list[float]) -> np.ndarray:
+    """(N,) -> (N, 2)"""
+    return np.stack([np.array(first, float), 1 - np.array(first, float)], -1)
+
+
 def judged(said: dict[tuple[int, str], float], truth: dict[int, float] | None = None) -> Judgements:
     query, labeller = [q for q, _ in said], [name for _, name in said]
-    return Judgements(np.array(query), np.array(labeller), np.array(list(said.values()), float), truth or {})
+    known = {q: chances([first])[0] for q, first in (truth or {}).items()}
+    return Judgements(np.array(query), np.array(labeller), chances(list(said.values())), known)
 
 
 def crowd(rng, errors: dict[str, float], questions: int = 300) -> tuple[Judgements, np.ndarray]:
@@ -69,7 +97,7 @@ def test_mirrored_questions_get_mirrored_labels(said):
 @settings(max_examples=50)
 def test_labels_are_probabilities_and_nobody_elses_questions_get_one(said):
     for combine, _ in COMBINE.values():
-        labels = combine(judged(said)).labels if combine else {}
+        labels = of_pairs(combine)(judged(said)).labels if combine else {}
         assert all(np.isnan(label) or 0 <= label <= 1 for label in labels.values())
         assert set(labels) <= {query for query, _ in said}
 
@@ -103,7 +131,7 @@ def test_one_perfect_labeller_outweighs_two_who_often_err():
 def test_of_one_who_knows_and_two_who_guess_only_known_answers_tell_which_is_which():
     """Each agrees with each on half of the questions, whoever of them knows."""
     judgements, truth = crowd(np.random.default_rng(0), {"knows": 0.0, "guesses": 0.5, "guesses too": 0.5})
-    known = replace(judgements, truth={q + 1: truth[q] for q in range(40)})
+    known = replace(judgements, truth={q + 1: chances([truth[q]])[0] for q in range(40)})
     found = by_reliability(known)
     assert found.reliability["knows"] > 0.97 and found.reliability["guesses"] == pytest.approx(0.5, abs=0.07)
     assert error(found.labels, truth) == 0 and by_reliability(judgements).reliability["knows"] < 0.9
@@ -163,7 +191,7 @@ def test_the_word_of_somebody_who_guesses_is_none():
     """Not a tie: nothing is known about the pair, so nothing is to be learned from it."""
     judgements, _ = crowd(np.random.default_rng(3), {"ann": 0.05, "ben": 0.05, "guesses": 0.5}, 2000)
     alone = {(3000, "guesses"): 1.0, (3001, "ann"): 1.0, (3002, "ann"): float("nan")}
-    both = dict(zip(zip(judgements.query, judgements.labeller, strict=True), judgements.preference, strict=True))
+    both = dict(zip(zip(judgements.query, judgements.labeller, strict=True), judgements.chances[:, 0], strict=True))
     labels = by_reliability(judged({(int(q), str(n)): w for (q, n), w in both.items()} | alone)).labels
     assert np.isnan(labels[3000]) and labels[3001] == pytest.approx(0.95) and np.isnan(labels[3002])
 
@@ -178,3 +206,32 @@ def test_nothing_can_be_compared_where_nobody_shares_a_question():
 def test_the_mean_counts_heads():
     labels = by_mean(judged({(1, "ann"): 1.0, (1, "ben"): 1.0, (1, "eve"): 0.0, (2, "ann"): float("nan")})).labels
     assert labels[1] == pytest.approx(0.65) and np.isnan(labels[2])
+
+
+def test_of_three_outcomes_the_one_that_reliable_people_name_is_the_label():
+    """Four answer 400 questions with three outcomes, wrong ones fall on the others alike; one guesses."""
+    rng, rates = np.random.default_rng(0), {"ann": 0.9, "ben": 0.8, "eve": 0.6, "guesses": 1 / 3}
+    truth = rng.integers(0, 3, 400)
+    query, labeller = np.repeat(np.arange(1, 401), 4), np.tile(list(rates), 400)
+    wrong = (truth[:, None] + rng.integers(1, 3, (400, 4))) % 3
+    said = np.where(rng.random((400, 4)) < list(rates.values()), truth[:, None], wrong)
+    judgements = Judgements(query, labeller, np.eye(3)[said.ravel()])
+    right = {}
+    for combine in (crowds.by_reliability, crowds.by_mean):
+        found = combine(judgements)
+        labels = np.array([found.labels[q] for q in range(1, 401)])
+        assert labels.sum(-1) == pytest.approx(np.ones(400)) and labels.min() >= 0
+        right[combine] = (labels.argmax(-1) == truth).mean()
+    reliability = crowds.by_reliability(judgements).reliability
+    assert reliability == pytest.approx(rates, abs=0.07)
+    assert right[crowds.by_reliability] > 0.9 > right[crowds.by_mean]
+
+
+def test_a_tie_of_three_says_nothing_about_the_outcome():
+    names, word = np.array(["ann", "ben"] * 20), np.tile([[1.0, 0.0, 0.0]], (40, 1))
+    agreed = Judgements(np.repeat(np.arange(20), 2), names, word)
+    more = np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    both = Judgements(np.append(agreed.query, [30, 30]), np.append(names, ["ann", "ben"]), np.concatenate([word, more]))
+    label = crowds.by_reliability(both).labels[30]
+    assert label.argmax() == 0 and label[1] == pytest.approx(label[2], abs=GRAIN)
+    assert label[0] == pytest.approx((1 + 1 / 3) / 2, abs=0.06)

@@ -12,14 +12,25 @@ from scipy.stats import binom
 from prefrl.core.data import Queries
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.teachers import TEACHERS, make_teacher
+from prefrl.teachers.oracle import felt_returns
 
 SYNTHETIC = sorted(set(TEACHERS) - {"human", "replay"})
 
 REWARDS = arrays(np.float64, st.tuples(st.integers(1, 6), st.just(2), st.integers(1, 5)), elements=st.floats(-100, 100))
 
 
-def teacher(name="oracle", seed=0, **settings):
+def make(name="oracle", seed=0, **settings):
     return make_teacher(name, rng=np.random.default_rng(seed), **settings)
+
+
+def teacher(name="oracle", seed=0, **settings):
+    """Answers as preferences, NaN where skipped."""
+    made = make(name, seed, **settings)
+    return lambda queries: preferences(made(queries))
+
+
+def preferences(answers):
+    return np.array([np.nan if answer is None else answer["preference"] for answer in answers])
 
 
 def assert_share(found, share, what):
@@ -175,13 +186,18 @@ def test_a_teacher_restored_from_json_goes_on_as_the_old_one(units, many):
         "units": units,
         "recent_return": lambda: (50.0, 10.0),
     }
-    old, new = teacher(seed=1, **settings), teacher(seed=2, **settings)
+    old, new = make(seed=1, **settings), make(seed=2, **settings)
     old(many[:500])
     new.restore(json.loads(json.dumps(old.state())))
     old.reseed(np.random.default_rng(3))
     new.reseed(np.random.default_rng(3))
-    assert np.array_equal(old(many[500:1000]), new(many[500:1000]), equal_nan=True)
+    assert old(many[500:1000]) == new(many[500:1000])
     assert old.state() == new.state()
+
+
+def test_felt_returns_by_hand():
+    assert felt_returns(np.array([[4.0, 2.0, 1.0]]), 0.5).tolist() == [3.0]
+    assert felt_returns(np.array([[4.0, 2.0, 1.0]]), 1.0).tolist() == [7.0]
 
 
 def test_no_question_no_answer(ask):
@@ -194,8 +210,8 @@ def test_a_reward_that_is_not_finite_is_located(ask):
         teacher()(ask([[[0, 0, 0], [0, 0, 0]], [[0, 0, np.nan], [0, 0, 0]]]))
 
 
-def test_only_pairs_can_be_compared(ask):
-    with pytest.raises(UserError, match=r"shape \(4, 3, 2\); it must be \(Q, 2, T\)"):
+def test_as_many_segments_as_the_kind_shows(ask):
+    with pytest.raises(UserError, match=r"kind 'pair' show 2 segments.* shape \(4, 3, 2\); it must be \(Q, 2, T\)"):
         teacher()(ask(np.zeros((4, 3, 2))))
 
 

@@ -66,7 +66,7 @@ def test_a_model_that_sees_only_frames_answers_for_people_while_a_run_trains(sho
     (summary,) = found
     assert summary.ended == "nothing is left to answer" and summary.answers == 16
     with LabelStore.open(folder) as store:
-        stood = store.feedback()
+        [stood] = store.feedback()
         assert len(stood) == 16 and {row["labeller"] for row in store.history()} == {"ai:eye-1"}
         truth = Oracle(np.random.default_rng(0))(store.queries(stood.query.tolist()))
     upright = stood.segments.observations[..., 0].mean(-1)  # cosine of the angle: (16, 2)
