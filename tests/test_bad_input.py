@@ -203,7 +203,7 @@ def test_an_agent_of_your_own_with_short_rollouts_makes_no_room_for_questions(sh
 
 
 def test_more_questions_than_segments_are_fewer_questions(short):
-    with pytest.warns(UserWarning, match="questions.budget=5000, but 2048 steps hold only 102 pairs"):
+    with pytest.warns(UserWarning, match="questions.budget=5000, but 2048 steps hold only 102 questions of 2 segments"):
         result = short(**{"questions.budget": 5000})
     assert 0 < result.run.asker.asked < 200
 
@@ -223,7 +223,7 @@ def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_th
 
 
 def test_no_room_for_a_single_question_is_an_error(short):
-    with pytest.raises(UserError, match="no question fits into the run: two segments of questions.length=200 need 400"):
+    with pytest.raises(UserError, match="no question fits into the run: 2 segments of questions.length=200 need 400"):
         short(steps=256, **{"questions.length": 200})
 
 

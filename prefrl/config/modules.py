@@ -10,12 +10,12 @@ from pathlib import Path
 from prefrl.core.errors import UserError
 
 
-def import_modules(names: Iterable[str]) -> None:
-    """Import modules of the current folder or installed ones, which register environments, agents and other parts."""
+def import_modules(names: Iterable[str], given_by: str = "--import") -> None:
+    """Import modules, installed or of the current folder, which register environments, agents and other parts."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     for name in names:
         try:
             importlib.import_module(name)
         except ImportError as fault:
-            raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
+            raise UserError(f"{given_by} {name}: {fault}; install it, or go to the folder that holds it") from fault

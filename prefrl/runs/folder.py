@@ -1,4 +1,4 @@
-"""A run's folder: chosen, locked, described and read back."""
+"""A run's folder: choose and lock it, write what the run is, and read it back."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PACKAGES = (
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Nobody else trains in this folder meanwhile. It is made if it is not there."""
+    """Make the folder if need be, and let nobody else train in it during the block. Raises FolderBusy."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -97,7 +97,7 @@ def choose_folder(config: Config, name: str, folder: Path | str | None = None) -
 
 @contextmanager
 def cleared_if_refused(folder: Path) -> Iterator[None]:
-    """What is written about a run that cannot be put together is taken away again."""
+    """Empty the folder again if the block raises: a run that could not be made leaves nothing behind."""
     try:
         yield
     except BaseException:
@@ -110,7 +110,7 @@ def cleared_if_refused(folder: Path) -> Iterator[None]:
 
 
 def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
-    """Write what this run is, before it starts: config.yaml and run.json."""
+    """Write config.yaml and run.json, before the run starts."""
     write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
     about = {
         "format": FORMAT,
