@@ -28,7 +28,7 @@ _WHERE = {
     "LabelStore": "prefrl.store.store",
 }
 __all__ = sorted(_WHERE)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

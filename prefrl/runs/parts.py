@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from prefrl.agents.agent import Agent
 from prefrl.config.settings import Config
+from prefrl.core.errors import UserError
 from prefrl.environments.recorder import Recorder
 from prefrl.loop import Learner
 from prefrl.queries.asker import Asker
@@ -22,7 +24,6 @@ from prefrl.runs import build
 from prefrl.runs.build import Own
 from prefrl.runs.metrics import Log
 from prefrl.runs.notices import TrainerNotices
-from prefrl.runs.preparing import note_openings
 from prefrl.runs.progress import Progress
 from prefrl.store.store import LabelStore, open_store
 from prefrl.teachers.human import HumanTeacher, Person
@@ -77,7 +78,7 @@ def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> P
     if (
         asks and not notices and not isinstance(own.agent, BaseAlgorithm)
     ):  # the user's environments are left as they are
-        note_openings(recorder, teacher)
+        _note_openings(recorder, teacher)
     return Parts(agent, recorder, reward_model, paid, learner, asker, store, judge, teacher, log, progress, notices)
 
 
@@ -95,3 +96,10 @@ def _make_teacher(
     if isinstance(judge, Replay):
         return ReplayTeacher(store, judge, config.seed, config.teacher)
     return StoredTeacher(store, judge, labeller, config.seed)
+
+
+def _note_openings(recorder: Recorder, teacher: StoredTeacher) -> None:
+    """Keep how episodes begin, so that people can be shown later what an oracle was asked about. It costs next to nothing."""
+    with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
+        recorder.note_openings(recorder.cheapest_notes())
+        teacher.origins = recorder.origins
