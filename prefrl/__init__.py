@@ -26,6 +26,8 @@ _WHERE = {
     "Feedback": "prefrl.core.data",
     "UserError": "prefrl.core.errors",
     "LabelStore": "prefrl.store.store",
+    "Kind": "prefrl.kinds.base",
+    "Mechanism": "prefrl.mechanisms.base",
 }
 __all__ = sorted(_WHERE)
 __version__ = "0.2.0"
