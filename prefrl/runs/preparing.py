@@ -6,28 +6,15 @@ import warnings
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prefrl.config.settings import Config
-from prefrl.core.errors import UserError
-from prefrl.environments.recorder import Recorder
 from prefrl.rendering.check import film, prepare
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.runs import build, recordings
 from prefrl.runs.build import Own
+from prefrl.runs.parts import Parts
 from prefrl.teachers.replay import ReplayTeacher
-from prefrl.teachers.stored import StoredTeacher
-
-if TYPE_CHECKING:
-    from prefrl.runs.parts import Parts
-
-
-def note_openings(recorder: Recorder, teacher: StoredTeacher) -> None:
-    """So that people can be shown later what an oracle was asked about. It costs next to nothing."""
-    with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
-        recorder.note_openings(recorder.cheapest_notes())
-        teacher.origins = recorder.origins
 
 
 class Preparation:
