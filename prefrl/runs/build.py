@@ -148,23 +148,23 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
     return make
 
 
-def make_judge(config: Config, own: Own, recorder: Recorder) -> tuple[str, AnswerFunction]:
+def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[str, AnswerFunction]:
     """Who answers, and the name under which answers are kept."""
     t, rng = config.teacher, stream(config.seed, "teacher")
     if own.teacher is not None:
-        name, judge = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
+        name, function = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
     else:
         name = t.name
         named = partial(
             make_teacher, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units,
             rng=rng, recent_return=recorder.recent_return,
         )  # fmt: skip
-        judge = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
+        function = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
     if config.reward.source == "shuffled":
         if not synthetic(t.name):
             raise UserError("reward.source='shuffled' deals answers out as they are given; people give them later")
-        return f"shuffled {name}", Shuffled(judge, config.seed)
-    return name, judge
+        return f"shuffled {name}", Shuffled(function, config.seed)
+    return name, function
 
 
 def make_agent(config: Config, own: Own) -> Agent:

@@ -42,7 +42,6 @@ class Parts:
     learner: Learner  # what learns from feedback: the reward model, or the agent itself
     asker: Asker
     store: LabelStore
-    judge: AnswerFunction  # who answers the teacher's questions
     teacher: StoredTeacher
     log: Log
     progress: Progress
@@ -66,40 +65,34 @@ def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> P
     asks = build.asks(config)
     if not asks:
         asker.budget = 0
-    labeller, judge = build.make_judge(config, own, recorder)
+    labeller, function = build.make_answer_function(config, own, recorder)
     store, log = open_store(folder, config), Log()
     progress = Progress(agent, asker, log, quiet)
     notices = None
-    if asks and isinstance(judge, Person):
+    if asks and isinstance(function, Person):
         asker.at_once = config.teacher.wait
         taught = reward_model if isinstance(reward_model, RewardModel) else None
         notices = TrainerNotices(agent, asker, taught, store, log, config.teacher.queue, progress.say)
-    teacher = _make_teacher(config, store, judge, labeller, agent, notices)
-    if (
-        asks and not notices and not isinstance(own.agent, BaseAlgorithm)
-    ):  # the user's environments are left as they are
+    teacher = _make_teacher(config, store, function, labeller, agent, notices)
+    if asks and not notices and not isinstance(own.agent, BaseAlgorithm):  # a model's environments are left as they are
         _note_openings(recorder, teacher)
-    return Parts(agent, recorder, reward_model, paid, learner, asker, store, judge, teacher, log, progress, notices)
+    return Parts(agent, recorder, reward_model, paid, learner, asker, store, teacher, log, progress, notices)
 
 
 def _make_teacher(
-    config: Config,
-    store: LabelStore,
-    judge: AnswerFunction,
-    labeller: str,
-    agent: Agent,
+    config: Config, store: LabelStore, function: AnswerFunction, labeller: str, agent: Agent,
     notices: TrainerNotices | None,
-) -> StoredTeacher:
+) -> StoredTeacher:  # fmt: skip
     if notices:
         origins = agent.memory.origins
         return HumanTeacher(store, config.seed, config.teacher, agent.total_steps, notices.waiting, origins)
-    if isinstance(judge, Replay):
-        return ReplayTeacher(store, judge, config.seed, config.teacher)
-    return StoredTeacher(store, judge, labeller, config.seed)
+    if isinstance(function, Replay):
+        return ReplayTeacher(store, function, config.seed, config.teacher)
+    return StoredTeacher(store, function, labeller, config.seed)
 
 
 def _note_openings(recorder: Recorder, teacher: StoredTeacher) -> None:
-    """Keep how episodes begin, so that people can be shown later what an oracle was asked about. It costs next to nothing."""
+    """So that people can be shown later what an oracle was asked about. It costs next to nothing."""
     with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
         recorder.note_openings(recorder.cheapest_notes())
         teacher.origins = recorder.origins

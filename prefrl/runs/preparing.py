@@ -6,7 +6,6 @@ import warnings
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prefrl.config.settings import Config
 from prefrl.rendering.check import film, prepare
@@ -14,10 +13,8 @@ from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.runs import build, recordings
 from prefrl.runs.build import Own
+from prefrl.runs.parts import Parts
 from prefrl.teachers.replay import ReplayTeacher
-
-if TYPE_CHECKING:
-    from prefrl.runs.parts import Parts
 
 
 class Preparation:

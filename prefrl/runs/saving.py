@@ -41,7 +41,7 @@ class Saving:
             "bonus": p.paid.state(),
             "asker": p.asker.state(),
             "seen": p.teacher.seen,
-            "teacher": p.judge.state() if hasattr(p.judge, "state") else {},
+            "teacher": p.teacher.function.state() if hasattr(p.teacher.function, "state") else {},
             "finished": p.recorder.finished,
             "spaces": self._spaces(),
             "pending": p.log.pending(),
@@ -72,8 +72,8 @@ class Saving:
         p.recorder.begin_at(state["step"] // p.recorder.num_envs)
         p.recorder.finished = [(r, n) for r, n in state["finished"]]
         p.asker.restore(state["asker"])
-        if hasattr(p.judge, "restore"):
-            p.judge.restore(state["teacher"])
+        if hasattr(p.teacher.function, "restore"):
+            p.teacher.function.restore(state["teacher"])
         p.teacher.seen = state["seen"]
         for feedback in p.teacher.standing():
             p.learner.hear(feedback)
