@@ -4,13 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import torch
-from dicts import TASKS, Line, task
+from dicts import TASKS, task
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 from test_resume import weights
 
-from prefrl.core.data import Origin
 from prefrl.dataset.export import export_run
 from prefrl.dataset.importing import import_dataset
 from prefrl.environments.making import env_maker
@@ -18,8 +16,7 @@ from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
 from prefrl.rendering.check import check_drawing
 from prefrl.rendering.redraw import Unfaithful, redraw, replay
-from prefrl.runs.api import evaluate, load_run, resume
-from prefrl.store.store import LabelStore
+from prefrl.runs.api import resume
 
 QUICK = {
     "steps": 512, "agent.n_envs": 2, "agent.n_steps": 64, "agent.n_epochs": 1, "questions.budget": 10,
