@@ -24,7 +24,6 @@ _WHERE = {
     "Segments": "prefrl.core.data",
     "Queries": "prefrl.core.data",
     "Feedback": "prefrl.core.data",
-    "Mechanism": "prefrl.mechanisms.base",
     "UserError": "prefrl.core.errors",
     "LabelStore": "prefrl.store.store",
     "Kind": "prefrl.kinds.base",
