@@ -44,12 +44,12 @@ def of_tensors(tensors: Mapping[str, Any]) -> str:
 def told(store: Any) -> list[tuple[int, float | None]]:
     """Question and preference of each answer that stands, in order; None: could not tell."""
     found = store.feedback()
-    if found is None:
+    batches = [] if found is None else found if isinstance(found, list) else [found]  # the first release gave one
+    if not batches:
         return []
-    preferences = getattr(found, "preferences", None)
-    if preferences is None:  # as later releases name it
-        preferences = found.answer["preference"]
-    pairs = zip(np.asarray(found.query).tolist(), np.asarray(preferences, float).tolist(), strict=True)
+    [batch] = batches
+    preferences = batch.preferences if hasattr(batch, "preferences") else batch.answer["preference"]
+    pairs = zip(np.asarray(batch.query).tolist(), np.asarray(preferences, float).tolist(), strict=True)
     return [(int(query), None if math.isnan(value) else value) for query, value in pairs]
 
 

@@ -77,7 +77,7 @@ def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) ->
     pairs = some[np.arange(segments // 2 * 2).reshape(-1, 2)]
     memory = PictureMemory(Pictures(recorder.observation_space, recorder.action_space))
     memory.add(pairs, len(pairs))
-    packed = sum(len(side) for pair in memory.packed for side in pair)
+    packed = sum(len(frames) for shown in memory.packed for frames in shown)
     share, stacked = QUESTIONS / len(pairs), 4 * (length + 1) / (length + 4)
     found = {
         "frames of 5,500 questions, unpacked": (pairs.observations.nbytes, f"as stacks {stacked:.1f} times as much"),
@@ -101,7 +101,7 @@ def fit_to_pictures(env: str = "ALE/Pong-v5") -> None:
     for first in range(0, QUESTIONS, len(pairs)):
         number = np.arange(first, first + len(pairs)) + 1
         later = replace(pairs, start_step=pairs.start_step + 1000 * first)  # as if each were another one
-        model.add(Feedback("pair", later, {"preference": np.tile([0.0, 1.0], len(pairs) // 2)}, number, number))
+        model.hear(Feedback("pair", later, {"preference": np.tile([0.0, 1.0], len(pairs) // 2)}, number, number))
     model.fit(0)
     print(before, _peak_megabytes())
 
@@ -131,7 +131,7 @@ def fit_seconds(labels: int) -> tuple[float, int]:
     seq = np.arange(1, labels + 1)
     answers = Feedback("pair", chosen, {"preference": (gap > 0).astype(float)}, seq, seq)
     started = time.process_time()
-    model.add(answers)
+    model.hear(answers)
     report = model.fit(0)
     return time.process_time() - started, report.updates
 

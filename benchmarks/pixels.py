@@ -25,21 +25,16 @@ from typing import Any
 import torch
 
 from benchmarks.table import Row, show
+from prefrl.agents.on_policy import sb3_model
 from prefrl.config.methods import preset
-from prefrl.config.settings import Config
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.config.values import update
 from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own, make_agent, maker, torch_device, vector_env
+from prefrl.runs.build import Own, maker, torch_device, vector_env
 from prefrl.runs.run import Run
 
 COMMAND = " ".join(["python -m benchmarks.pixels", *sys.argv[1:]])
-ARMS: dict[str, dict[str, Any]] = {
-    "plain SB3 PPO": {},
-    "preferences": {},
-    "preferences, networks as one": {"reward.together": True},
-    "preferences, bfloat16": {"reward.precision": "bfloat16"},
-}
-PLAIN, PREFERENCES, *MORE = ARMS
+ARMS = PLAIN, PREFERENCES = "plain SB3 PPO", "preferences"
 
 
 def measured(arm: str, config: Config) -> dict[str, float]:
@@ -57,7 +52,8 @@ def measured(arm: str, config: Config) -> dict[str, float]:
 
 
 def _plain(config: Config) -> float:
-    make_agent(config.agent, vector_env(config, Own()), config.seed).learn(config.steps)
+    assert isinstance(config.agent, OnPolicyConfig)
+    sb3_model(config.agent, vector_env(config, Own()), config.seed).learn(config.steps)
     return 0.0
 
 
@@ -83,26 +79,26 @@ class _GpuLoad:
         return statistics.mean(said) if said else float("nan")
 
 
-def _in_turn(config: Config, arms: list[str], seeds: int) -> dict[str, list[dict[str, float]]]:
-    found: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
+def _in_turn(config: Config, seeds: int) -> dict[str, list[dict[str, float]]]:
+    found: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for seed in range(seeds):
-        for arm in arms:
+        for arm in ARMS:
             print(f"seed {seed}: {arm}", file=sys.stderr, flush=True)
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-                found[arm].append(alone.submit(measured, arm, update(config, {"seed": seed, **ARMS[arm]})).result())
+                found[arm].append(alone.submit(measured, arm, update(config, {"seed": seed})).result())
     return found
 
 
-def rows(env: str, steps: int, questions: int, seeds: int, arms: list[str], settings: dict[str, Any]) -> list[Row]:
+def rows(env: str, steps: int, questions: int, seeds: int, settings: dict[str, Any]) -> list[Row]:
     """Game frames a second of each arm, and how many times as long as plain PPO it takes."""
     wanted = {"steps": steps, "questions.budget": questions, "record.video": False, **settings}
     config = update(preset("christiano", env), wanted)
     venv = make_venv(maker(config, Own()), 1)
     device = torch_device(config.agent.device, venv).type
     venv.close()
-    found, made = _in_turn(config, arms, seeds), []
+    found, made = _in_turn(config, seeds), []
     mean = {arm: {key: statistics.mean(run[key] for run in runs) for key in runs[0]} for arm, runs in found.items()}
-    rollout = config.agent.n_envs * config.agent.n_steps
+    rollout = config.agent.turn_steps
     frames = -(-steps // rollout) * rollout * (4 if env.startswith("ALE/") else 1)
     plain = mean[PLAIN]["seconds"]
     for arm, figures in mean.items():
@@ -122,8 +118,6 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--native", action="store_true", help="games stepped by ale-py's vector")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    parser.add_argument("--more", action="store_true", help="also with networks called as one, and in bfloat16")
     options = parser.parse_args()
-    chosen = [PLAIN, PREFERENCES, *(MORE if options.more else [])]
     own = {"agent.device": options.device, "pixels.native": options.native}
-    show(rows(options.env, options.steps, options.questions, options.seeds, chosen, own))
+    show(rows(options.env, options.steps, options.questions, options.seeds, own))

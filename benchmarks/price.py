@@ -19,7 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from benchmarks.table import Row, show
 from prefrl.config.methods import preset
-from prefrl.config.settings import Config
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.config.values import update
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import true_returns
@@ -35,6 +35,7 @@ def plain(config: Config) -> tuple[float, float]:
     """SB3 alone, on the true reward. Returns CPU seconds and the true return at the end."""
     started = time.process_time()
     s = config.agent
+    assert isinstance(s, OnPolicyConfig)
     model = PPO(
         "MlpPolicy", make_vec_env(ENV, s.n_envs), learning_rate=s.learning_rate, n_steps=s.n_steps, n_epochs=s.n_epochs,
         batch_size=s.batch_size, gamma=s.gamma, gae_lambda=s.gae_lambda, policy_kwargs={"net_arch": list(s.hidden)},

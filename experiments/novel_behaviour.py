@@ -13,7 +13,8 @@ first seed, whatever it came to: results/novel_behaviour-ENV.mp4.
 import sys
 
 from experiments.figure import QUICK, RESULTS, Experiment
-from prefrl.runs.api import film, load_run
+from prefrl.runs.api import load_run
+from prefrl.runs.outcome import film
 
 EXPERIMENT = Experiment(
     "novel_behaviour",
@@ -35,7 +36,7 @@ def main() -> None:
         if folder := by_arm[arm][0].get("folder"):
             run = load_run(folder)
             name = f"novel_behaviour-{env.split('/')[-1]}.mp4"
-            print(film(run.model, run.config, run.own, (QUICK if "--quick" in sys.argv else RESULTS) / name))
+            print(film(run.agent, run.config, run.own, (QUICK if "--quick" in sys.argv else RESULTS) / name))
             run.close()
         else:
             print(f"no video of {env}: its run folder was not kept (see --cache)")

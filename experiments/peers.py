@@ -26,8 +26,8 @@ from prefrl.bench.blocks import Table, markdown
 from prefrl.bench.statistics import interquartile_mean, probability_of_improvement
 from prefrl.bench.study import interval
 from prefrl.bench.tables import shown
+from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
-from prefrl.store.segment_files import write_durably
 
 PLACE = Path("runs/peers")
 PINS = ["imitation==1.0.1", "stable-baselines3==2.2.1", "numpy<2", "torch<2.14", "setuptools<81"]

@@ -23,6 +23,7 @@ from prefrl.bench.study import commit
 from prefrl.config.methods import tuned
 from prefrl.config.settings import RewardConfig
 from prefrl.core.data import Feedback, Segments
+from prefrl.core.files import write_durably
 from prefrl.core.frames import Frames
 from prefrl.environments.making import env_maker
 from prefrl.environments.recorder import Recorder
@@ -72,8 +73,9 @@ def accuracy(model: RewardModel, told: Feedback) -> tuple[float, int]:
     """Share of decisive answers that the members' mean return predicts, and how many there are."""
     decisive = np.flatnonzero(told.answer["preference"] != 0.5)
     shown = told.segments[decisive]
-    each = model.member_returns(shown.flat())
-    assert each is not None
+    rewards = model.member_rewards(shown.flat())
+    assert rewards is not None
+    each = rewards.sum(-1).numpy()
     scale = model.ensemble.reward_std.cpu().numpy()[:, None]
     returns = (each / scale).mean(0).reshape(-1, 2)
     return float(((returns[:, 0] > returns[:, 1]) == (told.answer["preference"][decisive] == 1)).mean()), len(decisive)
@@ -105,7 +107,7 @@ def main() -> None:
         pictures = Pictures(recorder.observation_space, recorder.action_space)
         network = partial(ALL_NETWORKS[options.network][0], hidden=settings.hidden)
         model = RewardModel(settings, pictures, network, seed, torch_device(options.device, recorder))
-        model.add(asked(taught))
+        model.hear(asked(taught))
         report = model.fit(0)
         share, decisive = accuracy(model, asked(unseen))
         rows.append(
@@ -126,7 +128,7 @@ def main() -> None:
         print(json.dumps(rows[-1]), flush=True)
     if not options.quick:
         about = {"command": "python -m experiments.pong_reward", "commit": commit(), **machine()}
-        RESULTS.write_text(json.dumps({"about": about, "runs": rows}, indent=1) + "\n")
+        write_durably(RESULTS, (json.dumps({"about": about, "runs": rows}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _WHERE = {
     "evaluate": "prefrl.runs.api",
     "load_run": "prefrl.runs.api",
     "label_with_ai": "prefrl.labelling.ai.labeller",
-    "Result": "prefrl.runs.api",
+    "Result": "prefrl.runs.outcome",
     "label": "prefrl.labelling.notebook.cell",
     "Config": "prefrl.config.settings",
     "preset": "prefrl.config.methods",
@@ -26,9 +26,11 @@ _WHERE = {
     "Feedback": "prefrl.core.data",
     "UserError": "prefrl.core.errors",
     "LabelStore": "prefrl.store.store",
+    "Kind": "prefrl.kinds.base",
+    "Mechanism": "prefrl.mechanisms.base",
 }
 __all__ = sorted(_WHERE)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib
 import logging
 import sys
 import traceback
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefrl.config.modules import import_modules
 from prefrl.core.errors import EnvironmentFailed, Stopped, StorageFull, UserError, near
 
 INTRO = """\
@@ -78,7 +78,6 @@ def train(arguments: list[str]) -> int:
 
     options, config = parse(arguments)
     config.check()
-    _import(options.modules)
     from prefrl.runs import api, build
 
     def tell(plan: api.Plan) -> None:
@@ -121,7 +120,7 @@ def resume(arguments: list[str]) -> int:
     parser.add_argument("run", help="the run's folder")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
-    _import(options.modules)
+    import_modules(options.modules)
     from prefrl.runs import api
 
     _say(api.resume(options.run, quiet=options.quiet, modules=options.modules))
@@ -140,7 +139,7 @@ def render(arguments: list[str]) -> int:
     from prefrl.reels import command
 
     options = command.parser().parse_args(arguments)
-    _import(options.modules)
+    import_modules(options.modules)
     return command.render(options)
 
 
@@ -149,7 +148,7 @@ def export(arguments: list[str]) -> int:
     from prefrl.dataset import command
 
     options = command.export_parser().parse_args(arguments)
-    _import(options.modules)
+    import_modules(options.modules)
     return command.export(options)
 
 
@@ -167,7 +166,7 @@ def evaluate(arguments: list[str]) -> int:
     parser.add_argument("--episodes", type=_positive, default=None, help="how many (default: as in the run)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the most likely")
     options = parser.parse_args(arguments)
-    _import(options.modules)
+    import_modules(options.modules)
     from prefrl.runs import api
 
     for folder in options.run:
@@ -264,16 +263,6 @@ def _run_parser(name: str, command: object) -> argparse.ArgumentParser:
         "--import", action="append", default=[], dest="modules", metavar="MODULE", help="registers environments"
     )
     return parser
-
-
-def _import(names: Sequence[str]) -> None:
-    """Import the modules that the user named; an environment's id imports nothing, be it in a stranger's run folder."""
-    sys.path.append(str(Path.cwd()))
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as fault:
-            raise UserError(f"--import {name}: {fault}; install it, or go to the folder that holds it") from fault
 
 
 COMMANDS = {

@@ -11,7 +11,6 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 from patience import LONG
 from short import SHORT
@@ -70,12 +69,12 @@ IN_TRAINING = STEPS + 4 * 128 * 2 + 2  # the second of four environments, after 
     ("spaces_", "message"),
     [
         (
-            {"observation": spaces.Dict({"a": spaces.Box(-1, 1, (2,))})},
-            "the observation space is Dict.*FlattenObservation",
+            {"observation": spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Text(4)})},
+            "the observation space 'b' is Text.*FilterObservation",
         ),
         (
-            {"observation": spaces.Tuple([spaces.Discrete(2)])},
-            "the observation space is Tuple.*prefrl takes Box, Discrete",
+            {"observation": spaces.Tuple([spaces.Sequence(spaces.Discrete(2))])},
+            "the observation space '0' is Sequence.*prefrl takes Box, Discrete",
         ),
         ({"observation": spaces.Text(4)}, "the observation space is Text"),
         (
@@ -204,7 +203,7 @@ def test_an_agent_of_your_own_with_short_rollouts_makes_no_room_for_questions(sh
 
 
 def test_more_questions_than_segments_are_fewer_questions(short):
-    with pytest.warns(UserWarning, match="questions.budget=5000, but 2048 steps hold only 102 pairs"):
+    with pytest.warns(UserWarning, match="questions.budget=5000, but 2048 steps hold only 102 questions of 2 segments"):
         result = short(**{"questions.budget": 5000})
     assert 0 < result.run.asker.asked < 200
 
@@ -224,7 +223,7 @@ def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_th
 
 
 def test_no_room_for_a_single_question_is_an_error(short):
-    with pytest.raises(UserError, match="no question fits into the run: two segments of questions.length=200 need 400"):
+    with pytest.raises(UserError, match="no question fits into the run: 2 segments of questions.length=200 need 400"):
         short(steps=256, **{"questions.length": 200})
 
 
@@ -296,16 +295,13 @@ class Twice(nn.Linear):
         return super().forward(features), super().forward(features)
 
 
-class Masked(nn.Linear):
-    """Its rewards are put where they belong, in the precision of what it saw."""
+class Sequential(nn.Linear):
+    """Says that it takes sequences."""
 
-    def __init__(self, features):
-        super().__init__(features, 1)
+    sequential = True
 
-    def forward(self, features):
-        rewards = torch.zeros(len(features), 1)
-        rewards[features[:, 0] >= 0] = super().forward(features[features[:, 0] >= 0])
-        return rewards
+    def forward(self, sequences, begins):
+        return super().forward(sequences)
 
 
 def own_agent(**how):
@@ -323,11 +319,7 @@ def own_agent(**how):
         ({"reward_network": lambda d: ONE}, "gives the same module each time"),
         ({"reward_network": lambda d: nn.Flatten()}, "without trainable parameters"),
         ({"reward_network": lambda d: Twice(d, 1)}, "gives tuple for 5 steps; expected one reward for each"),
-        (
-            {"reward_network": Masked, "reward.precision": "bfloat16"},
-            r"cannot take .* in bfloat16 \(reward.precision\)",
-        ),
-        ({"reward_network": Masked, "reward.together": True}, "reward.together calls networks by name as one"),
+        ({"reward_network": lambda d: Sequential(d, 1)}, r"gives \(3, 5, 1\) for 3 sequences of 5 steps; expected one"),
         ({"reward_network": "mlpp"}, "reward.network='mlpp' does not exist; did you mean 'mlp'?"),
         ({"teacher": 5}, "teacher=5 is of type int; expected a name, or a function of queries"),
         ({"teacher": "orakel"}, "teacher.name='orakel' does not exist; did you mean 'oracle'? There are: equal, "),
@@ -483,7 +475,7 @@ def test_an_environment_of_your_own_with_other_spaces_is_refused(short):
 
 def test_a_setting_that_an_older_prefrl_did_not_know_was_not_edited(run, caplog):
     about = json.loads((run / "run.json").read_text())
-    del about["config"]["reward.precision"]
+    del about["config"]["reward.bonus"]
     (run / "run.json").write_text(json.dumps(about))
     with caplog.at_level("INFO", "prefrl"):
         resume(run, quiet=True)

@@ -5,10 +5,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.config.ranges import RANGES
-from prefrl.config.settings import Config, get
+from prefrl.config.settings import Config, get, ranges
 from prefrl.config.values import as_dict, load, names, update
 from prefrl.core.errors import UserError
+
+RANGES = ranges(Config())
 
 
 def test_nested_and_dotted_settings_are_the_same():

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*episodes of 200 steps", "ignor
 
 def ready(folder: Path) -> list[bool]:
     with LabelStore.open(folder) as store:
-        return clips_ready(folder, [(place.file, place.row) for place in lookup.open_places(store)])
+        return clips_ready(folder, [(place.file, place.row, 2) for place in lookup.open_places(store)])
 
 
 def draw(folder: Path, env: Any = "Pendulum-v1") -> None:

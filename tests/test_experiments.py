@@ -53,7 +53,7 @@ def test_every_script_is_in_the_readme_with_its_command():
         assert f"`{name}.py`" in text and f"python -m experiments.{name}" in text
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a whole grid: its runs, its table and its figure
 def test_an_experiment_ends_in_a_table_a_result_file_and_a_figure(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     whole = experiment("bpref_teachers")

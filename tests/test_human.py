@@ -45,6 +45,12 @@ class Labeller(threading.Thread):
                     self.states.add(notice[0]["state"])
 
 
+def learned_from(model) -> dict[int, float]:
+    """The answers that a reward model remembers, by question."""
+    answers = model.answers["pair"]
+    return dict(zip(answers.query.tolist(), answers.answer["preference"].tolist(), strict=True))
+
+
 @pytest.fixture
 def labeller(tmp_path):
     person = Labeller(tmp_path / "run")
@@ -68,9 +74,9 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
         assert trainer["state"] == "finished" and trainer["step"] == 2048
         thought = store.notices.predictions([24])[24]
     assert sorted(run.reward_model.recent_queries(99)) == list(range(1, 25))
-    learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
+    learned = learned_from(run.reward_model)
     assert learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
-    assert np.shape(thought["rewards"]) == (2, 10) and 0 < thought["probability"] < 1
+    assert np.shape(thought["rewards"]) == (2, 10) and sum(thought["chances"]) == pytest.approx(1)
     until(lambda: labeller.states >= {"waiting for labels", "finished"})
 
 
@@ -113,9 +119,7 @@ def test_a_run_that_is_stopped_goes_on_with_all_answers_and_corrections(short, l
     with LabelStore.open(tmp_path / "run") as store:
         assert list(store.history())[: len(before)] == before
         [stood] = store.feedback()
-    learned = dict(
-        zip(result.run.reward_model._query.tolist(), result.run.reward_model._preferences.tolist(), strict=True)
-    )
+    learned = learned_from(result.run.reward_model)
     assert (
         learned == dict(zip(stood.query.tolist(), stood.answer["preference"].tolist(), strict=True))
         and len(learned) == 24
@@ -150,7 +154,7 @@ def test_a_run_learns_what_several_people_say_together(short, tmp_path):
     with LabelStore.open(run.folder, opinions=3) as store:
         assert store.counts().asked == store.counts().answered == 24
         [stood], gold = store.feedback(), store.asked_queries(gold=True)
-    learned = dict(zip(run.reward_model._query.tolist(), run.reward_model._preferences.tolist(), strict=True))
+    learned = learned_from(run.reward_model)
     truth = stood.segments.true_returns[:, 0] > stood.segments.true_returns[:, 1]
     assert learned.keys() == set(stood.query.tolist()) and gold and not learned.keys() & set(gold)
     assert [learned[query] for query in stood.query.tolist()] == pytest.approx(truth.astype(float), abs=0.06)

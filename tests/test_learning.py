@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # each trains several runs long enough to learn something
 
 QUICK = {"steps": 16_384, "questions.budget": 100, "agent.n_steps": 128, "agent.n_epochs": 5, "reward.hidden": (32,),
          "reward.first_epochs": 60, "reward.epochs": 20, "record.evaluation_episodes": 10}  # fmt: skip

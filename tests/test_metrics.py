@@ -69,9 +69,8 @@ def test_going_on_after_a_torn_line_starts_a_new_one(path):
 
 def rollout(finished: np.ndarray, true_rewards: np.ndarray | None = None) -> Rollout:
     nothing = np.zeros((*finished.shape, 1))
-    return Rollout(
-        nothing, nothing, nothing, np.zeros(finished.shape) if true_rewards is None else true_rewards, finished
-    )
+    true_rewards = np.zeros(finished.shape) if true_rewards is None else true_rewards
+    return Rollout(nothing, nothing, nothing, true_rewards, finished, np.zeros(finished.shape, bool))
 
 
 def shown(log: Log) -> dict[str, float]:
@@ -104,9 +103,9 @@ def log():
 def test_the_learned_return_by_hand(log):
     """Two environments: episodes of 2 and 3 steps, and one of 4 that began in the rollout before."""
     rewards = np.array([[1, 10], [2, 20], [3, 30]], float)
-    log.turned(rollout(np.array([[0, 0], [1, 0], [0, 0]], bool)), rewards, 0)
+    log.paid(rollout(np.array([[0, 0], [1, 0], [0, 0]], bool)), rewards)
     assert shown(log)["reward/learned_return"] == 3  # 1 + 2
-    log.turned(rollout(np.array([[0, 1], [1, 0], [0, 0]], bool)), rewards, 0)
+    log.paid(rollout(np.array([[0, 1], [1, 0], [0, 0]], bool)), rewards)
     assert shown(log)["reward/learned_return"] == ((3 + 1 + 2) + (60 + 10)) / 2
 
 
@@ -115,7 +114,7 @@ def test_learned_returns_equal_sums_over_episodes(log):
     rewards, finished = rng.normal(size=(60, 3)), rng.random((60, 3)) < 0.1
     found = []
     for at in range(0, 60, 12):
-        log.turned(rollout(finished[at : at + 12]), rewards[at : at + 12], 0)
+        log.paid(rollout(finished[at : at + 12]), rewards[at : at + 12])
         found.append(shown(log).get("reward/learned_return", np.nan) * finished[at : at + 12].sum())
     expected = 0.0
     for env in range(3):
@@ -126,15 +125,16 @@ def test_learned_returns_equal_sums_over_episodes(log):
 
 def test_episodes_that_were_cut_do_not_count(log):
     rewards = np.ones((3, 1))
-    log.turned(rollout(np.zeros((3, 1), bool)), rewards, 0)
+    log.paid(rollout(np.zeros((3, 1), bool)), rewards)
     log.forget_episodes()
-    log.turned(rollout(np.array([[0], [1], [0]], bool)), rewards, 0)
+    log.paid(rollout(np.array([[0], [1], [0]], bool)), rewards)
     assert shown(log)["reward/learned_return"] == 2
 
 
 def test_agreement_of_learned_and_true_reward(log):
     true = np.arange(6.0).reshape(3, 2)
-    log.turned(rollout(np.zeros((3, 2), bool), true), 5 - 2 * true, 7)
+    log.paid(rollout(np.zeros((3, 2), bool), true), 5 - 2 * true)
+    log.asked(7)
     found = shown(log)
     assert found["reward/true_correlation"] == pytest.approx(-1) and found["reward/mean"] == 0
     assert found["preferences/asked"] == 7
@@ -142,7 +142,7 @@ def test_agreement_of_learned_and_true_reward(log):
 
 
 def test_a_constant_reward_has_no_correlation(log):
-    log.turned(rollout(np.zeros((3, 2), bool), np.arange(6.0).reshape(3, 2)), np.ones((3, 2)), 0)
+    log.paid(rollout(np.zeros((3, 2), bool), np.arange(6.0).reshape(3, 2)), np.ones((3, 2)))
     assert "reward/true_correlation" not in shown(log)
 
 

@@ -36,6 +36,7 @@ def test_it_holds_no_output(name):
         assert not cell.get("outputs") and cell.get("execution_count") is None, cell.source
 
 
+@pytest.mark.slow  # each starts a kernel that imports everything, and trains one run or more
 @pytest.mark.parametrize("name", TINY)
 def test_it_runs(name, tmp_path, monkeypatch):
     if name == "4_label_it_yourself":

@@ -1,117 +1,208 @@
-"""The agent: a Stable-Baselines3 on-policy model whose environments are recorded and whose reward is learned."""
+"""Agents that learn on policy by Stable-Baselines3: PPO, A2C, or a model of the user's. A turn is a rollout."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
+from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch import Tensor
 
+from prefrl.agents.agent import PaidRollout, Pay, RecordedAgent, Turn
+from prefrl.agents.devices import torch_device
+from prefrl.agents.further_loss import add_loss
+from prefrl.agents.parts_extractor import PartsExtractor
+from prefrl.agents.proposals import let_propose
 from prefrl.agents.rollout_buffer import put_learned_reward
+from prefrl.agents.small_cnn import LEAST, SmallCNN
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
-from prefrl.core.streams import number
+from prefrl.core.tensors import pack_optimiser, unpack_optimiser
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.ring import Rollout
+from prefrl.mechanisms import Mechanisms
+from prefrl.rewards.pictures import is_image
 
-Turn = Callable[[], np.ndarray]
-
-
-class Watcher:
-    """What may happen around an agent's learning; the run overrides what it needs."""
-
-    def start(self) -> None:
-        """Before the first rollout."""
-
-    def rollout(self) -> None:
-        """Before each rollout."""
-
-    def boundary(self) -> None:
-        """Where all episodes were just cut: the place for a checkpoint."""
-
-    def end(self) -> None:
-        """After the last update."""
+MOMENTS = ("mean", "var", "count")  # of observations, where the user's model normalises them
 
 
-class Agent:
-    """What the loop knows of an agent: how far it is, what it just did, and that it learns."""
+class OnPolicyAgent(RecordedAgent):
+    """An SB3 model whose environments are recorded and whose reward is learned."""
 
-    def __init__(
-        self,
-        model: OnPolicyAlgorithm,
-        recorder: Recorder,
-        total_steps: int,
-        seed: int,
-        callbacks: Sequence[BaseCallback] = (),
-        watcher: Watcher | None = None,
-        bounds: float = 0.0,
-    ):
-        self.model, self.recorder, self.total_steps, self.seed = model, recorder, total_steps, seed
-        self.callbacks, self.watcher, self.bounds = list(callbacks), watcher or Watcher(), bounds
+    def __init__(self, config: Config, model: OnPolicyAlgorithm, recorder: Recorder, mechanisms: Mechanisms):
+        super().__init__(config, recorder, model.n_steps * model.n_envs, mechanisms, model.gamma)
+        self.model = model
+        self.callbacks: Sequence[BaseCallback] = ()
+        self.paid: tuple[PaidRollout, np.ndarray] | None = None  # the last rollout, and its rewards
+        self._moments: dict[str, np.ndarray] = {}  # of observations, as the checkpoint had them
+        self._episodes: list[tuple[float, int]] = []  # with which SB3's log of true returns goes on
         model.num_timesteps = 0  # a model that was trained before starts this run at its beginning all the same
+        mechanisms.begin(self)
+        if mechanisms.overriding("loss"):
+            add_loss(model, mechanisms.loss)
+        if mechanisms.overriding("propose"):
+            let_propose(model.policy, mechanisms.propose)
 
     @property
-    def step(self) -> int:
-        """Environment steps of the run so far."""
-        return self.model.num_timesteps
+    def policy(self) -> ActorCriticPolicy:
+        return self.model.policy
 
     def rollout(self) -> Rollout:
         """What happened since the policy was last improved."""
-        return self.recorder.latest(self.model.n_steps)
+        return self.memory.latest(self.model.n_steps)
 
-    def learn(self, turn: Turn) -> None:
-        """Run to `total_steps` in one call of SB3's learn. `turn` gives each rollout its rewards: (n_steps, n_envs)"""
-        put_learned_reward(self.model, turn, self.bounds)
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for a batch of observations, which are normalised as in training, if they were."""
+        normaliser = self.model.get_vec_normalize_env()
+        seen = normaliser.normalize_obs(observation) if normaliser else observation
+        return self.model.predict(seen, state, episode_start, deterministic)
+
+    def learn(self, turn: Turn, pay: Pay) -> None:
+        """Run to `total_steps` in one call of SB3's learn."""
+
+        def rewards_of(sampled: np.ndarray, bootstraps: np.ndarray) -> np.ndarray:
+            turn()
+            rollout = self.rollout()
+            rollout = PaidRollout.of(rollout, sampled, pay(rollout))
+            rewards = (bootstraps + rollout.learned_rewards).astype(np.float32)
+            self.paid = rollout, self.mechanisms.pay(rollout, rewards)
+            return self.paid[1]
+
+        put_learned_reward(self.model, rewards_of)
         left = self.total_steps - self.step
         if left <= 0:
             return
-        ours = _Boundaries(self)
+        ours = _Turns(self)
         callback = CallbackList([ours, *self.callbacks]) if self.callbacks else ours  # SB3 serves each at every step
         self.model.learn(left, callback, reset_num_timesteps=False)
 
+    def start(self) -> None:
+        """SB3 has just set itself up to learn: undo what its reset has added to what was restored."""
+        assert self.model.ep_info_buffer is not None
+        self.model.ep_info_buffer.extend({"r": reward, "l": length, "t": 0.0} for reward, length in self._episodes)
+        normaliser = self.model.get_vec_normalize_env()
+        if normaliser is not None and self._moments:
+            self._set_moments(normaliser)
+            self.model._last_obs = normaliser.normalize_obs(normaliser.get_original_obs())  # type: ignore[assignment]
+        self.watcher.start()
+
+    def improved(self) -> None:
+        """SB3 has finished its update."""
+        if self.paid is not None:
+            self.mechanisms.after(*self.paid)
+            self.paid = None
+
     def reseed(self) -> None:
-        """Derive SB3's random streams anew from (seed, step), so that none has to be saved."""
-        seed = number(self.seed, "agent", self.step)
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        super().reseed()
         if getattr(self.model, "use_sde", False):
-            self.model.policy.reset_noise(self.recorder.num_envs)  # SB3 drew it just before, from the old stream
+            self.policy.reset_noise(self.memory.num_envs)  # SB3 drew it just before, from the old stream
 
-    def check_weights(self) -> None:
-        """Raise if a parameter is no longer finite: SB3 would go on, and save it."""
-        for name, values in self.model.policy.named_parameters():
-            if not torch.isfinite(values).all():
-                raise UserError(
-                    f"the policy's {name} became NaN or infinite before step {self.step}; lower agent.learning_rate"
-                    " and resume from the last checkpoint"
-                )
+    def log_to(self, logger: Logger) -> None:
+        super().log_to(logger)
+        self.model.set_logger(logger)
+
+    def tensors(self) -> dict[str, Tensor]:
+        tensors = super().tensors() | pack_optimiser(self.policy.optimizer, "policy_optimiser.")[0]
+        if (normaliser := self.model.get_vec_normalize_env()) is not None:
+            for name in MOMENTS:
+                moment = np.asarray(getattr(normaliser.obs_rms, name), float)
+                tensors[f"normaliser.{name}"] = torch.as_tensor(moment)
+        return tensors
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "n_updates": self.model._n_updates,
+            "policy_groups": pack_optimiser(self.policy.optimizer, "policy_optimiser.")[1],
+            "episodes": [[float(e["r"]), int(e["l"])] for e in self.model.ep_info_buffer or ()],
+        }
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        super().restore(tensors, state)
+        unpack_optimiser(self.policy.optimizer, "policy_optimiser.", tensors, state["policy_groups"])
+        self.model.num_timesteps, self.model._n_updates = self.step, state["n_updates"]
+        self._episodes = state["episodes"]
+        if (normaliser := self.model.get_vec_normalize_env()) is not None:
+            self._moments = {name: tensors[f"normaliser.{name}"].numpy() for name in MOMENTS}
+            self._set_moments(normaliser)
+
+    def _set_moments(self, normaliser: VecNormalize) -> None:
+        for name, value in self._moments.items():
+            setattr(normaliser.obs_rms, name, value)
 
 
-class _Boundaries(BaseCallback):
-    """Calls the run where the recorder has just cut all episodes: after an update, before the next rollout."""
+class _Turns(BaseCallback):
+    """Tells the agent where SB3 is. Between two rollouts the recorder may just have cut all episodes."""
 
-    def __init__(self, agent: Agent):
+    def __init__(self, agent: OnPolicyAgent):
         super().__init__()
         self.agent = agent
 
     def _on_training_start(self) -> None:
-        self.agent.watcher.start()
-
-    def _on_training_end(self) -> None:
-        self.agent.watcher.end()
+        self.agent.start()
 
     def _on_rollout_start(self) -> None:
-        agent, recorder = self.agent, self.agent.recorder
-        agent.check_weights()
-        agent.watcher.rollout()
-        if recorder.cut_every and recorder.steps % recorder.cut_every == 0:
-            if recorder.steps:
-                recorder.forget()
-                agent.watcher.boundary()
-            agent.reseed()
+        self.agent.improved()
+        self.agent.between_turns()
 
     def _on_step(self) -> bool:
         return True
+
+    def _on_training_end(self) -> None:
+        self.agent.improved()
+        self.agent.watcher.end()
+
+
+def make(config: Config, recorder: Recorder, mechanisms: Mechanisms) -> OnPolicyAgent:
+    """The agent that the settings describe."""
+    assert isinstance(config.agent, OnPolicyConfig)
+    return OnPolicyAgent(config, sb3_model(config.agent, recorder, config.seed), recorder, mechanisms)
+
+
+def sb3_model(settings: OnPolicyConfig, venv: VecEnv, seed: int) -> OnPolicyAlgorithm:
+    """An SB3 model from settings."""
+    s = settings
+    rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
+    policy, of_policy = _policy(s, venv)
+    algorithm, further = ALGORITHMS[s.algorithm](s, of_policy)
+    device = torch_device(s.device, venv)
+    try:
+        return algorithm(
+            policy, venv, learning_rate=rate, n_steps=s.n_steps, gamma=s.gamma, gae_lambda=s.gae_lambda,
+            ent_coef=s.ent_coef, vf_coef=s.vf_coef, max_grad_norm=s.max_grad_norm,
+            policy_kwargs=of_policy, seed=seed, device=device, **further,
+        )  # fmt: skip
+    except (ValueError, AssertionError, MemoryError) as fault:  # what SB3 raises for spaces, policies and sizes
+        raise UserError(f"{s.algorithm.upper()} with agent.policy={policy!r} cannot be made here: {fault}") from fault
+
+
+def _ppo(s: OnPolicyConfig, of_policy: dict[str, Any]) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
+    of_policy["optimizer_kwargs"] = {"fused": True}  # Adam in one call, which takes a tenth off PPO's updates
+    return PPO, {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range}
+
+
+def _a2c(s: OnPolicyConfig, of_policy: dict[str, Any]) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
+    return A2C, {}
+
+
+ALGORITHMS = {"ppo": _ppo, "a2c": _a2c}
+
+
+def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
+    """SB3's name of the policy, and its keyword arguments."""
+    pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
+    if isinstance(venv.observation_space, spaces.Dict) and settings.policy in ("auto", "MultiInputPolicy"):
+        return "MultiInputPolicy", kwargs | {"features_extractor_class": PartsExtractor}
+    name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
+    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
+        kwargs["features_extractor_class"] = SmallCNN  # type: ignore[assignment]
+    return name, kwargs

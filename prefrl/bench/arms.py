@@ -9,7 +9,8 @@ from typing import Any
 
 from prefrl.bench.reading import Settings, listed, settings_in
 from prefrl.config.methods import PRESETS
-from prefrl.config.values import names
+from prefrl.config.settings import Config
+from prefrl.config.values import names, update
 from prefrl.core.errors import UserError, brief, near
 
 CEILING = "true"
@@ -47,7 +48,7 @@ def arms_in(told: Settings, settings: Settings) -> tuple[Arm, ...]:
             if key == "budgets" and any(one[setting] < 1 for one in given):
                 raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
             axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
-    for setting, values in _vary(told).items():
+    for setting, values in _vary(told, settings).items():
         axes[setting] = {_label(value): {setting: value} for value in values}
     if "variants" in told:
         axes["variants"] = _variants(told["variants"])
@@ -95,11 +96,11 @@ def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) 
         raise UserError("a benchmark has no people to ask; take human out of the grid, or train with --preset human")
 
 
-def _vary(told: Settings) -> dict[str, list[Any]]:
+def _vary(told: Settings, settings: Settings) -> dict[str, list[Any]]:
     axes = told.get("vary", {})
     if not isinstance(axes, dict):
         raise UserError(f"vary: {brief(axes)} must name settings, like vary: {{questions.length: [10, 25]}}")
-    known, taken = names(), ELSEWHERE | {setting: key for key, setting in AXES.items()}
+    known, taken = names(update(Config(), settings)), ELSEWHERE | {setting: key for key, setting in AXES.items()}
     for setting in axes:
         if setting in taken:
             raise UserError(f"vary: {setting} is said by {taken[setting]}:")

@@ -16,8 +16,8 @@ import prefrl
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.errors import UserError
+from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
-from prefrl.store.segment_files import write_durably
 from prefrl.teachers import recorded
 
 EVALUATION = 100_000

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,7 +31,6 @@ class Checked:
 
 def check_grid(grid: Grid, cache: Cache) -> Checked:
     """Try every arm of every environment, once. Raises UserError with all that cannot work; finished arms are not tried."""
-    import_modules(grid.modules)
     checked = Checked(list(grid.cautions))
     faults: dict[str, list[str]] = {}  # by message: where it came from
     probes: dict[tuple[str, int], Probe] = {}
@@ -80,8 +77,8 @@ def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
         plan = make_plan(config, Own(), probes[place], Path(folder))
         if asks and plan.questions < config.questions.budget:
             raise UserError(
-                f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} pairs of"
-                f" segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
+                f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} questions"
+                f" about segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
             )
         run = Run(Path(folder), config, Own(), quiet=True)
         run.close()
@@ -97,12 +94,3 @@ def _take_measured(grid: Grid, cache: Cache, checked: Checked) -> None:
     for cell in grid.cells:
         if cell.job in checked.seconds and (known := measured.get((cell.env, cell.arm.name))):
             checked.seconds[cell.job] = sum(known) / len(known)
-
-
-def import_modules(names: Iterable[str]) -> None:
-    """Import what registers environments."""
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as fault:
-            raise UserError(f"import: {name}: {fault}; install it, or go to the folder that holds it") from fault

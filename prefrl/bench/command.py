@@ -26,7 +26,7 @@ from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers, lasting
 from prefrl.config.methods import tuned
 from prefrl.core.errors import UserError
-from prefrl.store.segment_files import write_durably
+from prefrl.core.files import write_durably
 
 CACHE = Path("runs/cache")
 ABOUT = """\
@@ -50,7 +50,7 @@ The grid is YAML; all but environments has a default:
   control_seeds: 5                     of all controls but true, which fail by far (default: all seeds)
   settings: {steps: 100_000}           of every run
   evaluation: 100_000                  steps of whole episodes that score the last policy
-  import: [my_module]                  registers environments
+  import: [my_module]                  registers environments, agents and other parts
 """
 
 
@@ -63,7 +63,6 @@ def bench(arguments: list[str]) -> int:
     parser.add_argument("--few-seeds", action="store_true", help="allow so few seeds that there are no intervals")
     add_sweep_options(parser)
     options = parser.parse_args(arguments)
-    sys.path.append(str(Path.cwd()))
     grid = read_grid(options.grid, **({"few_seeds": True} if options.few_seeds else {}))
     study = run_grid(grid, options, shlex.join(["prefrl", "bench", *arguments]))
     if study is None:
@@ -216,7 +215,6 @@ def search(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="folder of best.yaml and trials.md (default: runs/tune/NAME)")
     add_sweep_options(parser)
     options = parser.parse_args(arguments)
-    sys.path.append(str(Path.cwd()))
     more = {"trials": options.trials} if options.trials else {}
     asked = make_search(read_yaml(options.search) | more, options.search.stem)
     cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1

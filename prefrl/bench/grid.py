@@ -14,6 +14,7 @@ from prefrl.bench.cache import EVALUATION, Job
 from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
 from prefrl.bench.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
 from prefrl.config.methods import tuned
+from prefrl.config.modules import import_modules
 from prefrl.config.settings import Config, get
 from prefrl.config.values import as_dict, names, update
 from prefrl.core.errors import UserError, brief, near
@@ -114,6 +115,8 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     few = told.get("few_seeds", False)
     if not isinstance(few, bool):
         raise UserError(f"few_seeds: {brief(few)} must be true or false")
+    modules = tuple(_texts(told, "import", ()))
+    import_modules(modules, "import:")  # which may bring agents with settings of their own
     settings = settings_in(told.get("settings", {}), "settings")
     for setting, key in ELSEWHERE.items():
         if setting in settings:
@@ -124,7 +127,7 @@ def make_grid(told: Settings, name: str = "grid") -> Grid:
     arms = arms_in(told, settings)
     grid = Grid(
         str(told.get("name", name)), told, tuple(_texts(told, "environments")), _seeds(told), settings,
-        (*arms, *control_arms(controls, arms, settings)), tuple(_texts(told, "import", ())),
+        (*arms, *control_arms(controls, arms, settings)), modules,
         _evaluation(told), _control_seeds(told),
     )  # fmt: skip
     _refuse_twins(grid)

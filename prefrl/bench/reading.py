@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prefrl.config.settings import Config, get
-from prefrl.config.values import dotted, parsed, update
+from prefrl.config import values
+from prefrl.config.settings import RETIRED, Config, get
+from prefrl.config.values import dotted, update
 from prefrl.core.errors import UserError, brief
 
 Settings = dict[str, Any]
@@ -15,7 +16,7 @@ Settings = dict[str, Any]
 
 def read_yaml(path: Path | str) -> Settings:
     """What a YAML file says by key. Raises UserError if that is nothing."""
-    told = parsed(path)
+    told = values.read_yaml(path)
     if not isinstance(told, dict) or not told:
         raise UserError(
             f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
@@ -27,7 +28,7 @@ def settings_in(told: Any, where: str) -> Settings:
     """Settings by dotted name, of the types that they have. Raises UserError for others."""
     flat = flat_settings(told, where)
     made = update(Config(), flat, where)
-    return {name: get(made, name) for name in flat}
+    return {name: get(made, name) for name in flat if name not in RETIRED}
 
 
 def flat_settings(told: Settings, where: str) -> Settings:

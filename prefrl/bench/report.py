@@ -12,7 +12,7 @@ from prefrl.bench.figures import figures
 from prefrl.bench.study import Study, notes
 from prefrl.bench.tables import LEGEND, tables
 from prefrl.config.methods import PRESETS
-from prefrl.store.segment_files import write_durably
+from prefrl.core.files import write_durably
 
 
 def write_report(study: Study, folder: Path) -> list[Path]:

@@ -25,8 +25,8 @@ from prefrl.bench.statistics import (
 )
 from prefrl.bench.sweep import Failure, Sweep
 from prefrl.core.errors import UserError, why
+from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
-from prefrl.store.segment_files import write_durably
 
 FORMAT = 1
 LEAK = "shuffled"

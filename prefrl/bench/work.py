@@ -16,7 +16,7 @@ import numpy as np
 from prefrl.bench.cache import Job, versions
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.environments.making import env_maker
-from prefrl.evaluation.returns import Seeing, random_returns, true_returns
+from prefrl.evaluation.returns import random_returns, true_returns
 from prefrl.runs.build import Own
 from prefrl.runs.folder import cleared_if_refused, describe, locked, machine
 from prefrl.runs.metrics import read_metrics
@@ -50,7 +50,7 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
         fit = one.log.last_fit
         return {
             "env": config.env, "seed": config.seed, "source": config.reward.source, "budget": config.questions.budget,
-            "asked": one.asker.asked, "true_return": _returns(one.model, job),
+            "asked": one.asker.asked, "true_return": _returns(one.agent, job),
             "cpu_seconds": round(seconds, 2) if not step else None,  # what a killed worker spent is not known
             "wall_seconds": round(time.perf_counter() - began, 2),
             "fit_cpu_seconds": round(one.reward_model.cpu_seconds, 2),
@@ -80,10 +80,10 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
         return Run(folder, job.config, Own(), quiet=True), 0
 
 
-def _returns(model: Any, job: Job) -> dict[str, float]:
+def _returns(policy: Any, job: Job) -> dict[str, float]:
     ways = {"deterministic": True, "stochastic": False}
     make_env, episodes = env_maker(job.config.env, pixels=job.config.pixels), _episodes(job)
-    return {name: _finite(true_returns(Seeing(model), make_env, episodes, way).mean, job) for name, way in ways.items()}
+    return {name: _finite(true_returns(policy, make_env, episodes, way).mean, job) for name, way in ways.items()}
 
 
 def _finite(earned: float, job: Job) -> float:

@@ -6,7 +6,6 @@ less: a local Ray spends 4 to 5 CPU seconds to start and 1.6 % of two cores to s
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import queue
@@ -26,6 +25,7 @@ import torch._dynamo  # noqa: F401  two seconds that the first optimiser of each
 
 from prefrl.bench.cache import Job, versions
 from prefrl.bench.work import do
+from prefrl.config.modules import import_modules
 from prefrl.core.errors import EnvironmentFailed, FolderBusy, Stopped, StorageFull, UserError
 
 PATIENCE = 2.0  # seconds that an idle worker has to end in order
@@ -63,8 +63,7 @@ class Workers(Protocol):
 def attempt(slot: int, job: Job, folder: Path) -> Outcome:
     """Do a job here, whatever becomes of it."""
     try:
-        for module in job.modules:
-            importlib.import_module(module)
+        import_modules(job.modules, "import:")
         folder.mkdir(parents=True, exist_ok=True)
         return Outcome(slot, do(job, folder))
     except Stopped as stop:

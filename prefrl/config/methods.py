@@ -1,4 +1,4 @@
-"""Methods by name: each a handful of settings on top of the defaults, which follow Christiano et al. 2017 (config.py)."""
+"""Presets: methods by name, each a few settings on top of the defaults, which follow Christiano et al. 2017."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.config.settings import Config
-from prefrl.config.values import read, update
+from prefrl.config.values import dotted, read, update
 from prefrl.core.errors import pick
 
 
@@ -21,7 +21,7 @@ class Method:
 
 DEFAULT = "christiano"
 PRESETS: dict[str, Method] = {
-    DEFAULT: Method("preferences after Christiano et al. 2017, the default: the settings as they are in config.py", {}),
+    DEFAULT: Method("preferences after Christiano et al. 2017, the default: all settings at their defaults", {}),
     "christiano-paper": Method(
         "the same with the paper's own choices where ours differ: reward of observation and action, no cost of bounds",
         {
@@ -145,16 +145,20 @@ def tuned(env: str) -> dict[str, Any]:
 
 
 def preset(name: str, env: str | None = None) -> Config:
-    """A method's configuration, with the settings tuned for an environment."""
+    """A method's configuration, on top of the settings tuned for an environment."""
     method = pick(PRESETS, name, "preset")
     config = Config() if env is None else update(Config(env=env), tuned(env))
     return update(config, method.settings)
 
 
-def told_by(file: Path | str | None, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
-    """The method's name and the configuration that a YAML file gives; a method and an environment given here go first."""
-    told = read(file) if file else {}
-    said = told.pop("preset", None) or DEFAULT
-    name = name or ("true" if said is True else str(said))  # YAML reads `true` as yes
-    env = env or update(Config(), told, str(file)).env
-    return name, update(preset(name, env), told, str(file))
+def compose(file: Path | str | None, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
+    """The preset's name and the configuration: tuned settings, then the preset, then a YAML file, each on top.
+
+    The file may name preset and environment too; those given here go first.
+    """
+    settings = read(file) if file else {}
+    named = settings.pop("preset", None) or DEFAULT
+    name = name or ("true" if named is True else str(named))  # YAML reads `true` as yes
+    env = env or dotted(settings).get("env", Config.env)
+    base = preset(name, env if isinstance(env, str) else None)  # which the update refuses
+    return name, update(base, settings, str(file or ""))

@@ -1,86 +1,145 @@
-"""Every setting of a run: one dataclass per part, a comment per field that is also its help text."""
+"""Every setting of a run: one dataclass per part. The text below a field is its help, its range stands in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from math import inf
 from typing import Any, Literal
 
-from prefrl.config.ranges import RANGES
-from prefrl.core.errors import UserError
+from prefrl.core.errors import UserError, near
 
 Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
+
+RETIRED: dict[str, Any] = {"reward.together": False, "reward.precision": "float32"}
+"""Settings that no longer exist, with the value they all but always had: accepted in files of older runs, and ignored."""
+
+
+def setting(default: Any, *, low: float, high: float) -> Any:
+    """A field with its default and the least and the most that it may be: each number of a tuple; None is always good."""
+    return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass
 class AgentConfig:
-    """The Stable-Baselines3 agent that acts and improves its policy."""
+    """Who acts and improves its policy: the settings that all agents share."""
 
     algorithm: str = "ppo"
-    """Which SB3 on-policy algorithm: ppo or a2c."""
+    """Which agent; see `prefrl list`. Each has settings of its own."""
+    n_envs: int = setting(8, low=1, high=4096)
+    """Environments that act side by side."""
+    device: str = "auto"
+    """Torch device of policy and reward networks; auto: a GPU for pictures if there is one, else the CPU."""
+    endless: bool = False
+    """The agent is not told where episodes end, as in Christiano et al. 2017 on Atari; returns and segments know."""
+
+    @property
+    def turn_steps(self) -> int:
+        """Environment steps in a turn of the loop; a run is made of whole turns."""
+        return self.n_envs
+
+    def check(self) -> None:
+        """Raise UserError for settings that are in range, but do not fit each other."""
+
+
+@dataclass
+class OnPolicyConfig(AgentConfig):
+    """The Stable-Baselines3 on-policy agent (PPO, A2C) that acts and improves its policy."""
+
     policy: str = "auto"
     """SB3 policy class; auto: CnnPolicy where observations are pictures, else MlpPolicy."""
-    n_envs: int = 8
-    """Environments that act side by side."""
-    n_steps: int = 256
+    n_steps: int = setting(256, low=2, high=1e6)
     """Steps per environment in a rollout; the reward model is asked once per rollout."""
     batch_size: int = 128
     """Minibatch of PPO's update."""
-    n_epochs: int = 10
+    n_epochs: int = setting(10, low=1, high=1000)
     """Passes over a rollout."""
-    learning_rate: float = 1e-3
+    learning_rate: float = setting(1e-3, low=1e-8, high=1)
     """Adam's step size."""
-    anneal: float = 0.4
+    anneal: float = setting(0.4, low=0, high=1)
     """Last share of the run, over which the learning rate falls linearly to zero: the last policy is what counts."""
-    bounds: float = 0.5
+    bounds: float = setting(0.5, low=0, high=1e6)
     """Cost of an action sampled half the action space's width beyond its bounds, in spreads of the learned reward; a
     policy that runs off over a wrong slope would not come back."""
-    gamma: float = 0.99
+    gamma: float = setting(0.99, low=0, high=1)
     """Discount per step."""
-    gae_lambda: float = 0.95
+    gae_lambda: float = setting(0.95, low=0, high=1)
     """Generalised advantage estimation's lambda."""
-    clip_range: float = 0.2
+    clip_range: float = setting(0.2, low=1e-6, high=10)
     """PPO's clipping of the probability ratio."""
-    ent_coef: float = 0.0
+    ent_coef: float = setting(0.0, low=0, high=10)
     """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
+    vf_coef: float = setting(0.5, low=0, high=100)
     """Weight of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = setting(0.5, low=1e-6, high=1e6)
     """Gradients longer than this are shortened."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = setting((64, 64), low=1, high=65_536)
     """Layers of policy and value network."""
-    endless: bool = False
-    """The agent is not told where episodes end, as in Christiano et al. 2017 on Atari; returns and segments know."""
-    device: str = "auto"
-    """Torch device of policy and reward networks; auto: a GPU for pictures if there is one, else the CPU."""
+
+    @property
+    def turn_steps(self) -> int:
+        return self.n_envs * self.n_steps
+
+    def check(self) -> None:
+        if self.algorithm == "ppo" and not 2 <= self.batch_size <= self.turn_steps:
+            raise UserError(
+                f"agent.batch_size={self.batch_size} must lie in 2 to {self.turn_steps},"
+                " the steps of a rollout (agent.n_envs x agent.n_steps)"
+            )
+
+
+AGENT_SETTINGS: dict[str, type[AgentConfig]] = {"ppo": OnPolicyConfig, "a2c": OnPolicyConfig}
+"""Name of an agent -> the class of its settings."""
+
+
+def register_agent(name: str, settings: type[AgentConfig]) -> None:
+    """Make `agent.algorithm: name` known, with settings of its own: a dataclass that extends AgentConfig."""
+    if not (is_dataclass(settings) and issubclass(settings, AgentConfig)):
+        raise UserError(
+            f"the settings of agent {name!r} are {settings!r}; expected a dataclass that extends AgentConfig"
+        )
+    AGENT_SETTINGS[name] = settings
+
+
+def with_agent(config: AgentConfig, algorithm: str) -> AgentConfig:
+    """The settings of another agent. If they are of another class, they keep what both share and was not at its default."""
+    if algorithm not in AGENT_SETTINGS:
+        raise UserError(f"agent.algorithm={algorithm!r} does not exist{near(algorithm, AGENT_SETTINGS)}")
+    old, new = type(config), AGENT_SETTINGS[algorithm]
+    if new is old:
+        return replace(config, algorithm=algorithm)
+    shared = next(ancestor for ancestor in old.__mro__ if issubclass(new, ancestor))
+    values = {one.name: getattr(config, one.name) for one in fields(shared)}
+    changed = {name: value for name, value in values.items() if value != getattr(old(), name)}
+    return new(**changed | {"algorithm": algorithm})
 
 
 @dataclass
 class QuestionConfig:
     """What the teacher is asked, and when."""
 
-    budget: int = 300
+    budget: int = setting(300, low=0, high=1e7)
     """Questions over the whole run; skipped and tied ones count."""
     kinds: tuple[str, ...] = ("pair",)
     """Kinds of feedback that are asked for; see `prefrl list`."""
-    mix: tuple[float, ...] = ()
+    mix: tuple[float, ...] = setting((), low=0, high=1)
     """Shares of the budget, one for each kind; empty: equal ones."""
     turns: str = "mixed"
     """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
-    length: int = 25
+    length: int = setting(25, low=1, high=100_000)
     """Steps in a segment. Shorter ones say more about single steps; people need one to two seconds."""
     strategy: str = "disagreement"
     """How pairs are chosen; see `prefrl list`."""
-    candidates: int = 10
+    candidates: int = setting(10, low=1, high=1000)
     """Candidate pairs drawn for each question that a strategy chooses."""
     schedule: str = "hyperbolic"
     """When questions are asked; see `prefrl list`."""
-    initial: float = 0.25
+    initial: float = setting(0.25, low=0, high=1)
     """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
-    until: float = 1.0
+    until: float = setting(1.0, low=0.01, high=1)
     """Share of the run by which the whole budget has been asked; once nobody asks, agents find what pays by mistake."""
-    half_at: float = 0.1
+    half_at: float = setting(0.1, low=1e-6, high=1e6)
     """Share of the run after which a hyperbolic schedule asks half as fast."""
-    growth: float = 0.2
+    growth: float = setting(0.2, low=0, high=10)
     """A session asks at least this share of the questions asked before it, since each costs a fit."""
 
 
@@ -90,39 +149,39 @@ class TeacherConfig:
 
     name: str = "oracle"
     """oracle, mistake, noisy, skip, equal, myopic, human, or replay=RUN, a run's recorded answers; see `prefrl list`."""
-    beta: float | None = None
+    beta: float | None = setting(None, low=1e-6, high=inf)
     """Rationality: log-odds of the better answer per unit of return."""
-    gamma: float | None = None
+    gamma: float | None = setting(None, low=0, high=1)
     """Myopia: steps further from the segment's end count less."""
-    mistake: float | None = None
+    mistake: float | None = setting(None, low=0, high=1)
     """Share of answers turned round."""
-    skip: float | None = None
+    skip: float | None = setting(None, low=0, high=1)
     """How readily two poor segments are skipped."""
-    equal: float | None = None
+    equal: float | None = setting(None, low=0, high=1)
     """How readily two similar segments are called equal."""
     units: str = "task"
     """task: spreads of segment returns. bpref: as published. bpref-code: with epsilon applied twice, as released."""
     question: str = ""
     """What people are asked about a pair of clips; empty: which is better at the task, if it is one of ours."""
-    wait: int = 0
+    wait: int = setting(0, low=0, high=1e6)
     """People: training pauses until this many questions are answered; so many are due at once."""
-    lag: int = 0
+    lag: int = setting(0, low=0, high=1e6)
     """People: training pauses while so many questions, or more, are unanswered; 0: it never does."""
-    queue: int = 50
+    queue: int = setting(50, low=1, high=1e6)
     """People: no more is asked while this many questions are unanswered."""
-    stale: float = 0.25
+    stale: float = setting(0.25, low=0, high=1)
     """People: unanswered questions are taken back after this share of the run; 0: never."""
     page: bool = True
     """People: open the label page with the run."""
-    opinions: float = 1.0
+    opinions: float = setting(1.0, low=1, high=100)
     """People: how many labellers judge each question; 1.2: every fifth is judged by a second one."""
     combine: str = "reliability"
     """What becomes of several opinions on one question: reliability, mean or first; see `prefrl list`."""
-    gold: float = 0.0
+    gold: float = setting(0.0, low=0, high=0.5)
     """People: share of what they see whose answer is known, to see how often each is right. Nothing is learned from it."""
-    repeat: float = 0.0
+    repeat: float = setting(0.0, low=0, high=1)
     """People: share of what they see that each has judged before, to see how steady they are."""
-    mirror: float = 0.05
+    mirror: float = setting(0.05, low=0, high=1)
     """People: the same with the sides changed."""
     timing: str = "heard"
     """Replay: when recorded answers come. heard: at the step at which the recorded run heard them, corrections and
@@ -141,48 +200,52 @@ class RewardConfig:
     """What is learned from a question: preferences, or returns (the true returns of its segments, an ablation)."""
     network: str = "auto"
     """Reward network; see `prefrl list`. auto: mlp, or for pictures cnn or small_cnn, by their size."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = setting((64, 64), low=1, high=65_536)
     """Its layers."""
-    members: int = 3
+    members: int = setting(3, low=1, high=100)
     """Networks in the ensemble."""
-    together: bool = False
-    """All networks in one pass (torch.vmap): fewer kernels, for a GPU; on a CPU one after the other is faster."""
-    precision: str = "float32"
-    """What networks compute in: float32, or bfloat16, for GPUs that have it; a CPU takes four times as long."""
+    context: int = setting(0, low=0, high=1e6)
+    """Steps before a rollout that networks which look at sequences are shown with it."""
+    fit: str = "bootstrap"
+    """How networks are fitted to answers; see `prefrl list`."""
+    bonus: str = "none"
+    """What is paid beside the learned reward; see `prefrl list`."""
+    bonus_weight: float = setting(0.0, low=-1e6, high=1e6)
+    """Weight of the bonus."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""
-    change_scale: float = 0.55
+    change_scale: float = setting(0.55, low=1e-6, high=1e6)
     """Changes enter scaled by this, so that the fit explains by states what states can explain."""
-    action_scale: float = 0.03
+    action_scale: float = setting(0.03, low=1e-6, high=1e6)
     """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
-    learning_rate: float = 1e-3
+    learning_rate: float = setting(1e-3, low=1e-8, high=1)
     """Adam's step size."""
-    batch_size: int = 32
+    batch_size: int = setting(32, low=1, high=1e6)
     """Pairs in a minibatch."""
-    first_epochs: int = 40
+    first_epochs: int = setting(40, low=1, high=1e6)
     """Passes over the answers in the first fit, at most."""
-    epochs: int = 20
+    epochs: int = setting(20, low=1, high=1e6)
     """Passes in later fits, at most, and fewer with many answers; a fit stops when held-out ones no longer improve."""
-    patience: int = 4
+    patience: int = setting(4, low=1, high=1e6)
     """Passes without improvement on held-out answers before a fit stops."""
-    refit: float = 0.01
+    refit: float = setting(0.01, low=0, high=10)
     """Fit again once new answers are this share of those known, or none have come for a while."""
     warm: bool = True
     """Go on from the last fit's weights; off: from scratch every time."""
     bootstrap: bool = True
     """Weigh answers as if each member had drawn them with replacement; 1/e are held out either way."""
-    error: float = 0.1
+    error: float = setting(0.1, low=0, high=0.99)
     """Share of answers assumed to be coin flips."""
-    l2: float = 1e-4
+    l2: float = setting(1e-4, low=0, high=10)
     """First weight decay; adapted to keep held-out loss at 1.1 to 1.5 times training loss."""
-    window: int = 3000
+    window: int = setting(3000, low=1, high=1e9)
     """Learn from the latest answers only."""
-    scale: float = 1.0
+    scale: float = setting(1.0, low=1e-6, high=1e6)
     """Spread of the reward that the agent is paid."""
     raw: bool = False
     """Pay the `true` control the environment's reward as it is, as plain SB3 would; else at the spread above."""
-    constant: float = 1.0
+    constant: float = setting(1.0, low=-1e6, high=1e6)
     """What the `constant` control pays for every step."""
 
 
@@ -192,11 +255,11 @@ class PixelConfig:
 
     show: str = "auto"
     """Where observations come from: auto, drawn (the pixel version of a task) or raw; see `prefrl list`."""
-    size: int = 84
+    size: int = setting(84, low=8, high=1024)
     """Larger pictures are shrunk to so many pixels on both sides."""
     grey: bool = True
     """Without colour."""
-    stack: int = 4
+    stack: int = setting(4, low=1, high=64)
     """Frames in an observation."""
     atari: str = "v5"
     """How games are played: v5 (actions stick with probability .25) or paper (they do not; up to 30 no-ops at first)."""
@@ -210,23 +273,23 @@ class PixelConfig:
 class RecordConfig:
     """What a run writes and remembers."""
 
-    memory_mb: float = 256.0
+    memory_mb: float = setting(256.0, low=1, high=1e7)
     """Bound on the recorder's memory."""
-    frames_mb: float = 512.0
+    frames_mb: float = setting(512.0, low=1, high=1e7)
     """People: bound on the memory for pictures, where an environment has to be filmed while it acts."""
-    checkpoints: int = 10
+    checkpoints: int = setting(10, low=0, high=10_000)
     """Checkpoints over the run. Episodes are cut there, in every run alike, so that a resumed run is the same run."""
-    keep: int = 3
+    keep: int = setting(3, low=1, high=10_000)
     """Checkpoints kept."""
     tensorboard: bool = True
     """Write TensorBoard files."""
     video: bool = True
     """Film an evaluation episode at the end."""
-    evaluation_episodes: int = 20
+    evaluation_episodes: int = setting(20, low=1, high=100_000)
     """Episodes of the final evaluation."""
     labels: str = ""
     """Database URL of the labels, for several machines (PostgreSQL); empty: labels.db in the run's folder."""
-    step_timeout: float = 60.0
+    step_timeout: float = setting(60.0, low=0.1, high=1e6)
     """Seconds after which an environment that does not answer counts as hanging."""
 
 
@@ -236,27 +299,29 @@ class Config:
 
     env: str = "Pendulum-v1"
     """Gymnasium id; `prefrl list` shows ours."""
-    steps: int = 100_000
+    steps: int = setting(100_000, low=1, high=1e12)
     """Environment steps; rounded up to whole rollouts."""
-    seed: int = 0
+    seed: int = setting(0, low=0, high=2**31 - 1)
     """Same seed, same machine, same versions: the same run."""
-    agent: AgentConfig = field(default_factory=AgentConfig)
+    agent: AgentConfig = field(default_factory=OnPolicyConfig)
     questions: QuestionConfig = field(default_factory=QuestionConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     pixels: PixelConfig = field(default_factory=PixelConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
+    mechanisms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What is done to the policy besides paying it the learned reward: name -> settings; see `prefrl list`."""
     record: RecordConfig = field(default_factory=RecordConfig)
 
     def wanted_opinions(self) -> float:
-        """How many labellers judge each question; a synthetic teacher has but one opinion."""
+        """How many labellers answer each question; a synthetic teacher has but one opinion."""
         return self.teacher.opinions if self.teacher.name == "human" else 1
 
     def check(self) -> None:
-        """Raise UserError for the first value out of its range."""
-        for name, (low, high) in RANGES.items():
+        """Raise UserError for the first value that is out of its range, or does not fit another."""
+        for name, (low, high) in ranges(self).items():
             value = get(self, name)
-            for one in value if isinstance(value, tuple) else (value,):
-                if one is not None and not low <= one <= high:
+            for number in value if isinstance(value, tuple) else (value,):
+                if number is not None and not low <= number <= high:
                     raise UserError(f"{name}={value} is out of range: expected {low:g} to {high:g}")
         if (checks := self.teacher.gold + self.teacher.repeat + self.teacher.mirror) > 1:
             raise UserError(f"teacher.gold, repeat and mirror are shares of what people see; they sum to {checks:g}")
@@ -264,27 +329,24 @@ class Config:
             raise UserError(
                 "reward.objective=returns learns from true rewards, not from people; leave out --teacher human"
             )
-        collected = self.agent.n_envs * self.agent.n_steps
-        if self.agent.algorithm == "ppo" and not 2 <= self.agent.batch_size <= collected:
-            raise UserError(
-                f"agent.batch_size={self.agent.batch_size} must lie in 2 to {collected},"
-                " the steps of a rollout (agent.n_envs x agent.n_steps)"
-            )
+        self.agent.check()
+
+
+def ranges(part: Any, prefix: str = "") -> dict[str, tuple[float, float]]:
+    """Dotted name -> the least and the most, of every number in a configuration."""
+    found: dict[str, tuple[float, float]] = {}
+    for one in fields(part):
+        value = getattr(part, one.name)
+        if is_dataclass(value):
+            found |= ranges(value, f"{prefix}{one.name}.")
+        elif "range" in one.metadata:
+            found[prefix + one.name] = one.metadata["range"]
+    return found
 
 
 def get(config: Config, name: str) -> Any:
     """A setting by its dotted name."""
     found: Any = config
     for part in name.split("."):
-        found = getattr(found, part)
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
     return found
-
-
-PARTS: dict[str, type] = {
-    "agent": AgentConfig,
-    "questions": QuestionConfig,
-    "teacher": TeacherConfig,
-    "pixels": PixelConfig,
-    "reward": RewardConfig,
-    "record": RecordConfig,
-}

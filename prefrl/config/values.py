@@ -1,83 +1,147 @@
-"""Settings by name: told nested or dotted, in YAML or from Python; checked, and put into a Config."""
+"""Settings by name, from YAML or from Python: nested or dotted, checked, and put into a Config."""
 
 from __future__ import annotations
 
-import dataclasses
+import re
+import warnings
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import cache
+from inspect import formatannotation
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from prefrl.config.settings import PARTS, Config
+from prefrl.config.settings import RETIRED, Config, with_agent
 from prefrl.core.errors import UserError, brief, near, why
 
-CHIEF = {"agent": "algorithm", "teacher": "name"}  # what a part is called by: teacher: noisy
+MAIN = {"agent": "algorithm", "teacher": "name"}  # what the name of a part stands for: `teacher: noisy`
+AGENT = "agent.algorithm"  # the setting that decides which others there are
+DOTS = 2  # in the longest name: mechanisms.NAME.SETTING
 
 
-def names(part: Any = Config, prefix: str = "") -> list[str]:
-    """All dotted names of settings."""
-    found: list[str] = []
-    for one in dataclasses.fields(part):
-        kind = PARTS.get(one.name)
-        found += names(kind, f"{prefix}{one.name}.") if kind else [prefix + one.name]
-    return found
+def names(config: Config | None = None) -> list[str]:
+    """The dotted names of all settings of a configuration; of the default one if none is given."""
+    return list(dotted(as_dict(config or Config())))
 
 
 def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
-    """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9})."""
-    for name, value in settings.items():
-        head, _, rest = str(name).partition(".")
-        value = _spelled_out(str(name), value)
-        if head in PARTS and (rest or isinstance(value, dict)):
-            inner = {rest: value} if rest else value
-            config = dataclasses.replace(config, **{head: _update_part(getattr(config, head), inner, head, where)})
+    """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9}).
+
+    where: the file they come from, for errors. Another agent brings its own settings; retired ones are left out.
+    """
+    flat, source = dotted(settings), f" in {where}" if where else ""
+    for name in sorted(flat, key=lambda name: name != AGENT):
+        value, (head, _, inside) = flat[name], name.partition(".")
+        part = getattr(config, head, None)
+        if name in RETIRED:
+            _warn_of_retired(name, value, source)
+        elif inside and head == "mechanisms":
+            config = replace(config, mechanisms=_with_mechanism(config.mechanisms, inside, value, source))
+        elif inside and is_dataclass(part):
+            config = replace(config, **{head: _with(part, inside, value, name, source, config)})
         else:
-            config = dataclasses.replace(config, **_one(config, str(name), value, "", where))
+            config = _with(config, name, value, name, source, config)
     return config
 
 
-def _spelled_out(name: str, value: Any) -> Any:
-    return {CHIEF[name]: value} if name in CHIEF and isinstance(value, str) else value
-
-
-def _update_part(part: Any, settings: dict[str, Any], prefix: str, where: str) -> Any:
-    for name, value in settings.items():
-        part = dataclasses.replace(part, **_one(part, str(name), value, f"{prefix}.", where))
+def with_settings(part: Any, settings: dict[str, Any], name: str) -> Any:
+    """A copy of a dataclass of settings that is no part of Config, with these values. name: of the part, for errors"""
+    for field, value in settings.items():
+        part = _with(part, field, value, f"{name}.{field}", "", None)
     return part
 
 
-def _one(part: Any, name: str, value: Any, prefix: str, where: str) -> dict[str, Any]:
-    known = {one.name: one for one in dataclasses.fields(part)}
-    if name not in known:
-        full = near(prefix + name, [*names(), *PARTS] if not prefix else names())
-        raise UserError(f"unknown setting {prefix + name!r}{' in ' + where if where else ''}{full}")
-    return {name: _typed(getattr(part, name), value, str(known[name].type), prefix + name, where)}
-
-
-def _typed(old: Any, value: Any, declared: str, name: str, where: str) -> Any:
-    """The value in the type that the setting has; YAML says 1e-3 as a string, and lists for tuples."""
-    wanted = declared.removesuffix(" | None")
-    if value is None and declared.endswith("| None"):
-        return None
+def _with(part: Any, field: str, value: Any, name: str, source: str, config: Config | None) -> Any:
+    """A copy of a part, with another value of one field. name, source and config are for errors."""
+    hints = _hints(type(part))  # type: ignore[arg-type]  # mypy thinks that types have no hash
+    if field not in hints:
+        own = [name.removesuffix(field) + hint for hint in hints]
+        known = own if config is None else names(config) + ([] if "." in name else own)
+        raise UserError(f"unknown setting {name!r}{source}{near(name, known)}")
     try:
-        if wanted == "bool" and isinstance(value, bool):
-            return value
-        if wanted == "int" and not isinstance(value, bool) and float(value) == int(float(value)):
-            return int(float(value))
-        if wanted == "float" and not isinstance(value, bool):
-            return float(value)
-        if wanted.startswith("tuple[") and isinstance(value, list | tuple):
-            inner = wanted.removeprefix("tuple[").removesuffix(", ...]")
-            like = {"int": 0, "float": 0.5, "str": ""}[inner]
-            return tuple(_typed(like, one, inner, name, where) for one in value)
-        if wanted in ("str", "Source") and isinstance(value, str):
-            return value
-    except (TypeError, ValueError, OverflowError):
-        pass
-    expected = (
-        f"settings by name, like {{{names(PARTS[name])[0]}: ...}}" if name in PARTS else f"{declared}, like {old!r}"
+        typed = _typed(value, hints[field])
+    except (TypeError, ValueError, OverflowError) as fault:
+        raise UserError(
+            f"{name}={brief(value)}{source} must be {_expected(getattr(part, field), hints[field])}"
+        ) from fault
+    return with_agent(part, typed) if name == AGENT else replace(part, **{field: typed})
+
+
+_hints = cache(get_type_hints)
+
+
+def _typed(value: Any, hint: Any) -> Any:
+    """The value in the type of its setting: YAML says 1e-3 as a string, and lists for tuples. Raises ValueError."""
+    if NoneType in get_args(hint):
+        return None if value is None else _typed(value, next(one for one in get_args(hint) if one is not NoneType))
+    if get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(_typed(one, get_args(hint)[0]) for one in value)
+    if hint is int and not isinstance(value, bool) and float(value).is_integer():
+        return int(float(value))
+    if hint is float and not isinstance(value, bool):
+        return float(value)
+    text = hint is str or get_origin(hint) is Literal
+    if isinstance(value, str) if text else hint is bool and isinstance(value, bool):
+        return value
+    raise ValueError(value)
+
+
+def _expected(old: Any, hint: Any) -> str:
+    if is_dataclass(old):
+        return f"settings by name, like {{{fields(old)[0].name}: ...}}"
+    if isinstance(old, dict):
+        return "names with settings, like {NAME: {SETTING: ...}}"
+    return f"{formatannotation(hint)}, like {old!r}"
+
+
+def _with_mechanism(
+    mechanisms: dict[str, dict[str, Any]], inside: str, value: Any, source: str
+) -> dict[str, dict[str, Any]]:
+    """The settings of all mechanisms, with another value of one. inside: NAME or NAME.SETTING. Mechanisms check them."""
+    name, _, setting = inside.partition(".")
+    if not setting and value not in (None, {}):
+        raise UserError(f"mechanisms.{name}={brief(value)}{source} must be settings by name, like {{weight: 0.1}}")
+    given = {setting: _number(value)} if setting else {}
+    return mechanisms | {name: mechanisms.get(name, {}) | given}
+
+
+def _number(value: Any) -> Any:
+    """1e-3 as a number, which is text to YAML."""
+    return (
+        float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?|\d*\.\d+)[eE][-+]?\d+", value) else value
     )
-    raise UserError(f"{name}={brief(value)}{' in ' + where if where else ''} must be {expected}")
+
+
+def _warn_of_retired(name: str, value: Any, source: str) -> None:
+    if value != RETIRED[name]:
+        warnings.warn(f"{name}={brief(value)}{source} is ignored: this setting no longer exists", stacklevel=3)
+
+
+def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
+    found: dict[str, Any] = {}
+    for short, value in settings.items():
+        name = f"{prefix}{short}"
+        value = {MAIN[name]: value} if name in MAIN and isinstance(value, str) else value
+        inside = isinstance(value, dict) and name.count(".") < DOTS and (value or "." not in name)
+        part = dotted(value, f"{name}.") if inside else {name: value}
+        if twice := found.keys() & part.keys():
+            raise UserError(f"{min(twice)} is there twice")
+        found |= part
+    return found
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """Plain types, for YAML and JSON."""
+    return _plain(asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def load(path: Path | str, base: Config | None = None) -> Config:
@@ -87,25 +151,25 @@ def load(path: Path | str, base: Config | None = None) -> Config:
 
 def read(path: Path | str) -> dict[str, Any]:
     """What a YAML file of settings says, not checked yet."""
-    settings = parsed(path, "the configuration ")
+    settings = read_yaml(path, "the configuration ")
     if not isinstance(settings, dict):
         found = "nothing" if settings is None else brief(settings)
         raise UserError(f"{path} holds {found}; expected settings such as 'steps: 100000'")
     return settings
 
 
-def parsed(path: Path | str, what: str = "") -> Any:
-    """What a YAML file says. Raises UserError if it cannot be read or is none."""
+def read_yaml(path: Path | str, what: str = "") -> Any:
+    """The content of a YAML file. Raises UserError if it cannot be read or is none."""
     try:
-        return _Once(Path(path).read_text()).get_single_data()
+        return _NoKeyTwice(Path(path).read_text()).get_single_data()
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"cannot read {what}{path}: {why(fault)}") from fault
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise UserError(f"{path} is not YAML: {fault}") from fault
 
 
-class _Once(yaml.SafeLoader):
-    """The safe loader, to which a key that is there twice is a mistake: YAML would keep the last without a word."""
+class _NoKeyTwice(yaml.SafeLoader):
+    """The safe loader, which refuses a key that is there twice: YAML would silently keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
@@ -113,26 +177,3 @@ class _Once(yaml.SafeLoader):
             if key in keys[:at]:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
         return super().construct_mapping(node, deep)
-
-
-def as_dict(config: Config) -> dict[str, Any]:
-    """Plain types, for YAML and JSON."""
-    return _plain(dataclasses.asdict(config))
-
-
-def dotted(told: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
-    found: dict[str, Any] = {}
-    for name, value in told.items():
-        value = _spelled_out(f"{prefix}{name}", value)
-        part = dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-        if twice := found.keys() & part.keys():
-            raise UserError(f"{min(twice)} is there twice")
-        found |= part
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value

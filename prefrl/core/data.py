@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.core.frames import Frames, join
+from prefrl.core.observations import Observations, Part, combined, concatenated, flattened, mapped, parts
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Segments:
     The learner may read observations and actions. `true_rewards` are for oracles, metrics and plots only.
     """
 
-    # (N, T + 1, *obs) what the environment showed before each step, and after the last one. Where observations are stacks
-    # of frames: (N, history + T + 1, *frame), each frame once, the oldest in the first stack first; perhaps not read yet
-    observations: np.ndarray | Frames
+    # (N, T + 1, *obs) what the environment showed before each step, and after the last one; a dict where it shows several
+    # things. Stacks of frames are (N, history + T + 1, *frame), each frame once, the oldest first; perhaps not read yet
+    observations: Observations
     actions: np.ndarray  # (N, T, *act) as the environment executed them: clipped, in its own units
     true_rewards: np.ndarray  # (N, T) the environment's own reward
     env_index: np.ndarray  # (N,) which environment of the vector acted
@@ -28,24 +28,27 @@ class Segments:
 
     def __post_init__(self) -> None:
         batch = self.true_rewards.shape[:-1]
-        for part in fields(self):
-            found = getattr(self, part.name).shape[: len(batch)]
-            if found != batch:
+        for field in fields(self):
+            for array in parts(getattr(self, field.name)).values():
+                if array.shape[: len(batch)] != batch:
+                    raise ValueError(
+                        f"segments disagree on their batch shape: {field.name} has {array.shape[: len(batch)]},"
+                        f" rewards have {batch}"
+                    )
+        for part in parts(self.observations).values():
+            history = self.history_of(part)
+            if history < 0 or (history and part.dtype != np.uint8):
                 raise ValueError(
-                    f"segments disagree on their batch shape: {part.name} has {found}, rewards have {batch}"
+                    f"{self.length} actions need {self.length + 1} observations (one before each step, one after the"
+                    f" last), got {part.shape[len(batch)]}"
                 )
-        if self.history < 0 or (self.history and self.observations.dtype != np.uint8):
-            raise ValueError(
-                f"{self.length} actions need {self.length + 1} observations (one before each step, one after the last),"
-                f" got {self.observations.shape[len(batch)]}"
-            )
 
     def __len__(self) -> int:
         return len(self.true_rewards)
 
     def __getitem__(self, index: Any) -> Segments:
         """Index the leading axis like an array; an index array of shape (Q, K) gives a batch of shape (Q, K)."""
-        return Segments(**{part.name: getattr(self, part.name)[index] for part in fields(self)})
+        return Segments(**{f.name: mapped(lambda array: array[index], getattr(self, f.name)) for f in fields(self)})
 
     @property
     def length(self) -> int:
@@ -55,7 +58,11 @@ class Segments:
     @property
     def history(self) -> int:
         """Frames before the first step's own that its observation shows as well; 0 where observations are not stacks."""
-        return int(self.observations.shape[self.true_rewards.ndim - 1]) - self.length - 1
+        return max(map(self.history_of, parts(self.observations).values()))
+
+    def history_of(self, part: Part) -> int:
+        """The same of one part of the observations."""
+        return int(part.shape[self.true_rewards.ndim - 1]) - self.length - 1
 
     @property
     def true_returns(self) -> np.ndarray:
@@ -65,12 +72,15 @@ class Segments:
     def flat(self) -> Segments:
         """The same segments with one batch axis: (Q, K, ...) -> (Q * K, ...)"""
         lead = self.true_rewards.ndim - 1
-        return Segments(**{p.name: _flatten(getattr(self, p.name), lead) for p in fields(self)})
+        return Segments(
+            **{f.name: mapped(lambda array: flattened(array, lead), getattr(self, f.name)) for f in fields(self)}
+        )
 
     @staticmethod
     def concatenate(batches: Sequence[Segments]) -> Segments:
         """Join batches along their leading axis."""
-        return Segments(**{p.name: _joined([getattr(b, p.name) for b in batches]) for p in fields(Segments)})
+        names = [field.name for field in fields(Segments)]
+        return Segments(**{name: combined(concatenated, [getattr(b, name) for b in batches]) for name in names})
 
 
 @dataclass(frozen=True)
@@ -119,15 +129,6 @@ class Origins:
             np.concatenate(there) if there else np.zeros(0),
             np.cumsum([len(origin.actions) if origin else 0 for origin in origins], dtype=np.int64),
         )
-
-
-def _flatten(array: np.ndarray | Frames, lead: int) -> Any:
-    return array.flat() if isinstance(array, Frames) else array.reshape(-1, *array.shape[lead:])
-
-
-def _joined(arrays: Sequence[np.ndarray | Frames]) -> Any:
-    frames = [array for array in arrays if isinstance(array, Frames)]
-    return join(frames) if frames and len(frames) == len(arrays) else np.concatenate([np.asarray(a) for a in arrays])
 
 
 @dataclass(frozen=True)

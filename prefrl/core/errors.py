@@ -22,7 +22,7 @@ class NonFiniteError(UserError):
 
 
 class NotEnoughSegments(UserError):
-    """The recorder holds fewer whole segments than the questions need."""
+    """The recorder holds fewer segments within one episode than the questions need."""
 
 
 class EnvironmentFailed(UserError):

@@ -1,19 +1,121 @@
-"""What every durable write ends with."""
+"""Files and folders that are there complete or not at all, also after kill -9 or a loss of power."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from prefrl.core.errors import StorageFull, UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file."""
+    with new_file(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
+@contextmanager
+def new_file(path: Path, *, durable: bool = True, suffix: str = ".tmp") -> Iterator[Path]:
+    """A file to write, which takes the place of `path` when the block ends without an error.
+
+    durable: it survives a loss of power; without, only the death of this process. suffix: of the unfinished file's name.
+    """
+    unfinished = _beside(path, suffix)
+    try:
+        with _room_for(path):
+            yield unfinished
+            if durable:
+                _sync_file(unfinished)
+            os.replace(unfinished, path)
+            if durable:
+                sync_folder(path.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `path` when the block ends without an error. A folder there gives way."""
+    path = path.absolute()
+    unfinished, old = _beside(path, ".tmp"), _beside(path, ".old.tmp")
+    try:
+        with _room_for(path):
+            unfinished.mkdir(parents=True)
+            yield unfinished
+            for inner in [*unfinished.rglob("*"), unfinished]:
+                (sync_folder if inner.is_dir() else _sync_file)(inner)
+            _exchange(unfinished, path, old)
+            sync_folder(path.parent)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path, old: Path) -> None:
+    """Move what is at `path` to `old`, and `new` to `path`; or leave everything where it was."""
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+
+
+def refuse_occupied(path: Path, replaces: str | None = None, advice: str = "") -> None:
+    """Raise UserError if there is something at this path other than an empty folder.
+
+    replaces: a folder that holds a file of this name may be there. advice: what else one can do, for the error.
+    """
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise UserError(f"{path} is no folder; choose another place")
+    if not any(path.iterdir()):
+        return
+    if replaces is None:
+        raise UserError(f"{path} is not empty; choose another folder{advice}")
+    if not (path / replaces).is_file():
+        raise UserError(f"{path} holds no {replaces}, so it is no earlier export, and stays; choose another folder")
 
 
 def sync_folder(folder: Path) -> None:
-    """A new name survives the loss of power only once its folder is on disk."""
+    """Put a folder's names on disk: a new file survives a loss of power only after this."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """A name of its own in the same folder: a rename is atomic only within a file system."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{suffix}")
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """A full disk is an error of its own, of which the user learns what to do."""
+    try:
+        yield
+    except OSError as fault:
+        if fault.errno in _FULL:
+            raise StorageFull(f"no room for {path}: {fault}; free some space and try again") from fault
+        raise
 
 
 NETWORK = (
@@ -39,5 +141,5 @@ def network_share(path: Path) -> str | None:
 
 
 def _unescaped(name: bytes) -> bytes:
-    """A space in it was told as \\040."""
+    """The system writes a space in a name as \\040."""
     return re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
+from prefrl.core.observations import parts
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
+from prefrl.kinds import kind_of
 from prefrl.store.contents import standing
 from prefrl.store.tables import JUDGEMENTS
 
@@ -30,9 +33,9 @@ _ASKED = {
     "asked_at": _WHEN,
 }  # fmt: skip
 LABELS = pa.schema({
-    "seq": _INT, "query_id": _INT, "key": _TEXT, "kind": _TEXT, "preference": pa.float64(), "labeller": _TEXT,
+    "seq": _INT, "query_id": _INT, "key": _TEXT, "kind": _TEXT, "preference": pa.float64(), "answer": _TEXT, "labeller": _TEXT,
     "response_seconds": pa.float64(), "step": _INT, "model_version": _INT, "supersedes": _INT, "answered_at": _WHEN,
-    "details": _TEXT, "id": _INT, **_ASKED, "asked_model_version": _INT, "stands": pa.bool_(),
+    "details": _TEXT, "id": _INT, **_ASKED, "asked_kind": _TEXT, "asked_model_version": _INT, "stands": pa.bool_(),
 })  # fmt: skip
 CLOSED = pa.struct({"reason": _TEXT, "step": _INT, "closed_at": _WHEN})
 QUESTIONS = pa.schema({"id": _INT, "kind": _TEXT, **_ASKED, "model_version": _INT, "closed": CLOSED})
@@ -44,6 +47,8 @@ def write_tables(content: Content, out: Path) -> None:
     folder.mkdir()
     stand = {row["seq"] for row in standing(content.labels, (*JUDGEMENTS, "truth"))}
     labels = [{**row, "stands": row["seq"] in stand} for row in content.labels]
+    for row in labels:
+        row["answer"] = None if row["answer"] is None else json.dumps(row["answer"])
     pq.write_table(pa.Table.from_pylist(labels, LABELS), folder / "labels.parquet", compression="zstd")
     pq.write_table(pa.Table.from_pylist(content.questions, QUESTIONS), folder / "questions.parquet", compression="zstd")
     writer = None
@@ -57,17 +62,17 @@ def write_tables(content: Content, out: Path) -> None:
 
 
 def _segments(content: Content) -> Iterator[Any]:
-    """Tables of two rows for each of some questions."""
-    starts = range(0, len(content.questions), BATCH)
-    for start in tqdm(starts, "segments.parquet", leave=False, file=sys.stderr, delay=1):
-        asked = content.questions[start : start + BATCH]
+    """Tables of a row for each segment of some questions."""
+    for asked in tqdm(content.batches(BATCH), "segments.parquet", leave=False, file=sys.stderr, delay=1):
+        count = kind_of(asked[0]["kind"]).segments
         found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked])
         flat = found.flat()
         yield pa.table({
-            "query_id": np.repeat([row["id"] for row in asked], 2), "side": np.tile([0, 1], len(asked)),
+            "query_id": np.repeat([row["id"] for row in asked], count), "side": np.tile(np.arange(count), len(asked)),
             "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
-            "observations": _tensor(np.asarray(flat.observations)), "actions": _tensor(flat.actions),
-            "true_rewards": _tensor(flat.true_rewards),
+            **{f"observations.{key}" if key else "observations": _tensor(np.asarray(part))
+               for key, part in sorted(parts(flat.observations).items())},
+            "actions": _tensor(flat.actions), "true_rewards": _tensor(flat.true_rewards),
         })  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ class Content:
     trainer: list[Row]
     own: dict[str, Any]  # the experimenter's parts
 
+    def batches(self, size: int) -> Iterator[list[Row]]:
+        """The questions in their order, up to so many of one kind at a time, and of one number of segments."""
+        for _, asked in groupby(self.questions, key=lambda row: row["kind"]):
+            rows = list(asked)
+            yield from (rows[start : start + size] for start in range(0, len(rows), size))
+
     @property
     def files(self) -> list[str]:
         """Segment files, in the order in which questions name them."""
@@ -33,9 +41,7 @@ def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
     """Lines of labels.jsonl, questions.jsonl and trainer.jsonl, as they are at one moment."""
     record = read_contents(store)
     last = record.answers[-1]["seq"] if record.answers else 0
-    extra = ("answer", "asked_kind")
-    history = ({name: value for name, value in row.items() if name not in extra} for row in store.history())
-    labels = [row for row in history if row["seq"] <= last]  # rows are only ever added
+    labels = [row for row in store.history() if row["seq"] <= last]  # rows are only ever added
     closed = {row["query_id"]: {name: row[name] for name in ("reason", "step", "closed_at")} for row in record.closures}
     questions = [{**row, "closed": closed.get(row["id"])} for row in record.questions]
     return labels, questions, _moments(record)

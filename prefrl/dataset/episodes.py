@@ -14,10 +14,13 @@ from tqdm import tqdm
 
 from prefrl import __version__
 from prefrl.core.errors import UserError
+from prefrl.core.observations import mapped
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
+from prefrl.kinds import kind_of
 from prefrl.runs import build
 from prefrl.runs.build import Own
+from prefrl.store.contents import Row
 
 try:
     import h5py  # noqa: F401  Minari's own way of storing
@@ -31,7 +34,7 @@ BATCH = 64  # questions whose segments are held at once
 
 
 def write_episodes(content: Content, out: Path) -> None:
-    """Episode 2 k + side is that side of the k-th question, truncated at its end; rewards are the true ones."""
+    """The segments of one question after the other, each truncated at its end; rewards are the true ones."""
     folder = out / layout.EPISODES / layout.MINARI_ID / "data"
     folder.parent.mkdir(parents=True)
     observation, action = _spaces(content)
@@ -39,27 +42,28 @@ def write_episodes(content: Content, out: Path) -> None:
     storage.update_metadata({
         "dataset_id": layout.MINARI_ID, "minari_version": minari.__version__, "algorithm_name": content.config.agent.algorithm.upper(),
         "author": {f"prefrl {__version__}"},
-        "description": f"Segments that preferences were asked about; rewards are the true ones of {content.config.env}.",
+        "description": f"Segments that questions were asked about; rewards are the true ones of {content.config.env}.",
     })  # fmt: skip
-    starts = range(0, len(content.questions), BATCH)
-    for start in tqdm(starts, "minari", leave=False, file=sys.stderr, delay=1):
-        episodes, about = zip(*_episodes(content, start), strict=True)
+    written = 0
+    for asked in tqdm(content.batches(BATCH), "minari", leave=False, file=sys.stderr, delay=1):
+        episodes, about = zip(*_episodes(content, asked, written), strict=True)
         storage.update_episodes(episodes)
-        storage.update_episode_metadata(about, range(2 * start, 2 * start + len(about)))
+        storage.update_episode_metadata(about, range(written, written + len(about)))
+        written += len(about)
 
 
-def _episodes(content: Content, start: int) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Episodes of some questions, and what is to be said of each."""
-    asked = content.questions[start : start + BATCH]
+def _episodes(content: Content, asked: list[Row], first: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Episodes of some questions of one kind, numbered from `first` on, and what is to be said of each."""
+    count = kind_of(asked[0]["kind"]).segments
     found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked]).flat()
     for place in range(len(found)):
         one, steps = found[place], found.length
         about = {
-            "query_id": asked[place // 2]["id"], "side": place % 2, "env_index": int(one.env_index),
+            "query_id": asked[place // count]["id"], "side": place % count, "env_index": int(one.env_index),
             "start_step": int(one.start_step),
         }  # fmt: skip
         yield EpisodeBuffer(
-            id=2 * start + place, observations=np.asarray(one.observations), actions=one.actions, rewards=one.true_rewards,
+            id=first + place, observations=mapped(np.asarray, one.observations), actions=one.actions, rewards=one.true_rewards,
             terminations=np.zeros(steps, bool), truncations=np.arange(steps) == steps - 1, infos={},
         ), about  # fmt: skip
 
@@ -70,7 +74,8 @@ def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
         env = build.maker(content.config, Own(**content.own))()
     except UserError:
         first = content.store.files.read(content.files[0])
-        return _widest(np.asarray(first.observations), 3), _widest(first.actions, 3)
+        each = mapped(lambda part: _widest(np.asarray(part), 3), first.observations)
+        return spaces.Dict(each) if isinstance(each, dict) else each, _widest(first.actions, 3)
     try:
         return env.observation_space, env.action_space
     finally:

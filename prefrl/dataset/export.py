@@ -16,16 +16,15 @@ from prefrl import __version__
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict
 from prefrl.core.errors import UserError, pick
+from prefrl.core.files import new_folder, refuse_occupied, write_durably
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content, rows_of
 from prefrl.dataset.names import Pseudonyms
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
-from prefrl.dataset.whole import whole_folder
 from prefrl.runs.folder import read_run
 from prefrl.store.contents import standing
 from prefrl.store.rows import json_lines
-from prefrl.store.segment_files import write_durably
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
 
@@ -54,7 +53,8 @@ def export_run(
             people = Pseudonyms(labels)
             labels, questions = list(map(people.label, labels)), list(map(people.question, questions))
         content = Content(Path(folder), config, store, labels, questions, trainer, own)
-        with whole_folder(Path(out), layout.ABOUT if force else None, FORCE) as unfinished:
+        refuse_occupied(Path(out), layout.ABOUT if force else None, FORCE)
+        with new_folder(Path(out)) as unfinished:
             for write in writers:
                 write(content, unfinished)
             return _describe(content, about, unfinished, chosen, anonymous)
@@ -101,7 +101,7 @@ def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[
     steps = {content.store.files.read(name).length for name in content.files}
     stand = len(standing(content.labels))
     counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
-    write_durably(out / layout.README, readme(content.config, formats, counts).encode())
+    write_durably(out / layout.README, readme(content, formats, counts).encode())
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,

@@ -16,19 +16,22 @@ from tqdm import tqdm
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.errors import UserError
+from prefrl.core.files import new_folder, refuse_occupied, write_durably
+from prefrl.core.observations import parts, shapes
 from prefrl.dataset import layout
 from prefrl.dataset.lines import Model, content_of, lines_of, parsed, unchanged
 from prefrl.dataset.schema import About, Label, Moment, Question
-from prefrl.dataset.whole import whole_folder
+from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.runs.folder import FORMAT as RUN_FORMAT
 from prefrl.runs.lists import check
 from prefrl.store.contents import Contents, write_contents
-from prefrl.store.segment_files import MAX_FILE, SegmentFiles, write_durably
+from prefrl.store.segment_files import MAX_FILE, SegmentFiles
 from prefrl.store.store import LabelStore
 
 MOST_ABOUT = 2**24  # bytes of dataset.json
 SHARED = ("uid", "segments_file", "row", "asked_step", "strategy", "score", "asked_at")
 """What a label says about its question."""
+ABOUT_QUESTION = (*SHARED, "id", "asked_kind", "asked_model_version")
 
 
 def import_dataset(source: Path | str, folder: Path | str) -> About:
@@ -37,7 +40,8 @@ def import_dataset(source: Path | str, folder: Path | str) -> About:
     about = _about(dataset)
     config = _config(dataset / layout.ABOUT, about)
     record = _record(dataset, about)
-    with whole_folder(Path(folder)) as unfinished:
+    refuse_occupied(Path(folder))
+    with new_folder(Path(folder)) as unfinished:
         with LabelStore.open(unfinished) as store:
             _copy_segments(dataset / layout.SEGMENTS, store.files, record)
             write_contents(store, record)
@@ -89,6 +93,10 @@ def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, dict[str, Any
     for where, line in lines:
         if line.id != len(found) + 1:  # reward models count on it
             raise UserError(f"{where}: id is {line.id}, expected {len(found) + 1}; questions are numbered from 1 on")
+        try:
+            kind_of(line.kind)
+        except UserError as fault:
+            raise UserError(f"{where}: {fault}; import the module that registers it, or update prefrl") from fault
         if line.uid in uids:
             raise UserError(f"{where}: uid {line.uid!r} is that of another question already")
         uids.add(line.uid)
@@ -109,16 +117,38 @@ def _labels(lines: Iterable[tuple[str, Label]], questions: dict[int, dict[str, A
         _require_question(where, line, questions)
         _require_superseded(where, line, found, gone)
         keys.add(line.key)
-        row = line.model_dump()
-        found[line.seq] = {name: row[name] for name in row if name not in (*SHARED, "id", "asked_model_version")}
-        found[line.seq]["answer"] = None if line.preference is None else {"preference": line.preference}
+        row = {**line.model_dump(), "answer": _answer(where, line, questions[line.query_id]["kind"])}
+        found[line.seq] = {name: row[name] for name in row if name not in ABOUT_QUESTION}
     return list(found.values())
+
+
+def _answer(where: str, line: Label, asked_kind: str) -> Answer | None:
+    """What a line answers, checked against the kind of its question."""
+    kind, only = kind_of(asked_kind), None if line.preference is None else {"preference": line.preference}
+    answer = line.answer if "answer" in line.model_fields_set else only
+    try:
+        if kind.checked(answer) != answer:
+            raise UserError(f"{answer} is no answer of kind {kind.name!r} as it is stored: {kind.checked(answer)}")
+    except UserError as fault:
+        raise UserError(f"{where}: answer: {fault}") from fault
+    if only is not None and only != answer:
+        raise UserError(f"{where}: preference is {line.preference}, and answer {answer}; they must say the same")
+    if answer is not None and line.kind == "withdrawal":
+        raise UserError(f"{where}: a withdrawal gives no answer, got {answer}")
+    order = json.loads(line.details).get("order") if line.details else None
+    if order is not None and len(order) != kind.segments:
+        raise UserError(
+            f"{where}: details: order {order} is of {len(order)} segments, its question has {kind.segments}"
+        )
+    return answer
 
 
 def _require_question(where: str, line: Label, questions: dict[int, dict[str, Any]]) -> None:
     if (asked := questions.get(line.query_id)) is None:
         raise UserError(f"{where}: there is no question {line.query_id}; there are {len(questions)}")
     said = {**{name: getattr(line, name) for name in SHARED}, "id": line.id, "model_version": line.asked_model_version}
+    if line.asked_kind is not None:
+        said["kind"] = line.asked_kind
     for name, value in said.items():
         if asked[name] != value:
             raise UserError(
@@ -162,19 +192,25 @@ def _moments(lines: Iterable[tuple[str, Moment]], last: int) -> tuple[list[dict[
 def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
     """Copy the files that questions name. Raises UserError for one that is missing, damaged, hostile or another shape."""
     rows: dict[str, int] = {}
+    kinds: dict[str, str] = {}
     for row in record.questions:
-        rows[row["segments_file"]] = max(row["row"], rows.get(row["segments_file"], 0))
-    shapes: tuple[tuple[int, ...], ...] | None = None
+        name = row["segments_file"]
+        rows[name] = max(row["row"], rows.get(name, 0))
+        if kinds.setdefault(name, row["kind"]) != row["kind"]:
+            raise UserError(
+                f"{folder / name} holds questions of kind {kinds[name]} and {row['kind']}; expected one kind"
+            )
+    known: tuple[Any, ...] | None = None
     for name, highest in tqdm(rows.items(), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
         write_durably(files.folder / name, content_of(path, MAX_FILE))
         _named(path, partial(files.read, name))
         batch = files.read(name)
-        _require_pairs(path, batch, highest)
-        here = batch.true_rewards.shape[2:], batch.observations.shape[2:], batch.actions.shape[2:]
-        if shapes and here != shapes:
-            raise UserError(f"{path}: its segments have shapes {here}, those before it {shapes}")
-        shapes = here
+        _require_segments(path, batch, highest, kind_of(kinds[name]))
+        here = batch.true_rewards.shape[2:], shapes(batch.observations, 2), batch.actions.shape[2:]
+        if known and here != known:
+            raise UserError(f"{path}: its segments have shapes {here}, those before it {known}")
+        known = here
         _named(path, partial(files.origin, name, 0, 0))
 
 
@@ -186,9 +222,12 @@ def _named(path: Path, read: Callable[[], Any]) -> None:
         raise UserError(f"{path} cannot be imported: {fault.__cause__ or fault}") from fault
 
 
-def _require_pairs(path: Path, batch: Any, highest: int) -> None:
-    if batch.true_rewards.ndim != 3 or batch.true_rewards.shape[1] != 2:
-        raise UserError(f"{path}: true_rewards have shape {batch.true_rewards.shape}, expected (Q, 2, T) for pairs")
+def _require_segments(path: Path, batch: Any, highest: int, kind: Kind) -> None:
+    if batch.true_rewards.ndim != 3 or batch.true_rewards.shape[1] != kind.segments:
+        raise UserError(
+            f"{path}: true_rewards have shape {batch.true_rewards.shape}, expected (Q, {kind.segments}, T) for"
+            f" questions of kind {kind.name!r}"
+        )
     if highest >= len(batch):
         raise UserError(f"{path}: {layout.QUESTIONS} wants row {highest}, it has {len(batch)}")
     for name in ("env_index", "start_step"):
@@ -196,8 +235,10 @@ def _require_pairs(path: Path, batch: Any, highest: int) -> None:
             raise UserError(
                 f"{path}: {name} has dtype {getattr(batch, name).dtype} (kind {kind}), expected whole numbers"
             )
-    for name in ("observations", "actions", "true_rewards"):
-        values = getattr(batch, name)
+    observed = {
+        f"observations.{key}" if key else "observations": part for key, part in parts(batch.observations).items()
+    }
+    for name, values in {**observed, "actions": batch.actions, "true_rewards": batch.true_rewards}.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = np.argwhere(~np.isfinite(values))[0].tolist()
             raise UserError(f"{path}: {name}{where} is {values[tuple(where)]}, expected finite numbers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the files change in a way that an older prefrl would misread."""
 ABOUT, LABELS, QUESTIONS, TRAINER, README = (
     "dataset.json", "labels.jsonl", "questions.jsonl", "trainer.jsonl", "README.md",

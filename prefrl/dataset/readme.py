@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prefrl.config.settings import Config
+from prefrl.dataset.content import Content
 from prefrl.dataset.layout import MINARI_ID
+from prefrl.kinds import Kind, kind_of
 
 HEAD = """\
 # Preferences between segments of behaviour: {env}
 
-{questions} questions, {answers} answers and corrections, {standing} of them standing, about pairs of segments of
-{length} steps in `{env}`. The question was: *{question}* Written by `prefrl export`; `prefrl import THIS RUN` makes a run
-folder of it. Nothing here needs to be unpickled.
+{questions} questions, {answers} answers and corrections, {standing} of them standing, about segments of {length} steps in
+`{env}`. Written by `prefrl export`; `prefrl import THIS RUN` makes a run folder of it. Nothing here needs to be unpickled.
+
+{kinds}
 
 `dataset.json` has the run's settings, versions, and size and SHA-256 of every other file.
 """
@@ -28,20 +30,21 @@ One JSON object a line, only ever added to: corrections and withdrawals are line
 | `seq` | number of the line, increasing |
 | `query_id` (and `id`) | the question |
 | `kind` | `answer`; `opinion`: another labeller's, combined with it where the run asked for several; `withdrawal`; `truth`: what is known, to check labellers by |
-| `preference` | probability that the *first* segment is better: 1 first, 0 second, 0.5 equal, null cannot tell |
+| `answer` | what was answered about the segments in their stored order, in the fields of its question's kind (above); null: skipped |
+| `preference` | of a pair the same once more: the probability that the *first* segment is better, 0.5 where both are equally good; of other kinds null |
 | `labeller`, `key` | who; a name by which an answer that is sent twice counts once |
 | `response_seconds`, `answered_at` | how long it took; when, in seconds since 1970 |
 | `supersedes` | the `seq` of the line that this one corrects or withdraws. A line *stands* if none supersedes it |
 | `step`, `model_version` | of the run, where a synthetic teacher answered at once; null for people |
-| `details` | null, or JSON in a string: how it was shown (`mirrored`: the first segment was on the right) and answered |
+| `details` | null, or JSON in a string: how it was shown (`order`: which segment stood at each place; `mirrored`: two stood the other way round) and answered |
 | `uid` ... `asked_model_version` | the question's columns, as in questions.jsonl |
 
-The answers to learn from are those of kind `answer` that stand and whose preference is not null, but for questions of
+The answers to learn from are those of kind `answer` that stand and whose `answer` is not null, but for questions of
 strategy `gold`, which only check labellers.
 
 ## questions.jsonl: every question, answered or not
 
-`segments_file` and `row` say where its two segments are; `asked_step` and `model_version` when it was asked: environment
+`kind` is that of the question; `segments_file` and `row` say where its segments are; `asked_step` and `model_version` when it was asked: environment
 steps, and how often the reward model had been fitted; `strategy` and `score` why. `closed`: null, or why and at which
 step nobody had to answer it any more.
 
@@ -52,43 +55,57 @@ At environment step `step` it had heard all lines up to `seq` = `heard` (null: n
 
 ## segments/: npz files named by their SHA-256
 
-`numpy.load(file, allow_pickle=False)`; Q questions of two segments of T steps each:
+`numpy.load(file, allow_pickle=False)`; Q questions of one kind, each of K segments of T steps:
 
 | array | shape | |
 |---|---|---|
-| `observations` | (Q, 2, T + 1, ...) | before each step, and after the last one |
-| `actions` | (Q, 2, T, ...) | as executed, in the environment's units |
-| `true_rewards` | (Q, 2, T) | the environment's own; the learner never saw them |
-| `env_index`, `start_step` | (Q, 2) | which environment of the vector, and its steps before the segment |
-| `tape_*` | | how each episode began, and all actions since: enough to draw the segment again; 2 Q, one after the other |
+| `observations` | (Q, K, T + 1, ...) | before each step, and after the last one; `observations.<key>` for each part of a Dict, its key percent-encoded |
+| `actions` | (Q, K, T, ...) | as executed, in the environment's units |
+| `true_rewards` | (Q, K, T) | the environment's own; the learner never saw them |
+| `env_index`, `start_step` | (Q, K) | which environment of the vector, and its steps before the segment |
+| `tape_*` | | how each episode began, and all actions since: enough to draw the segment again; K Q, one after the other |
 """,
     "mp4": """\
-## clips/: NNNNNN-first.mp4 and NNNNNN-second.mp4
+## clips/: NNNNNN-first.mp4 and NNNNNN-second.mp4, or NNNNNN-1.mp4, NNNNNN-2.mp4, ...
 
-Both segments of question NNNNNN, T + 1 frames at the environment's speed, each frame exactly once. H.264 in 4:2:0: for
+The segments of question NNNNNN, named by number unless there are two; T + 1 frames at the environment's speed, each frame exactly once. H.264 in 4:2:0: for
 people to look at; sizes are rounded up to even numbers. Questions that nobody answered have no clips.
 """,
     "parquet": """\
 ## parquet/: labels, questions, segments
 
 `labels.parquet` and `questions.parquet` have the columns of the JSON lines; `labels.parquet` also says whether a line
-`stands`. `segments.parquet` has a row for each side (0 first, 1 second) of each question; `observations` and `actions` are
-fixed-shape tensors (Arrow's canonical extension; other readers see them flattened, row by row).
+`stands`, and has `answer` as JSON in a string. `segments.parquet` has a row for each segment of each question, `side`
+being its number from 0 on; `observations` (of a Dict `observations.<key>`, one for each part) and `actions` are fixed-shape
+tensors (Arrow's canonical extension; other readers see them flattened, row by row).
 """,
     "minari": """\
 ## minari/: segments as episodes
 
-`MINARI_DATASETS_PATH=THIS/minari`, then `minari.load_dataset("{minari}")`. Episode 2 (q - 1) + side is one side of
-question q: T steps that were cut out of a longer episode, so the last one is truncated. Rewards are the *true* ones.
-Episode metadata name `query_id`, `side`, `env_index` and `start_step`; preferences are in labels.jsonl or labels.parquet.
+`MINARI_DATASETS_PATH=THIS/minari`, then `minari.load_dataset("{minari}")`. The episodes are the
+segments of one question after the other: T steps that were cut out of a longer episode, so the last one is truncated. Rewards are the *true* ones.
+Episode metadata name `query_id`, `side` (the number of the segment, from 0 on), `env_index` and `start_step`; answers are in labels.jsonl or labels.parquet.
 """,
 }
 
 
-def readme(config: Config, formats: Sequence[str], counts: Mapping[str, int]) -> str:
+def readme(content: Content, formats: Sequence[str], counts: Mapping[str, int]) -> str:
     """For the formats that were written."""
+    config = content.config
+    names = dict.fromkeys(row["kind"] for row in content.questions)
     head = HEAD.format(
         env=config.env, questions=counts["questions"], answers=counts["answers"], standing=counts["that stand"],
-        length=config.questions.length, question=config.teacher.question or "Which clip is better?",
+        length=config.questions.length,
+        kinds="\n".join(_described(kind_of(name), config.teacher.question) for name in names),
     )  # fmt: skip
     return "\n".join([head, *(PARTS[name].replace("{minari}", MINARI_ID) for name in formats)])
+
+
+def _described(kind: Kind, question: str) -> str:
+    """A kind of question: what was asked and what the fields of its answers mean."""
+    fields = [
+        f"`{name}`" + (f" ({field['description']})" if "description" in field else "")
+        for name, field in kind.schema.model_json_schema()["properties"].items()
+    ]
+    asked = f"{kind.segments} segment{'s' if kind.segments > 1 else ''}; *{question or kind.question}*"
+    return f"- Questions of kind `{kind.name}`, {kind.about}. {asked} Fields of an answer: {', '.join(fields)}."

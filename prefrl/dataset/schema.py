@@ -33,7 +33,7 @@ class Question(Strict):
 
     id: Id
     uid: Name
-    kind: Literal["pair"]
+    kind: Name  # of prefrl.kinds
     segments_file: File
     row: Number
     asked_step: Number
@@ -51,7 +51,8 @@ class Label(Strict):
     query_id: Id
     key: Name
     kind: Literal["answer", "opinion", "withdrawal", "truth"]
-    preference: Probability | None
+    preference: Probability | None  # of a pair; null: skipped, or the answer is another kind's
+    answer: dict[str, Any] | None = None  # as its kind has it; null: skipped. The first release wrote none
     labeller: Name
     response_seconds: float | None
     step: Number | None
@@ -67,6 +68,7 @@ class Label(Strict):
     strategy: Name
     score: float | None
     asked_at: float
+    asked_kind: Name | None = None  # the first release wrote none
     asked_model_version: Number
 
     @field_validator("details")
@@ -75,6 +77,11 @@ class Label(Strict):
         about = {} if details is None else json.loads(details)
         if not isinstance(about, dict) or type(about.get("mirrored", False)) is not bool:
             raise ValueError("it must be a JSON object, in which `mirrored` is true or false")
+        order = about.get("order", [])
+        if not isinstance(order, list) or [type(one) for one in order] != [int] * len(order):
+            raise ValueError("it must be a JSON object, in which `order` is a list of whole numbers")
+        if sorted(order) != list(range(len(order))):
+            raise ValueError("it must be a JSON object, in which `order` lists each of the segments once, from 0")
         return details
 
 

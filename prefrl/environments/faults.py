@@ -1,4 +1,4 @@
-"""Find out which environment of a vector raised, hangs or gives numbers that are none, and say so."""
+"""Name the environment of a vector that raised, hung, or returned NaN."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ HUGE_REWARD = 1e6  # rewards beyond this are overflows or bugs, and would drown 
 
 
 @contextmanager
-def blamed(doing: str) -> Iterator[None]:
+def environment_errors(doing: str) -> Iterator[None]:
     """Whatever an environment raises in here, SystemExit too, comes out as EnvironmentFailed with its index."""
     try:
         yield
     except BaseException as error:
-        blame(error, doing)
+        raise_environment_failed(error, doing)
         raise
 
 
-def blame(error: BaseException, doing: str) -> None:
+def raise_environment_failed(error: BaseException, doing: str) -> None:
     """Raise EnvironmentFailed for what an environment raised; do nothing for Ctrl-C and errors that say enough."""
     if isinstance(error, Exception | SystemExit) and not isinstance(error, UserError):
-        who = failed_environment(error)
-        raise EnvironmentFailed(f"environment {who} raised {type(error).__name__} {doing}: {error}") from error
+        place = failed_environment(error)
+        raise EnvironmentFailed(f"environment {place} raised {type(error).__name__} {doing}: {error}") from error
 
 
 def failed_environment(error: BaseException) -> str:
@@ -41,8 +41,8 @@ def failed_environment(error: BaseException) -> str:
     return "?"
 
 
-class Asked(Protocol):
-    """Whoever asks environments for something, and is looked at by a watchdog meanwhile."""
+class Waiting(Protocol):
+    """Whoever waits for environments, and is looked at by a watchdog meanwhile."""
 
     waiting_since: float | None
 
@@ -50,19 +50,20 @@ class Asked(Protocol):
     def steps(self) -> int: ...
 
 
-class Answering:
-    """While environments are at work: the watchdog looks at the clock, and an error is blamed on one of them."""
+class EnvironmentCall:
+    """While environments are at work: the watchdog looks at the clock, and an error names one of them."""
 
-    def __init__(self, asking: Asked, doing: str):
-        self.asking, self.doing = asking, doing
+    def __init__(self, waiting: Waiting, doing: str):
+        self.waiting, self.doing = waiting, doing
 
     def __enter__(self) -> None:
-        self.asking.waiting_since = time.monotonic()
+        self.waiting.waiting_since = time.monotonic()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.asking.waiting_since = None
+        self.waiting.waiting_since = None
         if error is not None:
-            blame(error, self.doing.format(done=self.asking.steps, next=self.asking.steps + 1))
+            done = self.waiting.steps
+            raise_environment_failed(error, self.doing.format(done=done, next=done + 1))
 
 
 def require_finite(values: np.ndarray, what: str, step: int, env: int | None = None) -> None:

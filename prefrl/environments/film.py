@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from prefrl.environments.vector import NotingMonitor
+from prefrl.environments.vector import OpeningMonitor
 
 
 class Film:
@@ -45,7 +45,7 @@ class Film:
         return np.stack([np.frombuffer(zlib.decompress(one), np.uint8).reshape(self.shape) for one in packed])
 
 
-class Filmed(NotingMonitor):
+class Filmed(OpeningMonitor):
     """Takes a picture of every state. An episode's opening is the number of its first."""
 
     def __init__(self, env: gym.Env, film: Film):

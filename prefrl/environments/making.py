@@ -14,7 +14,8 @@ from envs import grids, packages, pictures
 from envs.atari import PROTOCOLS, is_atari, make_atari
 from prefrl.config.settings import PixelConfig
 from prefrl.core.errors import UserError, near, pick
-from prefrl.environments.faults import blamed
+from prefrl.environments.faults import environment_errors
+from prefrl.environments.flat import with_flat_observations
 from prefrl.environments.fresh_world import with_fresh_world
 from prefrl.environments.offscreen import draw_without_a_screen
 
@@ -26,7 +27,10 @@ draw_without_a_screen()  # here, as whoever makes an environment comes by, and n
 
 
 def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelConfig | None = None) -> MakeEnv:
-    """A function that makes one environment, for a Gymnasium id or a function of the user's, which is left as it is."""
+    """A function that makes one environment, for a Gymnasium id or a function of the user's.
+
+    Tuples and nested dicts of observations become flat dicts; else the user's environment is left as it is.
+    """
     if not isinstance(env, str):
         return _own(env, render_mode)
     _require_known(env)
@@ -35,7 +39,7 @@ def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelC
 
     def make() -> gym.Env:
         try:
-            return make_one(env, render_mode, shown)
+            return with_flat_observations(make_one(env, render_mode, shown))
         except error.DependencyNotInstalled as fault:
             raise UserError(
                 f"{env} needs a package that is not installed: {fault}. Try: pip install 'prefrl[{_extra(env, fault)}]'"
@@ -96,11 +100,11 @@ def _extra(env: str, fault: Exception) -> str:
 
 def _own(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
     def make() -> gym.Env:
-        with blamed("while it was made"):
+        with environment_errors("while it was made"):
             made = make_env() if render_mode is None else make_env(render_mode=render_mode)
         if not isinstance(made, gym.Env):
             raise UserError(f"env= gave {type(made).__name__}; expected a function that makes a gymnasium.Env")
-        return with_fresh_world(made)
+        return with_flat_observations(with_fresh_world(made))
 
     return make
 
@@ -124,23 +128,40 @@ def _require_known(env: str) -> None:
         raise UserError(f"unknown environment {env!r}{near(env, known)}\n({fault})") from fault
 
 
+TAKEN = "Box, Discrete, MultiDiscrete and MultiBinary"
+
+
 def check_spaces(env: Any) -> None:
     """Raise UserError for a space that the agent, the recorder or the reward model cannot take."""
-    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+    space = env.observation_space
+    if isinstance(space, spaces.Dict):
+        if not space.spaces or "" in space.spaces:
             raise UserError(
-                f"the {name} space is {space}; prefrl takes Box, Discrete, MultiDiscrete and MultiBinary."
-                " Flatten it with gymnasium.wrappers.FlattenObservation, or pick the part you need"
+                f"the observation space is {space}; every part of a Dict needs a name, and there must be some"
             )
-        if np.any(getattr(space, "start", 0)):
-            raise UserError(
-                f"the {name} space {space} does not start at 0, and Stable-Baselines3 counts from 0; shift it"
-            )
-        if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) != 1:
-            raise UserError(
-                f"the {name} space {space} has {len(space.shape)} axes; Stable-Baselines3 takes one. Flatten it"
-            )
+        for key, part in space.spaces.items():
+            _check_space(part, f"observation space {key!r}", _remedy(key, part))
+    else:
+        _check_space(space, "observation space", _remedy("", space))
+    _check_space(env.action_space, "action space", "map one of them to it with gymnasium.wrappers.TransformAction")
     if isinstance(env.action_space, spaces.Box) and not env.action_space.is_bounded():
         raise UserError(
             f"the action space {env.action_space} has no bounds; give it some with gymnasium.wrappers.RescaleAction"
         )
+
+
+def _remedy(key: str, space: spaces.Space) -> str:
+    """What to do about an observation space that is not taken."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return "make the environment with prefrl.environments.flat.FlatObservations(env), as env= and names do by themselves"
+    keep = f"leave {key!r} out with gymnasium.wrappers.FilterObservation, or turn" if key else "turn"
+    return f"{keep} it into numbers with gymnasium.wrappers.TransformObservation"
+
+
+def _check_space(space: spaces.Space, name: str, remedy: str) -> None:
+    if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+        raise UserError(f"the {name} is {space}; prefrl takes {TAKEN}. {remedy[0].upper()}{remedy[1:]}")
+    if np.any(getattr(space, "start", 0)):
+        raise UserError(f"the {name} {space} does not start at 0, and Stable-Baselines3 counts from 0; shift it")
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) != 1:
+        raise UserError(f"the {name} {space} has {len(space.shape)} axes; Stable-Baselines3 takes one. Flatten it")

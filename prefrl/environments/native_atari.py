@@ -30,14 +30,14 @@ class NativeAtari(VecEnv):
         _require_playable(env_id, shown)
         from ale_py.vector_env import AtariVectorEnv  # an optional package
 
-        about, protocol = gym.spec(env_id).kwargs, PROTOCOLS[shown.atari]
+        settings, protocol = gym.spec(env_id).kwargs, PROTOCOLS[shown.atari]
         self.games = AtariVectorEnv(
-            about["game"], n_envs, stack_num=1, img_height=shown.size, img_width=shown.size, frameskip=SKIP,
-            noop_max=protocol.noops, repeat_action_probability=protocol.sticky, full_action_space=about.get("full_action_space", False),
+            settings["game"], n_envs, stack_num=1, img_height=shown.size, img_width=shown.size, frameskip=SKIP,
+            noop_max=protocol.noops, repeat_action_probability=protocol.sticky, full_action_space=settings.get("full_action_space", False),
             reward_clipping=False, use_fire_reset=False, autoreset_mode="SameStep",
-            max_num_frames_per_episode=about.get("max_num_frames_per_episode", 108_000),
+            max_num_frames_per_episode=settings.get("max_num_frames_per_episode", 108_000),
         )  # fmt: skip
-        self.frames_stacked, self.hidden = shown.stack, hidden(about["game"], shown.size, shown.size)
+        self.frames_stacked, self.hidden = shown.stack, hidden(settings["game"], shown.size, shown.size)
         if not shown.mask:
             self.hidden[:] = False
         shape = (shown.stack, shown.size, shown.size)
@@ -83,8 +83,8 @@ class NativeAtari(VecEnv):
         return np.repeat(self._masked(frames), self.frames_stacked, axis=1)
 
     def _masked(self, frames: np.ndarray) -> np.ndarray:
-        seen: np.ndarray = np.where(self.hidden, np.uint8(0), frames)
-        return seen
+        masked: np.ndarray = np.where(self.hidden, np.uint8(0), frames)
+        return masked
 
     def close(self) -> None:
         self.games.close()

@@ -19,9 +19,9 @@ def draw_without_a_screen() -> None:
     """Set what MuJoCo and pygame look for, unless there is a screen or the user has set it."""
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-        found = next(filter(_installed, BACKENDS), None)
-        if "MUJOCO_GL" not in os.environ and found:  # naming one that is not there would break MuJoCo's very import
-            os.environ["MUJOCO_GL"] = found
+        backend = next(filter(_installed, BACKENDS), None)
+        if "MUJOCO_GL" not in os.environ and backend:  # naming one that is not there would break MuJoCo's very import
+            os.environ["MUJOCO_GL"] = backend
 
 
 def _installed(backend: str) -> bool:

@@ -37,10 +37,10 @@ def probe(make_env: MakeEnv, length: int, seed: int, timeout: float = 60.0) -> P
         terminations = _act_at_random(recorder, seed)
     seconds = (time.perf_counter() - started) / STEPS
     recorder.close()
-    seen = recorder.memory
-    seen.settle()
-    rewards = seen.true_rewards[:, 0].astype(float)
-    bounds = [0, *(np.flatnonzero(seen.dones[:, 0]) + 1).tolist()]  # where episodes begin; the last may go on
+    memory = recorder.memory
+    memory.settle()
+    rewards = memory.true_rewards[:, 0].astype(float)
+    bounds = [0, *(np.flatnonzero(memory.dones[:, 0]) + 1).tolist()]  # where episodes begin; the last may go on
     lengths = np.diff(bounds).tolist()
     returns = [rewards[first:end].sum() for first, end in zip(bounds, bounds[1:], strict=False)]
     terminated = terminations / max(1, len(lengths))
@@ -91,18 +91,18 @@ def _tied(rewards: np.ndarray, starts: list[int], length: int) -> float:
 
 
 def warn_of_leaks(
-    env_id: str, equivalent: dict[str, str], found: Probe, endless: bool = False, oracle: bool = True
+    env_id: str, equivalent: dict[str, str], probed: Probe, endless: bool = False, oracle: bool = True
 ) -> None:
     """Warn where an episode's end, or a constant reward, gives the answer away. oracle: the true reward answers."""
     instead = f" Use {equivalent[env_id]} for evidence." if env_id in equivalent else ""
-    if oracle and found.tied > 0.5:
+    if oracle and probed.tied > 0.5:
         warnings.warn(
-            f"{env_id}: {found.tied:.0%} of segment pairs tie under the true reward; an oracle has little to say.{instead}",
+            f"{env_id}: {probed.tied:.0%} of segment pairs tie under the true reward; an oracle has little to say.{instead}",
             stacklevel=2,
         )
-    if found.terminated > 0 and not endless:
+    if probed.terminated > 0 and not endless:
         warnings.warn(
-            f"{env_id}: {found.terminated:.0%} of episodes end by termination, which tells the agent what the reward"
+            f"{env_id}: {probed.terminated:.0%} of episodes end by termination, which tells the agent what the reward"
             f" should; a constant reward may solve it. Run --preset constant beside it, or hide ends with --agent.endless.{instead}",
             stacklevel=2,
         )

@@ -1,8 +1,9 @@
-"""The recorder: remembers what every environment of a vector saw, did and earned, and hides the true reward."""
+"""The recorder: remembers what every environment of a vector observed, did and earned, and hides the true reward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -11,13 +12,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from prefrl.core.data import Origin, Origins, Segments
 from prefrl.core.errors import UserError
-from prefrl.environments.faults import HUGE_REWARD, Answering, require_finite
+from prefrl.core.observations import mapped, parts
+from prefrl.environments.faults import HUGE_REWARD, EnvironmentCall, require_finite
 from prefrl.environments.film import Film, Filmed, number
 from prefrl.environments.making import check_spaces
 from prefrl.environments.origins import Openings, possible_notes
 from prefrl.environments.ring import Ring, Rollout
 from prefrl.environments.snapshot import EVERY
-from prefrl.environments.vector import NotingMonitor
+from prefrl.environments.vector import OpeningMonitor
 
 
 class Recorder(VecEnvWrapper):
@@ -34,18 +36,19 @@ class Recorder(VecEnvWrapper):
         super().__init__(venv)
         check_spaces(venv)
         self.cut_every, self.seed_at = cut_every, seed_at
-        self.endless = False  # whether the learner is told nothing of an episode's end but where all are cut
+        self.context = 0  # older steps that a rollout comes with
+        self.endless = False  # whether episodes' ends are hidden from the learner, but for those where all are cut
         # each step's arrays are new where SB3's own vectors made them, so need no copy
         self.memory = Ring(venv, capacity, copies=not isinstance(venv, DummyVecEnv | SubprocVecEnv))
-        self._floats = venv.observation_space.dtype is not None and venv.observation_space.dtype.kind == "f"
+        self._floats = [track for track in self.memory.tracks.values() if np.dtype(track.dtype).kind == "f"]
         self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
         self.waiting_since: float | None = None  # when the environments were asked for what they have not answered yet
         self._openings = Openings(venv.num_envs)
         self._actions_before: np.ndarray = np.full(venv.num_envs, -1)
         self._snapshots = False  # whether the environments' states are noted between resets
         self.film: Film | None = None  # of the first environment, where it is filmed
-        self._stepping = Answering(self, "in step {next}")
-        self._resetting = Answering(self, "in the reset after step {done}")
+        self._stepping = EnvironmentCall(self, "in step {next}")
+        self._resetting = EnvironmentCall(self, "in the reset after step {done}")
         self._environments = venv.envs if isinstance(venv, DummyVecEnv) else []  # none of those in other processes
 
     @property
@@ -53,35 +56,41 @@ class Recorder(VecEnvWrapper):
         """Steps that each environment has taken in this run."""
         return self.memory.steps
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Any:
         self.memory.break_off()
         if self.seed_at is not None:
             self.venv.seed(self.seed_at(self.steps))
         with self._resetting:
-            self.memory.now = np.asarray(self.venv.reset())
-        require_finite(self.memory.now, "observation", self.steps + 1)
+            self.memory.begin(mapped(np.asarray, self.venv.reset()))
+        self._require_finite(self.memory.now, "observation")
         for env in range(self.num_envs):
             self._note_opening(env)
         return self.memory.now
+
+    def _require_finite(self, observations: Any, what: str, env: int | None = None) -> None:
+        for key, part in parts(observations).items():
+            require_finite(part, f"{what}, {key!r}," if key else what, self.steps + 1, env)
 
     def step_async(self, actions: np.ndarray) -> None:
         self._actions = actions
         self.venv.step_async(actions)
 
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict]]:
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict]]:
         with self._stepping:
-            shown, rewards, dones, infos = self.venv.step_wait()
-        observations = np.asarray(shown)
+            returned, rewards, dones, infos = self.venv.step_wait()
+        observations = mapped(np.asarray, returned)
         # one cheap look that NaN, infinity and huge numbers all fail
-        size = np.vdot(rewards, rewards) + (np.vdot(observations, observations) if self._floats else 0)
+        size = np.vdot(rewards, rewards)
+        for track in self._floats:
+            size = size + np.vdot(part := track.of(observations), part)
         if not size < HUGE_REWARD**2:
-            require_finite(observations, "observation", self.steps + 1)
+            self._require_finite(observations, "observation")
             require_finite(rewards, "reward", self.steps + 1)
         last = {}
         if 1 in dones.tobytes():
-            last = {int(env): np.array(infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
+            last = {int(env): mapped(np.asarray, infos[env]["terminal_observation"]) for env in np.flatnonzero(dones)}
             for env, observation in last.items():
-                require_finite(observation, "last observation of an episode", self.steps + 1, env)
+                self._require_finite(observation, "last observation of an episode", env)
         self.memory.push(self._actions, rewards, dones, observations)
         if last:
             self.memory.settle()
@@ -90,10 +99,10 @@ class Recorder(VecEnvWrapper):
             self._note_opening(env)
         if self._snapshots:
             self._note_states(dones)
-        told = np.zeros_like(dones) if self.endless else dones
+        shown_dones = np.zeros_like(dones) if self.endless else dones
         if self.cut_every and self.steps % self.cut_every == 0:
-            told = self._cut(infos, dones)
-        return self.memory.now, np.zeros(self.num_envs, np.float32), told, infos
+            shown_dones = self._cut(infos, dones)
+        return self.memory.now, np.zeros(self.num_envs, np.float32), shown_dones, infos
 
     def _note_opening(self, env: int) -> None:
         """Keep how the episode that begins now was opened, where the environment tells."""
@@ -114,13 +123,13 @@ class Recorder(VecEnvWrapper):
         for env in np.flatnonzero(again):
             noted = self._openings.starts[env]
             if not noted or self.steps - noted[-1] >= EVERY:
-                noting: Any = self._environments[env]
-                self._note(int(env), noting.snapshot(self._actions[env]))
+                monitor: Any = self._environments[env]
+                self._note(int(env), monitor.snapshot(self._actions[env]))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
         """Truncate every running episode, and start all of them from fresh seeds."""
         for env in np.flatnonzero(~dones):
-            infos[env]["terminal_observation"] = self.memory.now[env]
+            infos[env]["terminal_observation"] = mapped(itemgetter(env), self.memory.now)
             infos[env]["TimeLimit.truncated"] = True
         self.reset()
         return np.ones_like(dones)
@@ -136,7 +145,7 @@ class Recorder(VecEnvWrapper):
 
     def latest(self, n: int) -> Rollout:
         """The last n steps: arrays (n, n_envs, ...)"""
-        return self.memory.latest(n)
+        return self.memory.latest(n, self.context)
 
     def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
         """The segments that begin at these steps of these environments: batch shape (N,)"""
@@ -169,8 +178,8 @@ class Recorder(VecEnvWrapper):
                 " draw them for people; give the agent a DummyVecEnv"
             )
         for place, env in enumerate(self._environments):
-            noting = self._environments[place] = env if isinstance(env, NotingMonitor) else NotingMonitor(env)
-            noting.notes = notes
+            monitor = self._environments[place] = env if isinstance(env, OpeningMonitor) else OpeningMonitor(env)
+            monitor.notes = notes
         self._snapshots = notes == "state"
 
     def cheapest_notes(self) -> str:
@@ -191,15 +200,15 @@ class Recorder(VecEnvWrapper):
 
     def _origin(self, env: int, start: int) -> Origin | None:
         """None where the beginning of the episode is no longer, or was never, remembered."""
-        found = self._openings.find(env, start)
-        if self._snapshots:  # from a state on it takes some steps until all that is seen comes from these steps
+        opened = self._openings.find(env, start)
+        if self._snapshots:  # from a state on it takes some steps until all that is observed comes from these steps
             earlier = self._openings.find(env, start - self.memory.history - 1)
             if earlier and self.memory.in_one_episode(env, earlier[0], start):
-                found = earlier
-        if found is None or found[0] < self.memory.oldest or not found[1]:
+                opened = earlier
+        if opened is None or opened[0] < self.memory.oldest or not opened[1]:
             return None
-        actions = self.memory.actions[np.arange(found[0], start) % self.memory.capacity, env]
-        return Origin(found[1], actions.astype(self._actions.dtype))  # as they were given: 0.1 is not float32(0.1)
+        actions = self.memory.actions[np.arange(opened[0], start) % self.memory.capacity, env]
+        return Origin(opened[1], actions.astype(self._actions.dtype))  # as they were given: 0.1 is not float32(0.1)
 
     def recent_return(self) -> tuple[float, float]:
         """Mean true return and length of the last ten whole episodes (B-Pref's R_avg and T); NaN before the first."""

@@ -24,9 +24,9 @@ def take(env: gym.Env, action: int) -> dict[str, Any]:
     return {"state": base64.b64encode(zlib.compress(content, 1)).decode(), "action": int(action)}
 
 
-def put_back(env: gym.Env, told: dict[str, Any]) -> None:
+def put_back(env: gym.Env, noted: dict[str, Any]) -> None:
     """Go on from a state. The screen is the old one until a step was taken. Raises ValueError for no state of this game."""
-    ale, actions, text = env.unwrapped.ale, env.unwrapped._action_set, told["state"]  # type: ignore[attr-defined]
+    ale, actions, text = env.unwrapped.ale, env.unwrapped._action_set, noted["state"]  # type: ignore[attr-defined]
     own = ale.cloneState(include_rng=True)
     kind: Any = type(own)
     size = len(own.serialize())
@@ -35,7 +35,7 @@ def put_back(env: gym.Env, told: dict[str, Any]) -> None:
         content = unpacker.decompress(base64.b64decode(text, validate=True), 2 * size)
         if not size / 2 < len(content) < 2 * size:  # the generator's state is written in decimals
             raise ValueError(f"{len(content)} bytes, a state of this game has about {size}")
-        last, state = actions[told["action"]], kind.__new__(kind)
+        last, state = actions[noted["action"]], kind.__new__(kind)
         state.__setstate__(content)  # ALE's own reader of its own bytes, no pickle
     except (ValueError, TypeError, RuntimeError, IndexError, zlib.error) as fault:
         raise ValueError(f"{text[:40]!r} is no state of {env}: {fault}") from fault

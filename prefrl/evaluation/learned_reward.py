@@ -24,7 +24,7 @@ def played(policy: Any, make_env: MakeEnv) -> Rollout:
     observations = recorder.reset()
     for _ in range(STEPS):
         actions, _ = policy.predict(observations, deterministic=True)
-        observations = np.asarray(recorder.step(actions)[0])
+        observations = recorder.step(actions)[0]
     rollout = recorder.latest(STEPS)
     recorder.close()
     return rollout
@@ -41,7 +41,7 @@ def compare(reward_model: Any, policy: Any, make_env: MakeEnv, env: str, gamma: 
     rollouts = [played(policy, make_env), played(random, make_env)]
     learned = np.concatenate([reward_model.rewards(rollout).T for rollout in rollouts])  # (2 * N_ENVS, STEPS)
     found = reward_agreement(learned, np.concatenate([rollout.true_rewards.T for rollout in rollouts]))
-    if env in TRUE_REWARDS and rollouts[0].observations.ndim == 3:  # a function of the state, not of its picture
+    if env in TRUE_REWARDS and np.ndim(rollouts[0].observations) == 3:  # a function of the state, not of its picture
         found["epic"] = _epic(reward_model, env, rollouts, gamma)
     return found
 
@@ -49,7 +49,9 @@ def compare(reward_model: Any, policy: Any, make_env: MakeEnv, env: str, gamma: 
 def _epic(reward_model: Any, env: str, rollouts: list[Rollout], gamma: float) -> float:
     def learned(observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> np.ndarray:
         steps = {"observations": observations, "actions": actions, "next_observations": following}
-        return reward_model.rewards(SimpleNamespace(**{name: array[:, None] for name, array in steps.items()}))[:, 0]
+        steps["begins"] = np.ones(len(actions), bool)  # none follows from another
+        arrays = {name: array[:, None] for name, array in steps.items()}
+        return reward_model.rewards(SimpleNamespace(**arrays, earlier=None))[:, 0]
 
     rng = np.random.default_rng(SEED)
     parts = ("observations", "actions", "next_observations")

@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from prefrl.core.observations import count
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.vector import make_venv
 
@@ -41,20 +42,8 @@ class RandomPolicy:
         self.space = action_space
         self.space.seed(seed)
 
-    def predict(self, observation: np.ndarray, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
-        return np.array([self.space.sample() for _ in observation]), None
-
-
-class Seeing:
-    """A model that sees observations normalised as in training, if they were."""
-
-    def __init__(self, model: Any):
-        self.model = model
-        self.normaliser = model.get_vec_normalize_env()
-
-    def predict(self, observation: np.ndarray, *args: Any, **kwargs: Any) -> tuple[np.ndarray, Any]:
-        seen = self.normaliser.normalize_obs(observation) if self.normaliser else observation
-        return self.model.predict(seen, *args, **kwargs)
+    def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+        return np.array([self.space.sample() for _ in range(count(observation))]), None
 
 
 LONGEST = 30_000  # steps; Atari's limit is 27,000. Where there is none, a policy may stand before a wall for ever

@@ -49,6 +49,7 @@ class Choice:
     glyph: str  # the key as the button shows it
     swipe: str  # left, right, up or down; empty: none
     answer: Answer | None  # None: skip
+    meaning: str = ""  # when to give this answer, on the help page
 
 
 class Kind:
@@ -106,6 +107,14 @@ class Kind:
         order: `order[i]` is the stored segment at place i. The other way round: give `inverse(order)`.
         """
         raise NotImplementedError
+
+    def stored(self, answer: Answer | None, order: Sequence[int]) -> Answer | None:
+        """A displayed answer as one about the stored order; a skip stays."""
+        return None if answer is None else self.reordered(answer, order)
+
+    def as_displayed(self, answer: Answer | None, order: Sequence[int]) -> Answer | None:
+        """A stored answer as one about segments displayed in this order; a skip stays."""
+        return None if answer is None else self.reordered(answer, inverse(order))
 
     def agree(self, one: Answer, other: Answer) -> bool:
         """Whether two answers to one question say the same."""
@@ -208,13 +217,29 @@ class Kind:
             else ", ".join(f"{k} {v}" for k, v in answer.items())
         )
 
+    def foretold(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
+        """Whether the outcome that an answer says was the likeliest; None where it says none, or there are no chances."""
+        if answer is None or chances is None or not self.outcomes:
+            return None
+        said = self.said(self.arrays([answer]))[0]
+        best = int(said.argmax())
+        if (said == said[best]).sum() > 1:
+            return None
+        return all(chances[best] > chance for outcome, chance in enumerate(chances) if outcome != best)
+
     def description(self) -> dict[str, Any]:
         """All that the page needs to ask such a question, as JSON."""
         return {
             "name": self.name, "widget": self.widget, "question": self.question, "segments": self.segments,
-            "places": list(self.places), "outcomes": list(self.outcomes), "choices": [vars(choice) for choice in self.choices],
-            "schema": self.schema.model_json_schema(),
+            "places": list(self.places), "outcomes": list(self.outcomes), "schema": self.schema.model_json_schema(),
+            "choices": [self._described(choice) for choice in self.choices],
         }  # fmt: skip
+
+    def _described(self, choice: Choice) -> dict[str, Any]:
+        """A choice, whether it can be right or wrong, and which place it prefers."""
+        answer = choice.answer
+        clear, favours = (False, None) if answer is None else (self.clear(answer), self.favoured(answer))
+        return {**vars(choice), "clear": clear, "favours": favours}
 
 
 def inverse(order: Sequence[int]) -> list[int]:

@@ -24,7 +24,7 @@ ROUNDING = 1e-12  # sums of the same rewards in another order differ by about th
 class Preference(BaseModel):
     """An answer to a pair."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", use_attribute_docstrings=True)
 
     preference: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     """Probability that the first segment is the better one; .5: equally good."""
@@ -45,11 +45,15 @@ class Pair(Kind):
     outcomes = ("left", "right")
     schema = Preference
     choices = (
-        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _says(1.0)),
-        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _says(0.5)),
-        Choice("skip", "Can't tell", "Can't tell", "ArrowDown", "↓", "down", None),
-        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _says(0.0)),
-    )
+        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _says(1.0),
+               "better things happen in the left clip, even if only a little"),
+        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _says(0.5),
+               "both are equally good, or equally bad: you would not trade one for the other"),
+        Choice("skip", "Can't tell", "Can't tell", "ArrowDown", "↓", "down", None,
+               "you cannot tell; try to use it seldom"),
+        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _says(0.0),
+               "better things happen in the right clip, even if only a little"),
+    )  # fmt: skip
     prompt = """\
 You compare two short clips of an agent's behaviour. Each clip is one picture: frames of it, evenly spaced in time, to be \
 read like text, row by row from left to right; the first frame is at the top left, the last at the bottom right.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 from prefrl.core.errors import UserError
-from prefrl.core.files import sync_folder
+from prefrl.core.files import new_file
 from prefrl.store.store import LabelStore
 
 EVERY_ANSWERS, EVERY_SECONDS = 50, 600.0
@@ -57,7 +57,6 @@ def backup(store: LabelStore, folder: Path, seq: int) -> Path:
     if store.engine.name == "sqlite":
         made = made.with_suffix(".db")
         _copy_database(Path(str(store.engine.url.database)), made)
-    sync_folder(folder)
     for suffix in (".jsonl", ".db"):
         for old in sorted(folder.glob(f"labels-*{suffix}"))[:-KEPT]:
             old.unlink(missing_ok=True)
@@ -73,15 +72,8 @@ def latest(folder: Path) -> int:
 
 def _copy_database(source: Path, target: Path) -> None:
     """By SQLite's own backup, which sees one state of the database while others write to it."""
-    unfinished = target.with_suffix(".db.tmp")
-    unfinished.unlink(missing_ok=True)
-    there, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
-    try:
-        there.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
-    finally:
-        copy.close()
-        there.close()
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(target)
+    with new_file(target) as unfinished:
+        there, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
+        with closing(there), closing(copy):
+            there.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it

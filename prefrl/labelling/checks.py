@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 
 MOST_DISPUTED = 8
@@ -27,48 +28,63 @@ def share(count: int, n: int) -> dict[str, Any] | None:
     return {"share": count / n, "low": low, "high": high, "n": n}
 
 
-def known_answers(rows: Iterable[Row], truth: dict[int, float]) -> dict[str, Any] | None:
-    """How often this person's first word on a question with a known answer was right. A tie is wrong, a skip no word."""
-    first: dict[int, float] = {}
+def agree(one: Row, other: Row) -> bool:
+    """Whether two answers to one question say the same. Neither is a skip."""
+    return kind_of(one["asked_kind"]).agree(one["answer"], other["answer"])
+
+
+def known_answers(rows: Iterable[Row], truth: dict[int, Answer]) -> dict[str, Any] | None:
+    """How often a labeller's first answer to a question whose answer is known was right. Skips do not count."""
+    first: dict[int, Row] = {}
     for row in rows:
-        if row["query_id"] in truth and row["preference"] is not None:
-            first.setdefault(row["query_id"], row["preference"])
-    return share(sum(told == truth[query] for query, told in first.items()), len(first))
+        if row["query_id"] in truth and row["answer"] is not None:
+            first.setdefault(row["query_id"], row)
+    right = sum(agree(row, {**row, "answer": truth[query]}) for query, row in first.items())
+    return share(right, len(first))
 
 
 def second_looks(rows: Iterable[Row]) -> dict[str, dict[str, int] | None]:
-    """Of the pairs that this person judged again, how many got the same answer: with the same sides, and mirrored."""
+    """Of the questions answered twice, how many got the same answer: with the clips in the same order, and in another."""
     judged: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        if row["preference"] is not None:
+        if row["answer"] is not None:
             judged[row["query_id"]].append(row)
-    same: dict[bool, list[bool]] = {False: [], True: []}
+    same: dict[str, list[bool]] = {"self_agreement": [], "reordered_agreement": []}
     for first, *later in judged.values():
         if later:
-            turned = first["about"]["mirrored"] != later[-1]["about"]["mirrored"]
-            same[turned].append(first["preference"] == later[-1]["preference"])
-    told = {turned: {"agree": sum(alike), "n": len(alike)} if alike else None for turned, alike in same.items()}
-    return {"self_agreement": told[False], "mirrored_agreement": told[True]}
+            again = first["about"]["order"] == later[-1]["about"]["order"]
+            same["self_agreement" if again else "reordered_agreement"].append(agree(first, later[-1]))
+    return {name: {"agree": sum(alike), "n": len(alike)} if alike else None for name, alike in same.items()}
 
 
-def reliability(judgements: Judgements) -> dict[str, float]:
-    """How often each labeller is right, as estimated; empty where nothing tells."""
-    return by_reliability(judgements).reliability if judgements.comparable else {}
+def reliability(judgements: Iterable[Judgements]) -> dict[str, float]:
+    """How often each labeller is right, as estimated; empty where nothing tells. Of several kinds the mean, by answers."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in judgements:
+        if one.comparable:
+            right = by_reliability(one).reliability
+            for name in one.told.labeller.tolist():
+                found[name].append(right[name])
+    return {name: float(np.mean(each)) for name, each in found.items()}
 
 
-def disputed(judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
-    """The questions on which people differ most, with what each of them said and what is made of it."""
-    said: dict[int, dict[str, float]] = defaultdict(dict)
+def disputed(kind: Kind, judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
+    """The questions of a kind on which people differ most, with what each of them said and what is made of it."""
+    said: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     told = judgements.told
-    for query, name, preference in zip(told.query, told.labeller, told.chances[:, 0], strict=True):
-        said[int(query)][str(name)] = float(preference)
-    spread = {query: float(np.var(list(each.values()))) for query, each in said.items()}
+    for query, name, chances in zip(told.query, told.labeller, told.chances, strict=True):
+        said[int(query)][str(name)] = chances
+    spread = {query: float(np.var(list(each.values()), 0).sum()) for query, each in said.items()}
     worst = sorted((query for query in said if spread[query] > 0), key=lambda q: (-spread[q], -len(said[q]), -q))
     return [
-        {"query": query, "said": said[query], "label": _number(float(agreed.labels[query][0]))}
+        {
+            "query": query, "kind": kind.name, "spread": spread[query],
+            "said": dict(zip(said[query], kind.answers_of(np.array(list(said[query].values()))), strict=True)),
+            "label": _chances(agreed.labels[query]),
+        }
         for query in worst[:MOST_DISPUTED]
-    ]
+    ]  # fmt: skip
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _chances(label: np.ndarray) -> list[float] | None:
+    return None if np.isnan(label).any() else [float(chance) for chance in label]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefrl.kinds.views import choice, model_view
+from prefrl.kinds import kind_of
+from prefrl.labelling.model_view import model_view
 from prefrl.labelling.questions import Questions
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
@@ -15,34 +16,41 @@ def history(
 ) -> dict[str, Any]:
     """A page of answers, the latest first, of one labeller or of all. blind: nothing tells checks from other questions"""
     rows = lookup.page(store, labeller, before, limit + 1)
-    thoughts = store.notices.predictions([row["query_id"] for row in rows[:limit]])
-    answers = [_told(row, questions, thoughts.get(row["query_id"])) for row in rows[:limit]]
+    predictions = store.notices.predictions([row["query_id"] for row in rows[:limit]])
+    answers = [_past(row, questions, predictions.get(row["query_id"])) for row in rows[:limit]]
     truth = {} if blind else lookup.truth(store, [row["query_id"] for row in rows[:limit]])
     for answer, row in zip(answers, rows, strict=False):
-        answer["known"] = None if blind else truth.get(row["query_id"], {}).get("preference") is not None
+        answer["known"] = None if blind else truth.get(row["query_id"], {}).get("answer") is not None
         if blind and answer["kind"] == "opinion":
             answer["kind"] = "answer"
     questions.wish(dict.fromkeys(answer["query"] for answer in answers if answer["clips"] is None))
     return {"answers": answers, "more": len(rows) > limit}
 
 
-def _told(row: dict[str, Any], questions: Questions, thought: dict[str, Any] | None) -> dict[str, Any]:
-    about = lookup.shown(row["details"])
-    withdrawn, mirrored = row["kind"] == "withdrawal", about["mirrored"]
-    chosen = None if withdrawn else choice(row["preference"], mirrored)
-    seconds, place = row["response_seconds"], lookup.Place(row["query_id"], row["segments_file"], row["row"])
+def _past(row: dict[str, Any], questions: Questions, prediction: dict[str, Any] | None) -> dict[str, Any]:
+    kind, shown = kind_of(row["asked_kind"]), lookup.shown(row["details"], row["asked_kind"])
+    withdrawn, order = row["kind"] == "withdrawal", shown["order"]
+    answer = kind.as_displayed(row["answer"], order)
+    choice = None if withdrawn else kind.choice_of(answer)
+    seconds = row["response_seconds"]
     return {
-        "seq": row["seq"], "query": row["query_id"], "kind": row["kind"], "choice": chosen, "mirrored": mirrored,
+        "seq": row["seq"], "query": row["query_id"], "kind": row["kind"], "asked_kind": kind.name, "answer": answer,
+        "words": "Withdrawn" if withdrawn else kind.words(answer), "choice": choice and choice.word,
+        "clear": answer is not None and kind.clear(answer), "order": order,
         "labeller": row["labeller"], "at": row["answered_at"],
         "decision_ms": None if seconds is None else 1000 * seconds,
         "standing": not withdrawn and row["superseded_by"] is None, "supersedes": row["supersedes"],
-        "superseded_by": row["superseded_by"], "clips": questions.clips(place, mirrored),
-        "model": model_view(thought, chosen, mirrored), "reasons": _reasons(about),
+        "superseded_by": row["superseded_by"], "clips": questions.clips(lookup.place_of(row), order),
+        "model": model_view(kind, prediction, answer, order), "reasons": _reasons(shown),
     }  # fmt: skip
 
 
-def _reasons(about: dict[str, Any]) -> list[str]:
-    """What an AI said about each order of a pair. A stranger's text: to be shown as text."""
-    orders = about["ai"]["orders"] if "ai" in about and not about.get("revised") else []
-    way = {False: "as shown here", True: "with the sides changed"}
-    return [f"{way[one['mirrored']]}: {one['said'] or 'no answer'}. {one['reason']}" for one in orders]
+def _reasons(shown: dict[str, Any]) -> list[str]:
+    """What an AI said about each order of the clips. A stranger's text: to be shown as text."""
+    replies = shown["ai"]["orders"] if "ai" in shown and not shown.get("revised") else []
+    return [f"{_way(one, shown['order'])}: {one['said'] or 'no answer'}. {one['reason']}" for one in replies]
+
+
+def _way(reply: dict[str, Any], order: list[int]) -> str:
+    """Which order of the clips a reply is about. Release 1 noted `mirrored`."""
+    return "as shown here" if not reply.get("mirrored") and reply.get("order", order) == order else "in another order"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from prefrl.kinds.views import Choice
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 def _name(text: str) -> str:
@@ -57,10 +55,22 @@ class Flag(OfSession):
     note: str = Field("", max_length=1000)
 
 
-class Answer(OfSession):
+class Payload(OfSession):
+    """An answer about the clips as displayed; its question's kind says what it may be. A null answer skips."""
+
+    answer: dict[str, Any] | None = None
+    choice: str | None = Field(None, max_length=40)  # the word of a choice instead: what pages of release 1 have queued
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Payload:
+        if not {"answer", "choice"} & self.model_fields_set:
+            raise ValueError("an answer is missing")
+        return self
+
+
+class Answer(Payload):
     ticket: Ticket
     query: Id
-    choice: Choice
     decision_ms: Measured | None = None
     shown_ms: Measured | None = None
     loops: Measured | None = None
@@ -68,9 +78,8 @@ class Answer(OfSession):
     revealed: bool = False
 
 
-class Revision(OfSession):
+class Revision(Payload):
     ticket: Ticket
-    choice: Choice
 
 
 class Withdrawal(OfSession):
@@ -94,8 +103,8 @@ class Clip(BaseModel):
 class Question(BaseModel):
     query: int
     ticket: str
-    kind: Literal["pair"] = "pair"
-    clips: list[Clip] | None
+    kind: str
+    clips: list[Clip] | None  # in the order displayed
 
 
 class Questions(BaseModel):
@@ -105,9 +114,9 @@ class Questions(BaseModel):
 class ModelView(BaseModel):
     """What the reward model thought, as the clips were displayed."""
 
-    probability: float
-    rewards: list[list[float]]
-    agrees: bool | None
+    chances: list[float]  # of the kind's outcomes
+    rewards: list[list[float]]  # of each clip, per step
+    agrees: bool | None  # None: with nothing that could be right or wrong
     version: int
 
 
@@ -119,6 +128,10 @@ class Answered(BaseModel):
 
 class Corrected(BaseModel):
     seq: int
+
+
+class Revised(Corrected):
+    model: ModelView | None
 
 
 class Withdrawn(Corrected):
@@ -157,6 +170,7 @@ class Status(BaseModel):
     rendering: int
     next: float | None
     trouble: str | None
+    kinds: dict[str, dict[str, Any]]  # what a page needs to ask questions of each kind
     mine: Mine
     trainer: Trainer
 
@@ -165,8 +179,12 @@ class PastAnswer(BaseModel):
     seq: int
     query: int
     kind: Literal["answer", "opinion", "withdrawal"]
-    choice: Choice | None
-    mirrored: bool
+    asked_kind: str  # of the question
+    answer: dict[str, Any] | None  # as displayed; null: skipped, or withdrawn
+    words: str
+    choice: str | None  # the word of the choice, if it was one
+    clear: bool  # whether it can be right or wrong
+    order: list[int]  # at each place displayed: which of the stored segments
     labeller: str
     at: float
     decision_ms: float | None
@@ -191,7 +209,11 @@ class Share(BaseModel):
     n: int
 
 
-class LeftShare(Share):
+class PlaceShare(Share):
+    """How often the answers to questions of one kind prefer a place, and how likely that is of somebody without a liking."""
+
+    kind: str
+    place: str
     p: float
 
 
@@ -203,10 +225,10 @@ class Consistency(BaseModel):
 class LabellerReport(Mine):
     name: str
     skips: int
-    ties: int
-    left_share: LeftShare | None
+    undecided: int
+    places: list[PlaceShare]
     self_agreement: Consistency | None
-    mirrored_agreement: Consistency | None
+    reordered_agreement: Consistency | None
     gold: Share | None
     reliability: float | None
     flags: list[str]
@@ -245,15 +267,16 @@ class Waiting(BaseModel):
 
 class Said(BaseModel):
     labeller: str
-    choice: Choice
+    words: str
 
 
 class Disputed(BaseModel):
-    """A question on which people differ, with the first segment on the left, and the label that was made of it."""
+    """A question on which people differ, with its segments in stored order, and the label that was made of it."""
 
     query: int
+    kind: str
     said: list[Said]
-    label: float | None
+    label: list[float] | None  # chances of the kind's outcomes
     clips: list[Clip] | None
 
 

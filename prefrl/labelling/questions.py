@@ -6,14 +6,14 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from prefrl.config.settings import TeacherConfig
-from prefrl.kinds.views import sides
+from prefrl.kinds import KINDS
 from prefrl.labelling.access import Session
 from prefrl.labelling.writes import Writes
 from prefrl.rendering.clips import clip_of, clips_ready
@@ -34,7 +34,7 @@ class Offer:
     """A question as it will be shown. purpose: new, repeat (her own), gold (its answer is known), again (somebody else's)"""
 
     place: Place
-    mirrored: bool
+    order: list[int]  # at each place displayed: which of the stored segments
     purpose: str
     clips: list[dict[str, Any]] | None
 
@@ -93,20 +93,15 @@ class Questions:
 
     def _note(self, session: Session, offer: Offer) -> str:
         """Note a display. Returns its ticket."""
-        about = {"query_id": offer.place.query, "mirrored": offer.mirrored, "purpose": offer.purpose}
+        about = {"query_id": offer.place.query, "order": offer.order, "purpose": offer.purpose}
         ticket = secrets.token_urlsafe(16)
         self.store.displays.add([{"ticket": ticket, "labeller": session.labeller, **about}])
         return ticket
 
-    def clips(self, place: Place, mirrored: bool) -> list[dict[str, Any]] | None:
-        """Both clips as the page plays them, in the order displayed; None unless both are there and undamaged."""
-        pair = self.drawn(place, mirrored)
-        return None if pair is None else [_playable(clip) for clip in pair]
-
-    def drawn(self, place: Place, mirrored: bool) -> list[dict[str, Any]] | None:
-        """Both clips as their folder's index describes them, in the order displayed."""
-        pair = [clip_of(self.folder, place.file, place.row, side) for side in (0, 1)]
-        return None if None in pair else sides(pair, mirrored)
+    def clips(self, place: Place, order: Sequence[int]) -> list[dict[str, Any]] | None:
+        """The clips as the page plays them, in the order displayed; None unless all are there and undamaged."""
+        found = [clip_of(self.folder, place.file, place.row, segment) for segment in order]
+        return None if None in found else [_playable(clip) for clip in found if clip]
 
     def taken(self, query: int, labeller: str) -> None:
         """This labeller has judged this one now."""
@@ -121,7 +116,7 @@ class Questions:
 
     def counts(self) -> tuple[int, int]:
         """Of the open questions that come next, how many are drawn and how many are not."""
-        here = [(one.place.file, one.place.row) for one in self._queue()]
+        here = [one.place.clips for one in self._queue()]
         ready = sum(clips_ready(self.folder, here))
         return ready, len(here) - ready
 
@@ -143,7 +138,8 @@ class Questions:
     def _queue(self) -> list[Open]:
         now = time.monotonic()
         if now - self._read_at > FRESH:
-            self._open, self._read_at = lookup.open_questions(self.store, IN_VIEW), now
+            found = lookup.open_questions(self.store, IN_VIEW)
+            self._open, self._read_at = [one for one in found if one.place.kind in KINDS], now
         return self._open
 
     def _first(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
@@ -156,7 +152,7 @@ class Questions:
         return ready
 
     def _ready(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Open questions with both clips that are not held by enough others; a few more, since another may be faster."""
+        """Open questions with all clips that are not held by enough others; a few more, since another may be faster."""
         promised = self._promised  # before the leases: what is promised no more is leased by then
         held = promised + self.store.leases.held(session.id, time.time())
         free = [
@@ -166,30 +162,44 @@ class Questions:
             and one.place.query not in holding
             and session.labeller not in one.judges
         ]
-        turned = iter(
-            [bool(one.judges) and self.rng.random() < 0.5 for one in free]
-        )  # a liking for a side is not shared
-        return self._drawable((one.place for one in free), "new", want + 2, lambda: next(turned))
+        judged = {one.place.query for one in free if one.judges}  # a liking for a place is not shared
+        ways = (
+            (one, self._any(one) if one.query in judged else list(range(one.segments)))
+            for one in (each.place for each in free)
+        )
+        return self._drawable(ways, "new", want + 2)
 
-    def _drawable(self, places: Iterable[Place], purpose: str, most: int, mirrored: Callable[[], bool]) -> list[Offer]:
-        """The first of these that can be shown."""
+    def _drawable(self, ways: Iterable[tuple[Place, list[int]]], purpose: str, most: int) -> list[Offer]:
+        """The first of these that can be shown. ways: questions, and the orders in which to show them"""
         offers: list[Offer] = []
-        for place in places:
+        for place, order in ways:
             if len(offers) == most:
                 break
-            if clips := self.clips(place, turned := mirrored()):
-                offers.append(Offer(place, turned, purpose, clips))
+            if place.kind in KINDS and (clips := self.clips(place, order)):
+                offers.append(Offer(place, order, purpose, clips))
         return offers
+
+    def _any(self, place: Place) -> list[int]:
+        """Any order of its segments."""
+        return self.rng.sample(range(place.segments), place.segments)
+
+    def _other(self, place: Place, order: list[int]) -> list[int]:
+        """Any order but this one; that of a single segment."""
+        if place.segments < 2:
+            return order
+        while (found := self._any(place)) == order:
+            pass
+        return found
 
     def _others(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
         """Repetitions and questions whose answer is known, which take the place of new questions by chance."""
         s, draws = self.settings, [self.rng.random() for _ in range(want)]
-        mirrored = sum(draw < s.mirror for draw in draws)
+        reordered = sum(draw < s.mirror for draw in draws)
         repeated = sum(s.mirror <= draw < s.mirror + s.repeat for draw in draws)
         known = sum(s.mirror + s.repeat <= draw < s.mirror + s.repeat + s.gold for draw in draws)
-        offers = self._own(session, GAP, mirrored, holding, turn=True) if mirrored else []
+        offers = self._own(session, GAP, reordered, holding, reorder=True) if reordered else []
         seen = holding | {offer.place.query for offer in offers}
-        offers += self._own(session, GAP, repeated, seen, turn=False) if repeated else []
+        offers += self._own(session, GAP, repeated, seen, reorder=False) if repeated else []
         if known:
             offers += self._of_others(lookup.known_places(self.store, session.labeller, TRIES), "gold", known, holding)
         return offers
@@ -199,29 +209,29 @@ class Questions:
         theirs = lookup.answered_by_others(self.store, session.labeller, 10 * TRIES)
         offers = self._of_others(theirs, "again", want, holding)
         if len(offers) < want:
-            offers += self._own(session, 0, want - len(offers), holding, turn=True)
+            offers += self._own(session, 0, want - len(offers), holding, reorder=True)
         if len(offers) < want:
             offered = {offer.place.query for offer in offers} | holding
             self.wish(place.query for place in theirs if place.query not in offered)
         return offers
 
-    def _own(self, session: Session, gap: int, want: int, holding: set[int], turn: bool) -> list[Offer]:
-        """What she judged once, at least `gap` answers ago. turn: with the sides changed"""
+    def _own(self, session: Session, gap: int, want: int, holding: set[int], reorder: bool) -> list[Offer]:
+        """What she judged once, at least `gap` answers ago. reorder: with its clips in another order"""
         given = lookup.given_once(self.store, session.labeller)
         old = [one for one in given[: max(0, len(given) - gap)] if one.place.query not in holding]
         some = self.rng.sample(old, min(len(old), TRIES))
-        turned = iter([(one.order == [1, 0]) != turn for one in some])
-        return self._drawable((one.place for one in some), "repeat", want, lambda: next(turned))
+        ways = ((one.place, self._other(one.place, one.order) if reorder else one.order) for one in some)
+        return self._drawable(ways, "repeat", want)
 
     def _of_others(self, places: list[Place], purpose: str, want: int, holding: set[int]) -> list[Offer]:
-        """Of these, with sides as they fall."""
-        free = (place for place in places if place.query not in holding)
-        return self._drawable(free, purpose, want, lambda: self.rng.random() < 0.5)
+        """Of these, in any order of their clips."""
+        free = (place for place in places if place.query not in holding and place.kind in KINDS)
+        return self._drawable(((place, self._any(place)) for place in free), purpose, want)
 
 
 def _told(offer: Offer, ticket: str) -> dict[str, Any]:
     """Nothing here tells a repetition from a new question."""
-    return {"query": offer.place.query, "ticket": ticket, "kind": "pair", "clips": offer.clips}
+    return {"query": offer.place.query, "ticket": ticket, "kind": offer.place.kind, "clips": offer.clips}
 
 
 def _playable(clip: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ CODES = {
     "too_large": 413, "content_type": 415,
     "invalid": 422, "ticket_used": 422,
     "too_fast": 429,
-    "internal": 500, "store": 503, "video": 503, "storage_full": 507,
+    "internal": 500, "store": 503, "storage_full": 507,
 }  # fmt: skip
 """Code -> HTTP status."""
 

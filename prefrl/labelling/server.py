@@ -23,12 +23,10 @@ from prefrl.labelling.access import Access, Caller, Rate, Session, open_session,
 from prefrl.labelling.answers import Intake
 from prefrl.labelling.files import clip_file, static_file
 from prefrl.labelling.history import history
-from prefrl.labelling.keeping import Keeping
 from prefrl.labelling.questions import Questions
 from prefrl.labelling.refusals import Refusal
 from prefrl.labelling.security import Gate
 from prefrl.labelling.status import StatusBoard
-from prefrl.labelling.videos import Videos
 from prefrl.labelling.writes import Writes
 from prefrl.runs.address import user
 from prefrl.store.store import LabelStore
@@ -53,7 +51,7 @@ class Parts:
 
     def __init__(
         self, folder: Path, store: LabelStore, access: Access, rate: Rate, trouble: Callable[[], str | None],
-        present: dict[str, float], videos: Videos, labeller: str, rng: Random | None,
+        present: dict[str, float], labeller: str, rng: Random | None,
     ):  # fmt: skip
         writes = Writes(store.engine)
         self.folder, self.store, self.access, self.rate = folder, store, access, rate
@@ -62,8 +60,7 @@ class Parts:
         self.intake = Intake(store, self.questions, writes)
         self.status = StatusBoard(store, folder, self.config, self.questions, trouble)
         self.team = team.Reports(store, self.questions, self.config.teacher.combine)
-        self.keeping = Keeping(store, self.questions, self.config.teacher.question)
-        self.videos, self.present, self.labeller = videos, present, labeller
+        self.present, self.labeller = present, labeller
 
     def session(self, caller: Caller, text: str) -> Session:
         """The session that a request names, if it is the caller's and not in a hurry."""
@@ -81,18 +78,16 @@ def make_app(
     trouble: Callable[[], str | None] = lambda: None,
     rate: Rate | None = None,
     present: dict[str, float] | None = None,
-    videos: Videos | None = None,
     labeller: str | None = None,
     rng: Random | None = None,
 ) -> Gate:
     """The server of one run as an ASGI application, behind its gate.
 
-    trouble: says why no clips come, if so; present: is told when each labeller was last heard of; videos: makes those of
-    pairs; labeller: the name that the page proposes; rng: what chance is drawn from.
+    trouble: says why no clips come, if so; present: is told when each labeller was last heard of;
+    labeller: the name that the page proposes; rng: what chance is drawn from.
     """
     seen = {} if present is None else present
-    made = videos or Videos(Path(folder))
-    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, seen, made, labeller or user(), rng)
+    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, seen, labeller or user(), rng)
     app = FastAPI(
         title="prefrl label server", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", responses=ERRORS
     )
@@ -153,8 +148,8 @@ def _correcting(app: FastAPI, parts: Parts) -> None:
     @app.post(
         "/api/answers/{seq}/revise",
         status_code=201,
-        response_model=m.Corrected,
-        responses={200: {"model": m.Corrected}, **conflict},
+        response_model=m.Revised,
+        responses={200: {"model": m.Revised}, **conflict},
     )
     def revise(caller: Who, seq: m.Id, given: m.Revision) -> Response:
         """Give another answer in place of an earlier one, which stays on record."""
@@ -194,23 +189,6 @@ def _reading(app: FastAPI, parts: Parts) -> None:
         return JSONResponse(
             history(parts.store, parts.questions, name, before, limit, blind=caller.role != "experimenter")
         )
-
-    @app.get("/api/video", response_class=Response, responses={200: {"content": {"video/mp4": {}}}})
-    def video(
-        caller: Who,
-        session: Annotated[str, Query(max_length=512)],
-        ticket: m.Ticket | None = None,
-        seq: m.Id | None = None,
-    ) -> Response:
-        """A pair as an MP4 to keep: by its ticket, with nothing but the clips, or by an answer, with that. Takes seconds."""
-        person = parts.session(caller, session)
-        if (ticket is None) == (seq is None):
-            raise Refusal("invalid", "say which pair: the ticket of a display, or the number of an answer")
-        keeping = parts.keeping
-        wanted = keeping.on_screen(caller, person, ticket) if ticket else keeping.answered(caller, person, seq or 0)
-        name = f"pair-{wanted.query}{'-answered' if wanted.told else ''}.mp4"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(parts.videos.content(wanted), headers=headers, media_type="video/mp4")
 
 
 def _experimenting(app: FastAPI, parts: Parts) -> None:

@@ -17,7 +17,6 @@ from prefrl.labelling.access import Access
 from prefrl.labelling.backups import Backups
 from prefrl.labelling.security import Gate
 from prefrl.labelling.server import make_app
-from prefrl.labelling.videos import Videos
 from prefrl.store.store import LabelStore, open_store
 
 LOOK = 5.0  # seconds between two looks after backups and notices
@@ -48,14 +47,12 @@ def opened(
     with open_store(folder, config, store) as labels:
         worker = drawing.Drawing(drawing.command(folder, modules, url), folder / "render-worker.log")
         present: dict[str, float] = {}
-        videos = Videos(folder)
-        app = make_app(folder, labels, access, trouble=worker.trouble, present=present, videos=videos, **options)
+        app = make_app(folder, labels, access, trouble=worker.trouble, present=present, **options)
         worker.start()
         try:
             with _looking_after(labels, folder, present, worker):
                 yield app
         finally:
-            videos.stop()
             worker.stop()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prefrl.config.settings import Config
+from prefrl.kinds import KINDS
 from prefrl.labelling.instructions import instructions
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
@@ -57,6 +58,7 @@ class StatusBoard:
             "instructions": instructions(self.folder, self.config.env), "budget": self.config.questions.budget,
             "asked": counts.asked - counts.closed, "seq": self._seq, "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
             "rendering": rendering, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
+            "kinds": {name: kind.description() for name, kind in KINDS.items()},
         }  # fmt: skip
 
     def _undrawn(self, ready: int) -> str | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
-from prefrl.kinds.views import choice
+import numpy as np
+
+from prefrl.kinds import Answer, kind_of
 from prefrl.labelling import checks
 from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
@@ -44,31 +47,33 @@ class Reports:
             return self._latest
 
     def _report(self) -> dict[str, Any]:
-        said = judgements(self.store.engine)
-        return {**report(self.store, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
+        rows = lookup.since(self.store, 0)
+        names = [name for name in _by(rows, "asked_kind") if kind_of(name).outcomes]
+        said = {name: judgements(self.store.engine, kind=name) for name in sorted(names)}
+        return {**report(self.store, rows, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
 
-    def _disputed(self, said: Judgements) -> list[dict[str, Any]]:
+    def _disputed(self, said: dict[str, Judgements]) -> list[dict[str, Any]]:
         combine = COMBINE[self.combine][0] or by_mean
-        return checks.disputed(said, combine(said))
+        found = [one for name, each in said.items() for one in checks.disputed(kind_of(name), each, combine(each))]
+        return sorted(found, key=lambda one: -one["spread"])[: checks.MOST_DISPUTED]
 
     def _with_clips(self, one: dict[str, Any]) -> dict[str, Any]:
-        """A disputed question as it looks with its first segment on the left."""
-        places = lookup.places(self.store, [one["query"]])
-        clips = self.questions.clips(places[one["query"]], mirrored=False)
-        said = [
-            {"labeller": name, "choice": choice(told, mirrored=False)} for name, told in sorted(one["said"].items())
-        ]
+        """A disputed question with its segments in stored order."""
+        place = lookup.places(self.store, [one["query"]])[one["query"]]
+        kind = kind_of(place.kind)
+        said = [{"labeller": name, "words": kind.words(answer)} for name, answer in sorted(one["said"].items())]
+        clips = self.questions.clips(place, range(place.segments))
         return {**one, "said": said, "clips": clips}
 
 
-def report(store: LabelStore, said: Judgements) -> dict[str, Any]:
+def report(store: LabelStore, rows: list[Row], said: dict[str, Judgements]) -> dict[str, Any]:
     """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
-    rows = lookup.since(store, 0)
     told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
-        row["about"] = lookup.shown(row["details"])
-    oldest, relied = lookup.oldest_open(store), checks.reliability(said)
-    truth = {query: float(chances[0]) for query, chances in said.truth.items()}
+        row["about"] = lookup.shown(row["details"], row["asked_kind"])
+    oldest, relied = lookup.oldest_open(store), checks.reliability(said.values())
+    known = [query for each in said.values() for query in each.truth]
+    truth = {query: row["answer"] for query, row in lookup.truth(store, known).items()}
     return {
         "labellers": [
             {**_labeller(name, rows, truth), "reliability": relied.get(name)}
@@ -89,27 +94,31 @@ def _by(rows: Iterable[Row], part: str) -> dict[Any, list[Row]]:
     return found
 
 
-def _labeller(name: str, rows: list[Row], truth: dict[int, float]) -> dict[str, Any]:
+def _labeller(name: str, rows: list[Row], truth: dict[int, Answer]) -> dict[str, Any]:
     speed = pace([(row["answered_at"], row["response_seconds"]) for row in rows])
-    sides, looks, known = left_share(rows), checks.second_looks(rows), checks.known_answers(rows, truth)
+    places, looks, known = place_shares(rows), checks.second_looks(rows), checks.known_answers(rows, truth)
     timed = sum(row["response_seconds"] is not None for row in rows)
     return {
         "name": name, **speed,
-        "skips": sum(row["preference"] is None for row in rows),
-        "ties": sum(row["preference"] == 0.5 for row in rows),
-        "left_share": sides, **looks, "gold": known,
-        "flags": flags(sides, list(looks.values()), known, speed["median_seconds"], timed),
+        "skips": sum(row["answer"] is None for row in rows),
+        "undecided": sum(_undecided(row) for row in rows),
+        "places": places, **looks, "gold": known,
+        "flags": flags(places, list(looks.values()), known, speed["median_seconds"], timed),
     }  # fmt: skip
 
 
+def _undecided(row: Row) -> bool:
+    return row["answer"] is not None and row["answer"] == kind_of(row["asked_kind"]).undecided
+
+
 def flags(
-    sides: dict[str, Any] | None, looks: list[dict[str, int] | None], known: dict[str, Any] | None,
+    places: list[dict[str, Any]], looks: list[dict[str, int] | None], known: dict[str, Any] | None,
     median: float | None, timed: int,
 ) -> list[str]:  # fmt: skip
     """What should make the experimenter look closer, in words."""
     found = []
     agree, n = (sum(one[part] for one in looks if one) for part in ("agree", "n"))
-    if sides and sides["n"] >= ENOUGH_SIDES and sides["p"] < SIDE_P:
+    if any(one["n"] >= ENOUGH_SIDES and one["p"] < SIDE_P for one in places):
         found.append("prefers one side")
     if n >= ENOUGH_REPEATS and agree <= LEAST_AGREEMENT * n:
         found.append("contradicts own answers")
@@ -120,34 +129,56 @@ def flags(
     return found
 
 
-def left_share(rows: Iterable[Row]) -> dict[str, Any] | None:
-    """How often the left one of two was chosen, with its 95 % interval (Clopper and Pearson 1934) and a fair coin's p."""
-    chosen = Counter(choice(row["preference"], row["about"]["mirrored"]) for row in rows)
-    left, n = chosen["left"], chosen["left"] + chosen["right"]
-    if not n:
-        return None
-    from scipy.special import bdtr  # a third of a second to load, and a server needs it for this page only
+def place_shares(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """For each kind of question, how often the place was preferred that is preferred most; of two, the first.
 
-    return {**(checks.share(left, n) or {}), "p": min(1.0, 2 * float(bdtr(min(left, n - left), n, 0.5)))}
+    With its 95 % interval (Clopper and Pearson 1934), and how likely so one-sided answers are of somebody who likes all
+    places the same: a binomial tail for the likeliest place, times the number of places (Bonferroni).
+    """
+    found = []
+    for name, asked in sorted(_by(rows, "asked_kind").items()):
+        kind = kind_of(name)
+        displayed = [kind.as_displayed(row["answer"], row["about"]["order"]) for row in asked]
+        favoured = Counter(kind.favoured(answer) for answer in displayed if answer is not None)
+        counts = [favoured[place] for place in range(kind.segments)]
+        if kind.segments > 1 and any(counts):
+            place = 0 if kind.segments == 2 else int(np.argmax(counts))  # of two places one number says it all
+            found.append({"kind": name, "place": kind.places[place], **_place_share(counts, place)})
+    return found
+
+
+def _place_share(counts: Sequence[int], place: int) -> dict[str, Any]:
+    from scipy.special import bdtr, bdtrc  # a third of a second to load, and a server needs it for this page only
+
+    n, fair, count = sum(counts), 1 / len(counts), counts[place]
+    tail = min(float(bdtr(count, n, fair)), float(bdtrc(count - 1, n, fair)) if count else 1.0)
+    return {**(checks.share(count, n) or {}), "p": min(1.0, len(counts) * tail)}
 
 
 def agreement(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """For each two people the share of shared questions that they answered alike, and Cohen's kappa."""
-    first: dict[str, dict[int, float]] = defaultdict(dict)
+    """Of each two labellers, how often their first answers to the same questions agree."""
+    first: dict[str, dict[int, Row]] = defaultdict(dict)
     for row in rows:
-        if row["preference"] is not None:
-            first[row["labeller"]].setdefault(row["query_id"], row["preference"])
+        if row["answer"] is not None:
+            first[row["labeller"]].setdefault(row["query_id"], row)
     found = []
     for a, b in combinations(sorted(first), 2):
         both = sorted(first[a].keys() & first[b].keys())
         if both:
-            mine, hers = [first[a][query] for query in both], [first[b][query] for query in both]
-            alike = sum(x == y for x, y in zip(mine, hers, strict=True)) / len(both)
-            found.append({"a": a, "b": b, "agree": alike, "n": len(both), "kappa": kappa(mine, hers)})
+            alike = sum(checks.agree(first[a][query], first[b][query]) for query in both) / len(both)
+            said = [[_category(first[name][query]) for query in both] for name in (a, b)]
+            found.append({"a": a, "b": b, "agree": alike, "n": len(both), "kappa": kappa(*said)})
     return found
 
 
-def kappa(a: Sequence[float], b: Sequence[float]) -> float | None:
+def _category(row: Row) -> str:
+    """A stored answer as one of few that are told apart."""
+    kind = kind_of(row["asked_kind"])
+    choice = kind.choice_of(row["answer"])
+    return f"{kind.name} {choice.word if choice else json.dumps(row['answer'], sort_keys=True)}"
+
+
+def kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> float | None:
     """Agreement beyond chance (Cohen 1960): 1 always, 0 as by chance; None where chance alone would always agree."""
     n = len(a)
     of_a, of_b = Counter(a), Counter(b)
@@ -160,9 +191,10 @@ def model_accuracy(rows: Iterable[Row]) -> dict[str, Any]:
     """How often the model foretold a clear answer; it predicted before it could learn from it."""
     right: dict[int, list[bool]] = defaultdict(list)
     for row in rows:
-        model, told = row["about"]["model"], row["preference"]
-        if model and told is not None and told != 0.5:
-            right[model["version"]].append((model["probability"] > 0.5) == (told > 0.5))
+        model = row["about"]["model"]
+        foretold = kind_of(row["asked_kind"]).foretold(model and model.get("chances"), row["answer"])
+        if foretold is not None:
+            right[model["version"]].append(foretold)
     every = [one for ones in right.values() for one in ones]
     by_version = [{"version": v, "accuracy": _share(ones), "n": len(ones)} for v, ones in sorted(right.items())]
     return {"accuracy": _share(every) if every else None, "n": len(every), "by_version": by_version}

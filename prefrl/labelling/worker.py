@@ -8,7 +8,6 @@ The label server starts it, and starts it again when it ends with an error; its 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import stat
@@ -23,10 +22,12 @@ from typing import Any, NoReturn
 
 from sqlalchemy import func, select
 
+from prefrl.config.modules import import_modules
 from prefrl.config.values import load
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.environments.making import MakeEnv, env_maker
 from prefrl.environments.origins import FILMED
+from prefrl.kinds import KINDS
 from prefrl.rendering.clips import clip_of, clips_ready, prune, write_clip
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Redrawer, Unfaithful
@@ -83,35 +84,33 @@ class Worker:
         wishes = self.store.notices.read("wanted")
         wished = [int(id) for id in wishes[0].get("queries", [])] if wishes else []
         places = {**lookup.places(self.store, wished), **{one.query: one for one in lookup.due_places(self.store)}}
-        ready = clips_ready(self.folder, [(one.file, one.row) for one in places.values()])
-        self.waiting = [
-            one
-            for one, there in zip(places.values(), ready, strict=True)
-            if not there and one.query not in self.refused
-        ]
+        drawable = [one for one in places.values() if one.kind in KINDS and one.query not in self.refused]
+        ready = clips_ready(self.folder, [one.clips for one in drawable])
+        self.waiting = [one for one, there in zip(drawable, ready, strict=True) if not there]
 
     def _draw(self, place: Place) -> None:
         try:
-            for side in (0, 1):
-                if clip_of(self.folder, place.file, place.row, side) is None:
-                    self._draw_side(place, side)
+            for segment in range(place.segments):
+                if clip_of(self.folder, place.file, place.row, segment) is None:
+                    self._draw_segment(place, segment)
             self.done += 1
             if self.done % PRUNE_EVERY == 0:
-                prune(self.folder, MOST_CLIPS, [(one.file, one.row) for one in lookup.due_places(self.store)])
+                due = [one.clips for one in lookup.due_places(self.store) if one.kind in KINDS]
+                prune(self.folder, MOST_CLIPS, due)
         except (CannotDraw, StorageFull):  # no fault of this question
             raise
         except Exception as fault:  # a broken one must not keep people from the others
             self._refuse(place, fault)
 
-    def _draw_side(self, place: Place, side: int) -> None:
-        segment = self.store.files.read(place.file)[place.row, side]
-        origin = self.store.files.origin(place.file, place.row, side)
+    def _draw_segment(self, place: Place, number: int) -> None:
+        segment = self.store.files.read(place.file)[place.row, number]
+        origin = self.store.files.origin(place.file, place.row, number)
         if origin and origin.opening.startswith(FILMED):
             raise Unfaithful("it was filmed while it happened, and its clip is gone")
         if self.redrawer is None:
             self.redrawer = Redrawer(self.make_env)
         frames = self.redrawer.redraw(segment, origin)
-        write_clip(self.folder, place.file, place.row, side, frames, self.redrawer.fps)
+        write_clip(self.folder, place.file, place.row, number, frames, self.redrawer.fps)
 
     def _refuse(self, place: Place, fault: Exception) -> None:
         """Nobody is shown what is not sure to be what happened."""
@@ -184,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with suppress(OSError):
         os.nice(NICE)
     try:
-        _import(options.modules)
+        import_modules(options.modules)
         config = load(options.run / "config.yaml")
         url = options.store or config.record.labels or None
         late, opinions = (lambda: env_maker(config.env, "rgb_array", config.pixels)()), config.wanted_opinions()
@@ -204,15 +203,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", help="database of the labels, where it is not labels.db in the run's folder")
     parser.add_argument("--once", action="store_true", help="draw what waits, and end")
     return parser
-
-
-def _import(modules: Sequence[str]) -> None:
-    sys.path.append(str(Path.cwd()))
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as fault:
-            raise UserError(f"--import {name}: {fault}; start from the folder that holds it") from fault
 
 
 def _stop(*_: object) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from prefrl.core.data import Segments
+from prefrl.core.observations import parts
 
 WIDTH = 2048  # most numbers kept of a question; images have a hundred times more and are thinned evenly
 QUESTIONS = 64  # that are read at a time
@@ -13,12 +14,17 @@ BLOCK = 1024  # centres whose distances are held at a time
 
 def question_features(asked: Segments) -> np.ndarray:
     """Observations of all segments side by side, as in B-Pref's code: batch shape (N, K) -> (N, D), D <= WIDTH"""
-    stride = max(1, -(-asked.observations[:1].nbytes // asked.observations.dtype.itemsize // WIDTH))
-    found = [
-        np.asarray(asked.observations[at : at + QUESTIONS]).reshape(len(asked[at : at + QUESTIONS]), -1)[:, ::stride]
-        for at in range(0, max(1, len(asked)), QUESTIONS)
-    ]
-    return np.concatenate(found).astype(np.float64)
+    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(asked.observations).values())
+    stride = max(1, -(-numbers // WIDTH))
+    blocks = [_side_by_side(asked[at : at + QUESTIONS])[:, ::stride] for at in range(0, max(1, len(asked)), QUESTIONS)]
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def _side_by_side(asked: Segments) -> np.ndarray:
+    """All numbers of the observations: (N, K) -> (N, D)"""
+    observed = parts(asked.observations)
+    each = [np.asarray(observed[key]).reshape(len(asked), -1) for key in sorted(observed)]
+    return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
 
 def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) -> np.ndarray:

@@ -17,7 +17,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
-from prefrl.evaluation.returns import SEED, Seeing
+from prefrl.core.observations import mapped, parts, whole
+from prefrl.evaluation.returns import SEED
 from prefrl.reels import panels
 from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
@@ -107,7 +108,7 @@ def _stages(run: Run) -> Iterator[tuple[str, Run]]:
 
 def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
     """One episode of the run's policy, or its first steps."""
-    policy, noted = Seeing(run.model), []
+    policy, noted = run.agent, []
 
     def make_env() -> gym.Env:
         noted.append(Noting(build.maker(run.config, run.own, "rgb_array")()))
@@ -115,7 +116,7 @@ def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
 
     def act(seen: Any) -> Any:
         tick()
-        return policy.predict(np.asarray(seen)[None], deterministic=True)[0][0]
+        return policy.predict(mapped(lambda part: np.asarray(part)[None], seen), deterministic=True)[0][0]
 
     frames, _ = record_episode(make_env, act, seed, steps)
     film = Footage.of(frames, float(noted[0].metadata.get("render_fps") or 30))
@@ -125,10 +126,14 @@ def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
 def _learned(run: Run, noted: Noting) -> np.ndarray | None:
     if not run.reward_model.version:
         return None
-    seen = np.stack([np.asarray(one, run.recorder.observation_space.dtype) for one in noted.seen])[:, None]
+    space = run.recorder.observation_space
+    dtypes = {key: part.dtype for key, part in parts(getattr(space, "spaces", space)).items()}
+    each = {key: np.stack([np.asarray(parts(one)[key], dtype) for one in noted.seen]) for key, dtype in dtypes.items()}
     happened = SimpleNamespace(
-        observations=seen[:-1], next_observations=seen[1:], actions=np.stack(noted.done)[:, None],
+        observations=whole({key: part[:-1, None] for key, part in each.items()}),
+        next_observations=whole({key: part[1:, None] for key, part in each.items()}), actions=np.stack(noted.done)[:, None],
         true_rewards=np.array(noted.earned)[:, None],
+        begins=np.arange(len(noted.earned))[:, None] == 0, earlier=None,
     )  # fmt: skip
     return run.reward_model.rewards(happened)[:, 0]
 

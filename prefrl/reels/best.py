@@ -18,15 +18,15 @@ from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.runs.footage import BATCH, Source, opened
-from prefrl.store.lookup import Place, places
+from prefrl.store.lookup import Place, by_kind, places
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A segment and what it is worth."""
+class Valued:
+    """A segment and the reward that the model predicts for it."""
 
     place: Place
-    side: int
+    segment: int  # which of its question's, from 0
     env: int
     start: int  # its first step
     learned: np.ndarray  # (T,) rewards
@@ -37,7 +37,7 @@ class Judged:
         """Predicted return, in log-odds."""
         return float(self.learned.sum())
 
-    def overlaps(self, other: Judged) -> bool:
+    def overlaps(self, other: Valued) -> bool:
         return self.env == other.env and abs(self.start - other.start) < len(self.learned)
 
 
@@ -48,42 +48,46 @@ def best(
     """Write a reel of so many segments that the reward model likes best, each beside one that it likes least."""
     path = target(folder, out, "best")
     with opened(folder, own) as source:
-        judged = sorted(_judged(source), key=lambda one: one.predicted)
-        if len(judged) < 2:
-            raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or label more pairs")
+        valued = sorted(_valued(source), key=lambda one: one.predicted)
+        if len(valued) < 2:
+            raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or answer more questions")
         with tqdm(total=2 * count, desc="drawing", unit="clip", leave=False, file=sys.stderr, delay=1) as bar:
-            liked = _filmed(source, judged[: len(judged) // 2 - 1 : -1], count, bar)
-            disliked = _filmed(source, judged[: len(judged) // 2], count, bar)
+            liked = _filmed(source, valued[: len(valued) // 2 - 1 : -1], count, bar)
+            disliked = _filmed(source, valued[: len(valued) // 2], count, bar)
     ends = list(zip(liked, disliked, strict=False))
     wanted = form(path, max((film for end in ends for _, film in end), key=len), fps, width)
     scale = panels.scale_of(*(one.learned for end in ends for one, _ in end))
     return write_reel([_scene(rank, end, scale, wanted) for rank, end in enumerate(ends, 1)], wanted)
 
 
-def _judged(source: Source) -> list[Judged]:
+def _valued(source: Source) -> list[Valued]:
     """All segments that there is a prediction for."""
-    found: list[Judged] = []
-    asked = source.store.asked_queries()
-    for first in tqdm(range(0, len(asked), BATCH), "judging", leave=False, file=sys.stderr, delay=1):
-        ids = asked[first : first + BATCH]
-        where, thoughts = places(source.store, ids), source.thoughts(ids)
-        known = [id for id in ids if id in where and id in thoughts]
+    found: list[Valued] = []
+    batches = [
+        ids[start : start + BATCH]
+        for ids in by_kind(source.store, source.store.asked_queries()).values()
+        for start in range(0, len(ids), BATCH)
+    ]
+    for ids in tqdm(batches, "predicting", leave=False, file=sys.stderr, delay=1):
+        where = places(source.store, ids)
+        thoughts = source.thoughts(ids)
+        known = [id for id in ids if id in thoughts]
         if not known:
             continue
         segments = source.store.queries(known).segments
         found += [
-            Judged(
-                where[id], side, int(segments.env_index[at, side]), int(segments.start_step[at, side]),
-                thoughts[id].rewards[side], float(segments.true_returns[at, side]),
+            Valued(
+                where[id], k, int(segments.env_index[at, k]), int(segments.start_step[at, k]),
+                thoughts[id].rewards[k], float(segments.true_returns[at, k]),
             )
-            for at, id in enumerate(known) for side in (0, 1)
+            for at, id in enumerate(known) for k in range(where[id].segments)
         ]  # fmt: skip
     return found
 
 
-def _filmed(source: Source, ranked: Sequence[Judged], count: int, bar: Any) -> list[tuple[Judged, Footage]]:
+def _filmed(source: Source, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:
     """The first of these that can be drawn and that show different moments."""
-    found: list[tuple[Judged, Footage]] = []
+    found: list[tuple[Valued, Footage]] = []
     fault: Unfaithful | None = None
     for one in ranked:
         if len(found) == count:
@@ -91,7 +95,7 @@ def _filmed(source: Source, ranked: Sequence[Judged], count: int, bar: Any) -> l
         if any(one.overlaps(other) for other, _ in found):
             continue
         try:
-            found.append((one, source.footage(one.place, one.side)))
+            found.append((one, source.footage(one.place, one.segment)))
             bar.update()
         except Unfaithful as unfaithful:
             fault = Unfaithful(f"question {one.place.query} cannot be drawn: {unfaithful}")
@@ -100,15 +104,15 @@ def _filmed(source: Source, ranked: Sequence[Judged], count: int, bar: Any) -> l
     return found
 
 
-def _scene(rank: int, ends: Sequence[tuple[Judged, Footage]], scale: tuple[float, float], wanted: Form) -> VideoClip:
+def _scene(rank: int, ends: Sequence[tuple[Valued, Footage]], scale: tuple[float, float], wanted: Form) -> VideoClip:
     words = (f"liked best: {rank}", f"liked least: {rank}")
     both = [_panel(word, one, film, scale, wanted) for word, (one, film) in zip(words, ends, strict=True)]
     return panels.scene(panels.row(both), max(len(film) for _, film in ends) / wanted.fps)
 
 
-def _panel(words: str, one: Judged, film: Footage, scale: tuple[float, float], wanted: Form) -> panels.Panel:
+def _panel(words: str, one: Valued, film: Footage, scale: tuple[float, float], wanted: Form) -> panels.Panel:
     clip = panels.picture(film, wanted.fps, wanted.width)
-    about = f"question {one.place.query}, {('first', 'second')[one.side]} clip"
+    about = f"question {one.place.query}, clip {one.segment + 1}"
     return panels.column([
         panels.text(words, clip.width, 17),
         clip,

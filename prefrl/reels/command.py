@@ -10,7 +10,7 @@ from pathlib import Path
 ABOUT = """\
 Make videos of a run for papers, talks and READMEs; also while it trains. Each frame is in them exactly once.
 
-  prefrl render pairs RUN                            the last answered pairs, with what the reward model thinks
+  prefrl render pairs RUN                            the last answered questions, and what the model predicts
   prefrl render pairs RUN --query 7 --out pair.gif   one of them, for a README
   prefrl render best RUN                             what the reward model likes best, beside what it likes least
   prefrl render progress RUN                         the policy at every kept checkpoint (--record.keep of the run)
@@ -19,7 +19,7 @@ Make videos of a run for papers, talks and READMEs; also while it trains. Each f
 NICE = 10  # training comes first
 
 KINDS = {
-    "pairs": "answered pairs side by side: question, choice, labeller, decision time, learned reward of each step",
+    "pairs": "answered questions, clips side by side: answer, labeller, decision time, learned reward of each step",
     "best": "the segments that the reward model likes best and least, of all that questions were about",
     "progress": "the same episode acted by the policy of every kept checkpoint, one after the other",
     "episode": "evaluation episodes of the newest checkpoint, with true and learned reward of each step",

@@ -60,8 +60,8 @@ def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
     for notes in ways:
         try:
             check_drawing(maker(None), maker("rgb_array"), notes, seed)
-        except Unfaithful as found:
-            fault = found
+        except Unfaithful as unfaithful:
+            fault = unfaithful
         else:
             return recorder.note_openings(notes)
     raise Unfaithful(f"this environment cannot be redrawn exactly: {fault}") from fault
@@ -73,14 +73,14 @@ def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files
     recorder.film_first(redrawer.env, megabytes)
 
     def origins(segments: Segments) -> Origins:
-        found = recorder.origins(segments)
-        file = files.write(segments, found)
-        for place in range(len(found)):
-            origin = found[place]
+        each = recorder.origins(segments)
+        file, count = files.write(segments, each), segments.true_rewards.shape[1]  # (Q, K, T)
+        for place in range(len(each)):
+            origin = each[place]
             assert origin and recorder.film  # nothing else is asked about
             frames = recorder.film.frames(number(origin.opening) + len(origin.actions), segments.length + 1)
             small = shrunk(frames, shrinkage(*frames.shape[:3]))
-            write_clip(folder, file, place // 2, place % 2, small, redrawer.fps)
-        return found
+            write_clip(folder, file, place // count, place % count, small, redrawer.fps)
+        return each
 
     return origins

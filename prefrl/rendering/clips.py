@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.core.errors import StorageFull
+from prefrl.core.files import new_file
 from prefrl.rendering.sheets import sheet
 
 SMALL = 256  # pixels: pictures of no more than this on both sides are enlarged as squares, not blurred
@@ -40,7 +40,7 @@ def write_clip(folder: Path, file: str, row: int, side: int, frames: np.ndarray,
 
 
 def clip_of(folder: Path, file: str, row: int, side: int) -> dict[str, Any] | None:
-    """The clip of one segment: side 0 or 1 of a row of a segment file. None if it is not there, whole and sound."""
+    """The clip of one segment: its place in a row of a segment file. None if it is not there, whole and sound."""
     note = _note(folder, file, row, side)
     try:
         content = note.read_bytes()
@@ -56,19 +56,19 @@ def clip_of(folder: Path, file: str, row: int, side: int) -> dict[str, Any] | No
     return None
 
 
-def clips_ready(folder: Path, places: Iterable[tuple[str, int]]) -> list[bool]:
-    """Whether both clips of each question are there, by segment file and row. A quick look, not into the files."""
+def clips_ready(folder: Path, places: Iterable[tuple[str, int, int]]) -> list[bool]:
+    """Whether all clips of each question are there, by segment file, row and their number. No look into the files."""
     index = folder / "clips" / "index"
     try:
         there = {entry.name for entry in os.scandir(index)}
     except FileNotFoundError:
         there = set()
-    return [all(_note(folder, file, row, side).name in there for side in (0, 1)) for file, row in places]
+    return [all(_note(folder, file, row, side).name in there for side in range(count)) for file, row, count in places]
 
 
-def prune(folder: Path, most: int, keep: Iterable[tuple[str, int]]) -> None:
+def prune(folder: Path, most: int, keep: Iterable[tuple[str, int, int]]) -> None:
     """Delete the oldest sheets until there are at most so many bytes; none of the questions to keep."""
-    kept = {_note(folder, file, row, side).name for file, row in keep for side in (0, 1)}
+    kept = {_note(folder, file, row, side).name for file, row, count in keep for side in range(count)}
     sheets = {entry.name: entry.stat().st_size for entry in os.scandir(folder / "clips") if entry.is_file()}
     excess = sum(sheets.values()) - most
     if excess <= 0:
@@ -110,12 +110,9 @@ def _note(folder: Path, file: str, row: int, side: int) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all. Without fsync: what a loss of power damages is noticed, and drawn again."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    """What a loss of power damages is noticed, and drawn again."""
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as fault:
+        with new_file(path, durable=False) as unfinished:
+            unfinished.write_bytes(content)
+    except OSError as fault:  # of any kind: no fault of the question
         raise StorageFull(f"cannot write {len(content)} bytes into {path.parent}: {fault}; free some space") from fault
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from prefrl.core.data import Origin, Segments
 from prefrl.core.errors import UserError
 from prefrl.core.frames import stacked
+from prefrl.core.observations import PLAIN, Part, parts
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.origins import reopen
 from prefrl.rendering.drawing import close, drawn, draws_in_software, picture_of, simplify
@@ -110,34 +111,41 @@ def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0
 
 
 def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Iterator[int]:
-    seen, over = reopen(env, origin.opening), False
+    observation, over = reopen(env, origin.opening), False
     for age, action in enumerate(origin.actions):
         if over:
             raise Unfaithful(f"the episode ended after {age} steps, {len(origin.actions)} came before the segment")
         if age >= len(origin.actions) - lead:
             yield age - len(origin.actions)
-        seen, _, terminated, truncated, _ = env.step(action)
+        observation, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    recorded = stacked(np.asarray(segment.observations), segment.history, time_axis=0)  # (T + 1, *obs)
+    recorded = {key: _as_given(segment, part) for key, part in parts(segment.observations).items()}
     for step, action in enumerate([*segment.actions.astype(origin.actions.dtype), None]):
-        _compare(seen, recorded[step], step)
+        for key, part in recorded.items():
+            name = f"observation {step}" if key == PLAIN else f"observation {step}, {key!r},"
+            _compare(parts(observation)[key], part[step], name)
         yield step
         if action is not None:
             if over:
                 raise Unfaithful(f"the episode ended at step {step} of the segment's {segment.length}")
-            seen, _, terminated, truncated, _ = env.step(action)
+            observation, _, terminated, truncated, _ = env.step(action)
             over = terminated or truncated
 
 
-def _compare(seen: Any, recorded: np.ndarray, step: int) -> None:
+def _as_given(segment: Segments, part: Part) -> np.ndarray:
+    """A part of the observations as the environment gave it: (T + 1, *obs)"""
+    return stacked(np.asarray(part), segment.history_of(part), time_axis=0)
+
+
+def _compare(observed: Any, recorded: np.ndarray, name: str) -> None:
     """Bit for bit, so that NaN equals NaN and a change in the last digit counts."""
     again = np.empty(recorded.shape, recorded.dtype)
-    again[...] = seen  # the cast that the recorder's memory made
+    again[...] = observed  # the cast that the recorder's memory made
     if again.tobytes() != recorded.tobytes():
         different = np.flatnonzero(again.ravel() != recorded.ravel())
         where = int(different[0]) if len(different) else 0
         raise Unfaithful(
-            f"acted again, observation {step} differs in {len(different)} of {recorded.size} places: place {where} is"
+            f"acted again, {name} differs in {len(different)} of {recorded.size} places: place {where} is"
             f" {again.ravel()[where]!r}, recorded was {recorded.ravel()[where]!r}"
         )
 

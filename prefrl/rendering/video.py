@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from prefrl.core.errors import UserError
+from prefrl.core.files import new_file
 from prefrl.rendering.drawing import close, drawn, picture_of
 
 Codec = tuple[str, list[str]]  # its name, and how ffmpeg is to use it
@@ -62,12 +63,8 @@ def write_frames(
     path = Path(path)
     codec = codec_of(path, fps, kinds)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")  # a rename is atomic only within a folder
-    try:
+    with new_file(path, suffix=path.suffix) as unfinished:  # from which ffmpeg knows the format
         _encode(iter(frames), unfinished, fps, *codec)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

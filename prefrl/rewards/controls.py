@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from prefrl.core.data import Feedback, Segments
-from prefrl.rewards.model import FitReport, RewardModel, Steps
+from prefrl.rewards.base import FitReport, Steps
+from prefrl.rewards.model import RewardModel
 
 
 class TrueReward:
@@ -31,14 +32,13 @@ class TrueReward:
             self.factor = self.spread / (float(rollout.true_rewards.std()) or 1.0)
         return rollout.true_rewards if self.factor == 1 else rollout.true_rewards * np.float32(self.factor)
 
-    def member_returns(self, segments: Segments) -> None:
-        return None
-
     def member_rewards(self, segments: Segments) -> None:
-        return None
+        """A control asks no questions, predicts nothing and learns nothing."""
 
-    def hear(self, answers: Feedback | None) -> bool:
-        """A control asks no questions and learns nothing."""
+    def hear(self, feedback: Feedback) -> None:
+        """Nothing is made of answers."""
+
+    def due(self) -> bool:
         return False
 
     def fit(self, step: int) -> FitReport:

@@ -1,4 +1,4 @@
-"""What a reward network sees: observations and executed actions as flat float features."""
+"""The inputs of a reward network: observations and executed actions as flat float features."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from torch import Tensor
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError, pick
+from prefrl.core.observations import flattened, mapped
 
-Encode = Callable[[np.ndarray], np.ndarray]
+Encode = Callable[[Any], np.ndarray]
 
 MAX_FEATURES = 4096  # beyond this a flat MLP is the wrong network (images)
 
 
 def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
-    """A function (N, *shape) -> (N, d) float32 for one space, and d. Box actions are scaled by their bounds to [-1, 1]."""
+    """A function (N, *shape) -> (N, d) float32 for one space, and d. Box actions are scaled by their bounds to [-1, 1].
+
+    Of a Dict the parts stand side by side, in the order of their keys.
+    """
+    if isinstance(space, spaces.Dict):
+        return _side_by_side(space, what)
     if isinstance(space, spaces.Discrete):
         return (lambda x: np.eye(int(space.n), dtype=np.float32)[x.reshape(-1) - int(space.start)]), int(space.n)
     if isinstance(space, spaces.MultiDiscrete):
@@ -39,6 +45,17 @@ def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
     raise UserError(
         f"the {what} space {space} cannot be encoded; prefrl takes Box, Discrete, MultiDiscrete, MultiBinary"
     )
+
+
+def _side_by_side(space: spaces.Dict, what: str) -> tuple[Encode, int]:
+    each = {key: encoder(space.spaces[key], f"{what} {key!r}") for key in sorted(space.spaces)}
+    size = sum(part for _, part in each.values())
+    if size > MAX_FEATURES:
+        raise UserError(
+            f"the {what}'s parts {', '.join(each)} have {size} numbers; the reward MLP takes at most {MAX_FEATURES}."
+            " Leave them out with --reward.inputs, or wrap the environment to show less"
+        )
+    return (lambda x: np.concatenate([encode(x[key]) for key, (encode, _) in each.items()], axis=1)), size
 
 
 def _one_hots(space: spaces.MultiDiscrete) -> Encode:
@@ -82,20 +99,25 @@ class Features:
 
     def of_segments(self, segments: Segments) -> Tensor:
         """Batch shape (N,) -> (N, T, size)"""
-        observations = np.asarray(segments.observations)
-        return self._tensor(observations[:, :-1], segments.actions, observations[:, 1:])
+        observations = mapped(np.asarray, segments.observations)
+        before, after = mapped(lambda part: part[:, :-1], observations), mapped(lambda part: part[:, 1:], observations)
+        return self._tensor(before, segments.actions, after)
 
-    def _tensor(self, observations: np.ndarray, actions: np.ndarray, following: np.ndarray) -> Tensor:
+    def numbers(self, features: Tensor) -> Tensor:
+        """What is standardised: all of it."""
+        return features
+
+    def _tensor(self, observations: Any, actions: np.ndarray, following: Any) -> Tensor:
         """Leading axes (A, B) of all three -> (A, B, size)"""
         lead = actions.shape[:2]
-        flat = (array.reshape(-1, *array.shape[2:]) for array in (observations, actions, following))
+        flat = (mapped(lambda part: flattened(part, 2), array) for array in (observations, actions, following))
         return torch.from_numpy(self(*flat)).reshape(*lead, -1)
 
-    def __call__(self, observations: np.ndarray, actions: np.ndarray, next_observations: np.ndarray) -> np.ndarray:
+    def __call__(self, observations: Any, actions: np.ndarray, next_observations: Any) -> np.ndarray:
         """(N, *obs), (N, *act), (N, *obs) -> (N, size) float32"""
-        found = {"action": self._action(actions)} if "action" in self.parts else {}
+        each = {"action": self._action(actions)} if "action" in self.parts else {}
         if self.parts != ("action",):
-            found["observation"] = self._observation(observations)
+            each["observation"] = self._observation(observations)
         if "change" in self.parts:
-            found["change"] = self._observation(next_observations) - found["observation"]
-        return np.concatenate([found[part] for part in self.parts], axis=1)
+            each["change"] = self._observation(next_observations) - each["observation"]
+        return np.concatenate([each[part] for part in self.parts], axis=1)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prefrl.rewards.one_pass import OnePass
+from prefrl.rewards.sequences import as_sequences, first_steps, looks_at_sequences
 
 COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
-PRECISIONS = {"float32": "exact", "bfloat16": "mixed precision: products in bfloat16 (torch.autocast)"}
 AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout takes no more memory than a short one
 CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
-
-
-def computing_in(precision: str, device: str = "cpu") -> torch.autocast:
-    """Whatever is computed below is so in one of PRECISIONS."""
-    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class RewardEnsemble(nn.Module):
@@ -35,30 +30,19 @@ class RewardEnsemble(nn.Module):
     reward_std: Tensor
     scale: Tensor
 
-    def __init__(
-        self,
-        features: int | tuple[int, ...],
-        network: Callable[[Any], nn.Module],
-        members: int = 3,
-        together: bool = False,
-        precision: str = "float32",
-    ):
-        """features: how many, or the shape of pictures (C, H, W). together: members are called as one.
-
-        precision: of PRECISIONS
-        """
+    def __init__(self, features: int | tuple[int, ...], network: Callable[[Any], nn.Module], members: int = 3):
+        """features: how many, or the shape of pictures (C, H, W)"""
         super().__init__()
         self._network = lambda: network(features)
         self.members = nn.ModuleList(self._network() for _ in range(members))
         self.axes = 1 if isinstance(features, int) else len(features)
-        self.precision = precision
+        self.sequential = all(looks_at_sequences(member) for member in self.members)
         self.register_buffer("feature_mean", torch.zeros(features if self.axes == 1 else ()))
         self.register_buffer("feature_std", torch.ones(features) if self.axes == 1 else torch.tensor(WHITE))
         self.register_buffer("reward_mean", torch.zeros(members))
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
         self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
-        self.together = OnePass(self.members) if together else None
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""
@@ -67,39 +51,40 @@ class RewardEnsemble(nn.Module):
         pixels = features.movedim(-3, -1).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         return pixels.div_(self.feature_std).movedim(-1, -3)
 
-    def of(self, member: int, inputs: Tensor) -> Tensor:
-        """One member's rewards, not standardised, for inputs from `scaled`: (N, *features) -> (N,)"""
-        with self._precision():
-            return self.members[member](inputs).flatten().float()
+    def of(self, member: int, inputs: Tensor, begins: Tensor | None = None) -> Tensor:
+        """One member's rewards, not standardised, for inputs from `scaled`: (N, T, *features), begins (N, T) -> (N, T)
 
-    def of_all(self, inputs: Tensor) -> Tensor:
-        """All members' rewards in one pass, each for inputs of its own, or (N, *features) for all: -> (E, N)"""
-        assert self.together is not None
-        with self._precision():
-            return self.together(inputs, shared=inputs.dim() == 1 + self.axes).float()
-
-    def _precision(self) -> torch.autocast:
-        return computing_in(self.precision, self.scale.device.type)
+        begins: of `prefrl.rewards.sequences`; by default at the first step of each sequence.
+        """
+        if begins is None and self.sequential:
+            begins = first_steps(inputs)
+        return as_sequences(self.members[member])(inputs, begins).float()
 
     @torch.no_grad()
-    def per_member(self, features: Tensor) -> Tensor:
-        """(..., d) -> (E, ...); of pictures (..., C, H, W) -> (E, ...). Features may be on another device."""
-        lead = features.shape[: -self.axes]
-        parts = (features.flatten(0, -1 - self.axes),)
-        if self.axes > 1:
-            parts = parts[0].split(AT_ONCE)
-        inputs = (self.scaled(part.to(self.scale.device)) for part in parts)
-        found = [
-            self.of_all(one) if self.together else torch.stack([self.of(e, one) for e in range(len(self.members))])
-            for one in inputs
-        ]
-        return torch.cat(found, 1).unflatten(1, lead)
+    def per_member(self, features: Tensor, begins: Tensor | None = None) -> Tensor:
+        """Sequences (..., T, *features) -> (E, ..., T); of steps, too, unless networks look at sequences.
+
+        Features may be on another device, and so may `begins` (..., T).
+        """
+        lead, device = features.shape[: -self.axes], self.scale.device
+        steps = lead[-1] if self.sequential else 1
+        count = prod(lead) // steps
+        sequences = features.reshape(count, steps, *features.shape[-self.axes :])
+        at_once = max(1, count if self.axes == 1 else AT_ONCE // steps)
+        parts = sequences.split(at_once)
+        marks = [None] * len(parts) if begins is None else begins.reshape(count, steps).to(device).split(at_once)
+        found = []
+        for part, begin in zip(parts, marks, strict=True):
+            inputs = self.scaled(part.to(device))
+            found.append(torch.stack([self.of(e, inputs, begin) for e in range(len(self.members))]))
+        return torch.cat(found, 1).reshape(-1, *lead)
 
     @torch.no_grad()
-    def rewards(self, features: Tensor) -> Tensor:
-        """What the agent is paid: (N, d) -> (N,)"""
-        each = (self.per_member(features) - self.reward_mean[:, None]) / self.reward_std[:, None]
-        return each.mean(0).clamp(-CLIP, CLIP) * self.scale
+    def rewards(self, features: Tensor, begins: Tensor | None = None) -> Tensor:
+        """What the agent is paid: (..., T, *features) -> (..., T)"""
+        found = self.per_member(features, begins)
+        each = (found.flatten(1) - self.reward_mean[:, None]) / self.reward_std[:, None]
+        return (each.mean(0).clamp(-CLIP, CLIP) * self.scale).reshape(found.shape[1:])
 
     def standardise(self, each: Tensor, spread: float = 1.0, collapsed: float = COLLAPSED) -> bool:
         """Give members' rewards like these (E, N) zero mean and this spread. False, and no change, if all are alike.
@@ -118,7 +103,7 @@ class RewardEnsemble(nn.Module):
         for member in self.members:
             member.load_state_dict(self._network().state_dict())
 
-    def see(self, mean: Tensor, std: Tensor, weight: Tensor) -> None:
+    def set_input_scale(self, mean: Tensor, std: Tensor, weight: Tensor) -> None:
         """Standardise features by these statistics from now on, and weigh them: (d,) each"""
         constant = std < 1e-4 * (1 + mean.abs())  # a feature that was never seen to vary would blow up when it does
         self.feature_mean, self.feature_std = mean, torch.where(constant, 1.0, std) / weight

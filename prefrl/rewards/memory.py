@@ -14,6 +14,7 @@ from torch import Tensor
 from prefrl.core.data import Segments
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
+from prefrl.rewards.fits.base import Inputs
 from prefrl.rewards.pictures import Pictures
 
 
@@ -29,17 +30,20 @@ class Memory(Protocol):
     def clear(self) -> None: ...
 
     def add(self, segments: Segments, window: int) -> None:
-        """Remember segments of batch shape (Q, 2), and of all of them the latest `window`."""
+        """Remember segments of batch shape (Q, K), and of all of them the latest `window`."""
 
     def latest(self, most: int) -> Iterator[Tensor]:
-        """The latest answers as the ensemble takes them, in blocks: (B, 2, T, *features)"""
+        """The latest answers as the ensemble takes them, in blocks: (B, K, T, *features)"""
 
-    def prepared(self, ensemble: RewardEnsemble) -> Any:
-        """What gives members their inputs by rows: rows (B,) -> (B, 2, T, *features), standardised"""
+    def steps(self) -> Tensor | None:
+        """All steps (N, d), for standardising features; None where nothing is standardised by what was seen."""
+
+    def prepared(self, ensemble: RewardEnsemble) -> Inputs:
+        """What gives members their inputs by rows, standardised."""
 
 
 class VectorMemory:
-    """Features, as one tensor: (Q, 2, T, d)"""
+    """Features, as one tensor: (Q, K, T, d)"""
 
     def __init__(self, features: Features):
         self.features, self.held = features, torch.zeros(0)
@@ -55,11 +59,14 @@ class VectorMemory:
         self.held = self.held[:0]
 
     def add(self, segments: Segments, window: int) -> None:
-        new = self.features.of_segments(segments.flat()).unflatten(0, (-1, 2))
+        new = self.features.of_segments(segments.flat()).unflatten(0, segments.true_rewards.shape[:2])
         self.held = (torch.cat([self.held, new]) if len(self.held) else new)[-window:]
 
     def latest(self, most: int) -> Iterator[Tensor]:
         yield self.held[-most:]
+
+    def steps(self) -> Tensor:
+        return self.held.flatten(0, 2)
 
     def prepared(self, ensemble: RewardEnsemble) -> Tensor:
         device = ensemble.scale.device
@@ -86,7 +93,7 @@ class PictureMemory:
         for start in range(0, len(segments), self.pictures.block):
             block = np.asarray(segments.observations[start : start + self.pictures.block])
             self.shape = block.shape[2:]
-            self.packed += [tuple(zlib.compress(side.tobytes(), 1) for side in pair) for pair in block]
+            self.packed += [tuple(zlib.compress(frames.tobytes(), 1) for frames in shown) for shown in block]
         while len(self.packed) > window:
             self.packed.popleft()
 
@@ -94,15 +101,18 @@ class PictureMemory:
         for start in range(max(0, len(self) - most), len(self), self.pictures.block):
             yield self.read(range(start, min(start + self.pictures.block, len(self))))
 
+    def steps(self) -> None:
+        return None
+
     def prepared(self, ensemble: RewardEnsemble) -> _Scaled:
         return _Scaled(self, ensemble)
 
     def read(self, rows: Any, device: torch.device | None = None) -> Tensor:
-        """(B,) -> (B, 2, T, C, H, W) uint8. Frames go to the device, and are stacked there."""
-        found = np.empty((len(rows), 2, *self.shape), np.uint8)
+        """(B,) -> (B, K, T, C, H, W) uint8. Frames go to the device, and are stacked there."""
+        found = np.empty((len(rows), len(self.packed[0]), *self.shape), np.uint8)
         for place, row in enumerate(rows):
-            for side, packed in enumerate(self.packed[int(row)]):
-                found[place, side] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self.shape)
+            for k, packed in enumerate(self.packed[int(row)]):
+                found[place, k] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self.shape)
         return self.pictures.stacks(torch.from_numpy(found).to(device or "cpu"), self.history)
 
 
@@ -114,6 +124,8 @@ class _Scaled:
         return self.ensemble.scaled(self.memory.read(rows.tolist(), self.ensemble.scale.device))
 
 
-def memory_for(features: Features | Pictures) -> Memory:
+def memory_for(features: Any) -> Memory:
     """An empty memory for what networks see."""
+    if hasattr(features, "memory"):
+        return features.memory()
     return PictureMemory(features) if isinstance(features, Pictures) else VectorMemory(features)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from prefrl.rewards.mixed_network import Layout, MixedNetwork
 
 Network = Callable[[int, Sequence[int]], nn.Module]
 PictureNetwork = Callable[[tuple[int, ...], Sequence[int]], nn.Module]
@@ -18,15 +23,7 @@ def mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:
     for size in hidden:
         layers += [nn.Linear(features, size), nn.LeakyReLU(0.01)]
         features = size
-    return nn.Sequential(*layers, _Reward(features, 1))
-
-
-class _Reward(nn.Linear):
-    """The last layer, exact where others compute in bfloat16: rewards may differ little and be far from zero."""
-
-    def forward(self, seen: Tensor) -> Tensor:
-        with torch.autocast(seen.device.type, enabled=False):
-            return super().forward(seen.float())
+    return nn.Sequential(*layers, nn.Linear(features, 1))
 
 
 def tanh_mlp(features: int, hidden: Sequence[int] = (64, 64)) -> nn.Module:
@@ -102,11 +99,25 @@ PICTURE_NETWORKS: dict[str, tuple[PictureNetwork, str]] = {
 }
 
 
-ALL_NETWORKS: dict[str, tuple[Callable[..., nn.Module], str]] = {**NETWORKS, **PICTURE_NETWORKS}
+def mixed(layout: Layout, hidden: Sequence[int] = (64, 64)) -> nn.Module:
+    """The usual convolutions for each picture of a Dict; dense layers for what they find and all other parts together."""
+    each: list[Any] = [PICTURE_NETWORKS[default_network(shape)][0](shape, hidden) for shape in layout.pictures]
+    return MixedNetwork(layout, [body for body, _ in each], partial(mlp, hidden=hidden))
+
+
+MIXED_NETWORKS: dict[str, tuple[Callable[..., nn.Module], str]] = {
+    "mixed": (mixed, "a Dict with pictures: the usual convolutions for each, dense layers for all parts together"),
+}
+
+
+ALL_NETWORKS: Mapping[str, tuple[Callable[..., nn.Module], str]] = ChainMap(PICTURE_NETWORKS, NETWORKS, MIXED_NETWORKS)  # type: ignore[arg-type]
+"""All of them. One of your own: NETWORKS["mine"] = (make, "what it is"). See `prefrl.rewards.sequences` for more."""
 
 
 def default_network(size: int | tuple[int, ...]) -> str:
     """The name that `auto` stands for. size: number of features, or shape of pictures (C, H, W)"""
     if isinstance(size, int):
         return "mlp"
+    if isinstance(size, Layout):
+        return "mixed"
     return "small_cnn" if min(size[1:]) < SMALL else "cnn"

@@ -1,4 +1,4 @@
-"""What reward networks are fitted to: the loss of an answer, given the returns that they predict for its two segments."""
+"""What reward networks are fitted to: the loss of an answer, given the rewards that they predict for its segments."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prefrl.kinds import _old as pair
+from prefrl.kinds import Kind
 
-Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-
-
-def of_preferences(predicted: Tensor, preferences: Tensor, _returns: Tensor, error: float) -> Tensor:
-    """Cross-entropy of the answers, in nats: (B, 2), (B,) -> (B,)"""
-    return pair.loss(predicted[:, 0] - predicted[:, 1], preferences, error)
+Loss = Callable[[Kind, Tensor, dict[str, Tensor], Tensor, float], Tensor]
 
 
-def of_returns(predicted: Tensor, _preferences: Tensor, returns: Tensor, _error: float) -> Tensor:
-    """Squared distance from the true returns, as if the teacher had told them: (B, 2), (B, 2) -> (B,)"""
-    return (predicted - returns).square().mean(-1)
+def of_answers(kind: Kind, rewards: Tensor, answer: dict[str, Tensor], _returns: Tensor, error: float) -> Tensor:
+    """Negative log-likelihood of the answers: (B, K, T), by field (B, ...) -> (B,)"""
+    return kind.loss(rewards, answer, error)
+
+
+def of_returns(_kind: Kind, rewards: Tensor, _answer: dict[str, Tensor], returns: Tensor, _error: float) -> Tensor:
+    """Squared distance from the true returns, as if the teacher had told them: (B, K, T), (B, K) -> (B,)"""
+    return (rewards.sum(-1) - returns).square().mean(-1)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss, and a line for `prefrl list`. It gets predicted returns, preferences, true returns and the error rate."""
+    """A loss, and a line for `prefrl list`. It gets the kind, predicted rewards, answers, true returns and the error rate."""
 
     about: str
     loss: Loss
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "preferences": Objective("which segment is better", of_preferences),
+    "preferences": Objective("what was answered, whatever its kind: which of two segments is better", of_answers),
     "returns": Objective(
         "the segments' true returns, by regression: the ablation `target` of Christiano et al. 2017", of_returns
     ),

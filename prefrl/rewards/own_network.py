@@ -8,27 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prefrl.config.settings import RewardConfig
 from prefrl.core.errors import UserError
-from prefrl.rewards.ensemble import computing_in
+from prefrl.rewards.sequences import first_steps, looks_at_sequences
 
 EXPECTED = (
     "a function of the number of features that gives a torch module (N, d) -> (N, 1); of the shape (C, H, W) where"
-    " observations are pictures, (N, C, H, W) -> (N, 1)"
+    " observations are pictures, (N, C, H, W) -> (N, 1). With the attribute `sequential = True` it takes sequences instead:"
+    " (N, T, d) and where they begin, (N, T), -> (N, T)"
 )
 
 
-def checked(
-    make: Callable[[Any], Any], features: int | tuple[int, ...], settings: RewardConfig
-) -> Callable[[Any], nn.Module]:
+def checked(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:
     """The user's function, whose networks get pictures row by row, as `view` needs them.
 
     Raises UserError unless its networks take features, give a reward for each row, and can learn.
     """
-    if settings.together:
-        raise UserError("reward.together calls networks by name as one (--reward.network), and reward_network= is your"
-                        " own, which may differ in more than its weights; leave one of them out")  # fmt: skip
-    _check(make, features, settings.precision)
+    _check(make, features)
 
     def made(features: Any) -> nn.Module:
         network = make(features)
@@ -39,12 +34,11 @@ def checked(
     return made
 
 
-def _row_by_row(_network: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-    return inputs[0].contiguous()
+def _row_by_row(_network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return inputs[0].contiguous(), *inputs[1:]
 
 
-def _check(make: Callable[[Any], Any], features: int | tuple[int, ...], precision: str) -> None:
-    inputs = torch.zeros(5, *((features,) if isinstance(features, int) else features))
+def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
     if isinstance(make, nn.Module):
         raise UserError("reward_network= is a module, and every member of the ensemble needs its own; pass a function"
                         f" that makes one: lambda features: {type(make).__name__}(...)")  # fmt: skip
@@ -59,16 +53,21 @@ def _check(make: Callable[[Any], Any], features: int | tuple[int, ...], precisio
             raise UserError("reward_network= gives the same module each time; every member needs one of its own")
         if not any(parameter.requires_grad for parameter in made.parameters()):
             raise UserError("reward_network= gives a module without trainable parameters; nothing could be learned")
-        try:
-            with computing_in(precision):
-                rewards = made(inputs)
-        except (RuntimeError, ValueError, TypeError) as fault:
-            coarse = "" if precision == "float32" else f" in {precision} (reward.precision)"
-            raise UserError(
-                f"reward_network= cannot take features of shape {tuple(inputs.shape)}{coarse}: {fault}"
-            ) from fault
+        _check_rewards(made, (features,) if isinstance(features, int) else features)
+
+
+def _check_rewards(network: nn.Module, features: tuple[int, ...]) -> None:
+    """Try a network, of either form, on five steps or three sequences of five."""
+    sequential = looks_at_sequences(network)
+    inputs = torch.zeros(*((3, 5) if sequential else (5,)), *features)
+    expected = [(3, 5)] if sequential else [(5,), (5, 1)]
+    try:
+        rewards = network(inputs, first_steps(inputs)) if sequential else network(inputs)
+    except (RuntimeError, ValueError, TypeError) as fault:
+        raise UserError(f"reward_network= cannot take features of shape {tuple(inputs.shape)}: {fault}") from fault
     shape = tuple(rewards.shape) if isinstance(rewards, Tensor) else type(rewards).__name__
-    if shape not in ((5,), (5, 1)):
+    if shape not in expected:
         raise UserError(
-            f"reward_network= gives {shape} for 5 steps; expected one reward for each, shape (5,) or (5, 1)"
+            f"reward_network= gives {shape} for {'3 sequences of 5 steps' if sequential else '5 steps'}; expected one"
+            f" reward for each, shape {' or '.join(map(str, expected))}"
         )

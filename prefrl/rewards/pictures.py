@@ -1,4 +1,4 @@
-"""What a convolutional reward network sees: stacks of frames, as bytes until a network scales them."""
+"""The inputs of a convolutional reward network: stacks of frames, as bytes until a network scales them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError, pick
+from prefrl.core.observations import parts
 from prefrl.rewards.encoding import INPUTS
 
 
@@ -18,6 +19,11 @@ def is_image(space: spaces.Space) -> bool:
     """Whether a space is that of pictures for convolutions: bytes from 0 to 255 along three axes."""
     bytes_ = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     return bytes_ and bool(np.all(space.low == 0) and np.all(space.high == 255))  # type: ignore[attr-defined]
+
+
+def pictures_in(space: spaces.Space) -> dict[str, spaces.Space]:
+    """Those parts of an observation space that are pictures, by key."""
+    return {key: part for key, part in parts(getattr(space, "spaces", space)).items() if is_image(part)}
 
 
 class Pictures:
@@ -30,15 +36,15 @@ class Pictures:
     kinds = np.zeros(0, str)  # pictures are not standardised feature by feature
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, inputs: str = "all"):
-        parts = pick(INPUTS, inputs, "reward input")
+        chosen = pick(INPUTS, inputs, "reward input")
         if not is_image(observation_space):
             raise UserError(
                 f"a convolutional reward network takes uint8 pictures (C, H, W) or (H, W, C) from 0 to 255, and"
                 f" observations are {observation_space}; choose --reward.network mlp"
             )
-        if "observation" not in parts:
+        if "observation" not in chosen:
             raise UserError(f"reward.inputs={inputs!r} leaves out the picture; choose all or observation")
-        self.after = "change" in parts
+        self.after = "change" in chosen
         shape = tuple(observation_space.shape or ())
         self.channels_last = int(np.argmin(shape)) != 0  # as Stable-Baselines3 decides it
         self.shape = (shape[2], *shape[:2]) if self.channels_last else shape
@@ -52,18 +58,22 @@ class Pictures:
         """Batch shape (N,) -> (N, T, C, H, W) uint8"""
         return self.stacks(torch.from_numpy(np.asarray(segments.observations)), segments.history)
 
+    def numbers(self, features: Tensor) -> Tensor:
+        """What would be standardised, one by one."""
+        return features
+
     def stacks(self, frames: Tensor, history: int) -> Tensor:
         """Frames (..., history + T + 1, *frame) -> what each step is judged by, a view: (..., T, C, H, W)"""
         if not history:
-            seen = self._channels_first(frames)
+            stacks = self._channels_first(frames)
         else:  # the channels of a frame are followed in memory by those of the next
             frames, time = frames.contiguous(), frames.ndim - 4
             size = list(frames.shape)
             size[time] -= history
             size[time + 1] *= history + 1
-            seen = frames.as_strided(size, frames.stride())
-        steps = seen.shape[-4] - 1
-        return seen.narrow(-4, 1 if self.after else 0, steps)
+            stacks = frames.as_strided(size, frames.stride())
+        steps = stacks.shape[-4] - 1
+        return stacks.narrow(-4, 1 if self.after else 0, steps)
 
     def _channels_first(self, pictures: Tensor) -> Tensor:
         return pictures.movedim(-1, -3) if self.channels_last else pictures

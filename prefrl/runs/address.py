@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import ipaddress
 import json
-import os
 import socket
 import sys
 import zlib
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from prefrl.core.errors import UserError
+from prefrl.core.files import new_file
 
 FILE = "label-server.json"
 LOCK = ".label.lock"  # in the run's folder: whoever holds it serves the run
@@ -47,11 +47,10 @@ class Address:
         return f"ssh -N -L {self.port}:{there}:{self.port} {user()}@{socket.gethostname()}"
 
     def write(self, folder: Path) -> None:
-        """For this user's eyes only: it holds the token."""
-        unfinished = folder / f"{FILE}.{os.getpid()}.tmp"
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(self), file)
-        unfinished.replace(folder / FILE)
+        """Write the address into the run's folder, for this user's eyes only: it holds the token."""
+        with new_file(folder / FILE, durable=False) as unfinished:
+            unfinished.touch(0o600)
+            unfinished.write_text(json.dumps(asdict(self)))
 
 
 def read(folder: Path) -> Address | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import stat
 import warnings
@@ -15,9 +14,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from prefrl.core.files import sync_folder
-from prefrl.core.tensors import Tensors
 from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.files import new_folder
+from prefrl.core.tensors import Tensors
 
 FORMAT = 1
 MOST_BYTES = {"manifest.json": 2**20, "state.json": 2**26, "tensors.safetensors": 2**32}
@@ -41,12 +40,8 @@ def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep
     }
     manifest = {"format": FORMAT, "step": step, "files": {name: _entry(content) for name, content in files.items()}}
     files["manifest.json"] = json.dumps(manifest, indent=1).encode()
-    final, unfinished = folder / f"{step:012d}", folder / f"{step:012d}.tmp"
-    _write_folder(unfinished, files)
-    if final.exists():  # the same step again: the old one goes only once the new one is whole
-        os.replace(final, folder / f"{step:012d}.old.tmp")
-    os.replace(unfinished, final)
-    sync_folder(folder)
+    final = folder / f"{step:012d}"
+    _write_folder(final, files)
     here = found(folder).index(final)
     for other in found(folder)[:here] + found(folder)[here + keep :]:
         shutil.rmtree(other, ignore_errors=True)
@@ -59,16 +54,12 @@ def _entry(content: bytes) -> dict[str, Any]:
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     try:
-        folder.mkdir()
-        for name, content in files.items():
-            with open(folder / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        sync_folder(folder)
-    except OSError as fault:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise StorageFull(f"cannot write the checkpoint {folder}: {fault}; free some space and resume") from fault
+        with new_folder(folder) as unfinished:
+            for name, content in files.items():
+                (unfinished / name).write_bytes(content)
+    except (OSError, StorageFull) as fault:
+        reason = fault.__cause__ or fault
+        raise StorageFull(f"cannot write the checkpoint {folder}: {reason}; free some space and resume") from fault
 
 
 def found(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""A run's folder: chosen, locked, described and read back."""
+"""A run's folder: choose and lock it, write what the run is, and read it back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from prefrl.config.settings import Config
-from prefrl.config.values import as_dict, dotted, load
+from prefrl.config.settings import RETIRED, Config
+from prefrl.config.values import AGENT, as_dict, dotted, load, update
 from prefrl.core.errors import FolderBusy, StorageFull, UserError, brief, why
-from prefrl.store.segment_files import write_durably
+from prefrl.core.files import write_durably
 from prefrl.runs.lists import check
 
 FORMAT = 1
@@ -35,7 +35,7 @@ PACKAGES = (
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Nobody else trains in this folder meanwhile. It is made if it is not there."""
+    """Make the folder if need be, and let nobody else train in it during the block. Raises FolderBusy."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -97,7 +97,7 @@ def choose_folder(config: Config, name: str, folder: Path | str | None = None) -
 
 @contextmanager
 def cleared_if_refused(folder: Path) -> Iterator[None]:
-    """What is written about a run that cannot be put together is taken away again."""
+    """Empty the folder again if the block raises: a run that could not be made leaves nothing behind."""
     try:
         yield
     except BaseException:
@@ -110,7 +110,7 @@ def cleared_if_refused(folder: Path) -> Iterator[None]:
 
 
 def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
-    """Write what this run is, before it starts: config.yaml and run.json."""
+    """Write config.yaml and run.json, before the run starts."""
     write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
     about = {
         "format": FORMAT,
@@ -118,7 +118,7 @@ def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> No
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "own": own,
-        "config": _told(config),  # as it was then: config.yaml may be edited
+        "config": _settings(config),  # as it was then: config.yaml may be edited
         **machine(),
     }
     write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
@@ -159,8 +159,8 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     return config, about
 
 
-def _told(config: Config) -> dict[str, Any]:
-    """Settings by dotted name, but not where the labels are, which may hold a password."""
+def _settings(config: Config) -> dict[str, Any]:
+    """Settings by dotted name, without the address of the labels, which may hold a password."""
     return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
 
 
@@ -169,25 +169,36 @@ def differences(about: dict[str, Any], config: Config) -> list[str]:
 
     Raises UserError for a setting that a run cannot change on its way.
     """
-    told = _told(config)
-    before = _told(Config()) | about["config"] if about.get("config") else told
-    edited = [
-        f"{name} {brief(before[name])} -> {brief(value)}" for name, value in told.items() if value != before[name]
-    ]
+    now = _settings(config)
+    before = _settings_at_start(about, config)
     for name in FIXED:
-        if told[name] != before[name]:
+        if now.get(name) != before.get(name):
             raise UserError(
-                f"config.yaml says {name}: {brief(told[name])}, and the run was started with {brief(before[name])}, which its"
-                " checkpoints and labels are made for; change it back, or start a new run"
+                f"config.yaml says {name}: {brief(now.get(name))}, and the run was started with"
+                f" {brief(before.get(name))}, which its checkpoints and labels are made for; change it back, or start a"
+                " new run"
             )
-    now = machine()
-    found = [
-        f"{name} {about['packages'].get(name)} -> {value}"
-        for name, value in now["packages"].items()
-        if value != about["packages"].get(name, value)  # what an older prefrl did not note may be the same
+    here = machine()
+    then, packages = about["packages"], here["packages"]
+    older = {name: then.get(name, version) for name, version in packages.items()}  # an older prefrl noted fewer
+    return [
+        *_changes(before, now),
+        *_changes(older, packages),
+        *_changes(about, {key: here[key] for key in ("python", "machine")}),
     ]
-    return (
-        edited
-        + found
-        + [f"{key} {about.get(key)} -> {now[key]}" for key in ("python", "machine") if about.get(key) != now[key]]
-    )
+
+
+def _settings_at_start(about: dict[str, Any], config: Config) -> dict[str, Any]:
+    """The settings with which a run was started; what an older prefrl did not know was at its default."""
+    noted = {name: value for name, value in about.get("config", {}).items() if name not in RETIRED}
+    return _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted if noted else _settings(config)
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is no longer as it was, one line each. Mechanisms may have gone."""
+    gone = [name for name in before if name not in now and name.startswith("mechanisms.")]
+    return [
+        f"{name} {brief(before.get(name))} -> {brief(now.get(name))}"
+        for name in [*now, *gone]
+        if before.get(name) != now.get(name)
+    ]

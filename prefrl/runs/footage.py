@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from prefrl.core.errors import UserError
+from prefrl.rendering.clips import clip_of, write_clip
+from prefrl.rendering.footage import Footage
+from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.build import Own
-from prefrl.core.errors import UserError
-from prefrl.store.store import LabelStore
 from prefrl.runs.folder import read_run
-from prefrl.rendering.clips import clip_of, write_clip
-from prefrl.store.lookup import Place
-from prefrl.rendering.redraw import Redrawer, Unfaithful
-from prefrl.rendering.footage import Footage
 from prefrl.runs.run import Run
+from prefrl.store.lookup import Place, by_kind
+from prefrl.store.store import LabelStore
 
 BATCH = 256  # questions that are judged at once
 
@@ -32,8 +32,8 @@ class Thought:
     """What the reward model thinks of a question."""
 
     version: int
-    probability: float  # that the first is preferred
-    rewards: np.ndarray  # (2, T)
+    chances: list[float]  # of the kind's outcomes, in the stored order
+    rewards: np.ndarray  # (K, T)
 
 
 class Source:
@@ -63,9 +63,9 @@ class Source:
             self.redrawer.close()
         self.store.close()
 
-    def footage(self, place: Place, side: int) -> Footage:
+    def footage(self, place: Place, segment: int) -> Footage:
         """The frames of a segment, as people are shown them. Raises Unfaithful where they cannot be had."""
-        clip = clip_of(self.folder, place.file, place.row, side) or self._draw(place, side)
+        clip = clip_of(self.folder, place.file, place.row, segment) or self._draw(place, segment)
         content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
         return Footage([(content, clip["frames"], clip["columns"])], (clip["width"], clip["height"]), clip["fps"])
 
@@ -73,18 +73,28 @@ class Source:
         """What the newest checkpoint's reward model thinks of questions; without one, what the trainer last said."""
         if self.run is None or not self.run.reward_model.version:
             told = self.store.notices.predictions(ids).items()
-            return {id: Thought(t["model_version"], t["probability"], np.array(t["rewards"])) for id, t in told}
-        model = self.run.reward_model
+            return {
+                id: Thought(t["model_version"], t["chances"], np.array(t["rewards"]))
+                for id, t in told
+                if "chances" in t
+            }
         found: dict[int, Thought] = {}
-        for start in range(0, len(ids), BATCH):
-            batch = list(ids[start : start + BATCH])
-            rewards, chosen = model.opinion(self.store.queries(batch).segments)  # type: ignore[union-attr]
-            found |= {id: Thought(model.version, float(p), r) for id, p, r in zip(batch, chosen, rewards, strict=True)}
+        for kind, asked in by_kind(self.store, ids).items():
+            for start in range(0, len(asked), BATCH):
+                found |= self._predicted(kind, asked[start : start + BATCH])
         return found
 
-    def _draw(self, place: Place, side: int) -> dict[str, Any]:
-        segment = self.store.files.read(place.file)[place.row, side]
-        origin = self.store.files.origin(place.file, place.row, side)
+    def _predicted(self, kind: str, ids: list[int]) -> dict[int, Thought]:
+        model = self.run.reward_model  # type: ignore[union-attr]
+        rewards, chances = model.opinion(kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
+        return {
+            id: Thought(model.version, np.asarray(each).tolist(), reward)
+            for id, each, reward in zip(ids, chances, rewards, strict=True)
+        }
+
+    def _draw(self, place: Place, number: int) -> dict[str, Any]:
+        segment = self.store.files.read(place.file)[place.row, number]
+        origin = self.store.files.origin(place.file, place.row, number)
         if origin is None:
             raise Unfaithful(
                 "nothing was noted to draw it by. Runs note it if this version trained them, and their environments are"
@@ -96,7 +106,7 @@ class Source:
             self._require_env()
             self.redrawer = Redrawer(build.maker(self.config, self.own, "rgb_array"))
         frames = self.redrawer.redraw(segment, origin)
-        return write_clip(self.folder, place.file, place.row, side, frames, self.redrawer.fps)
+        return write_clip(self.folder, place.file, place.row, number, frames, self.redrawer.fps)
 
     def _require_env(self) -> None:
         if "env" in self.about["own"] and self.own.env is None:

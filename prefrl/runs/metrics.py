@@ -16,8 +16,9 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from prefrl.core.files import new_file
 from prefrl.environments.ring import Rollout
-from prefrl.rewards.model import FitReport
+from prefrl.rewards.base import FitReport
 
 STEP = "time/total_timesteps"
 
@@ -47,9 +48,8 @@ class MetricsFile(KVWriter):
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
         writer.writerows(self.rows)
-        whole = self.path.with_suffix(".tmp")
-        whole.write_text(text.getvalue())
-        whole.replace(self.path)
+        with new_file(self.path, durable=False) as unfinished:
+            unfinished.write_text(text.getvalue())
 
     def close(self) -> None:
         pass
@@ -94,10 +94,31 @@ class TensorBoardFile(KVWriter):
 class Log:
     """What the loop reports to. Names under `reward/` and `preferences/` are ours, all others SB3's."""
 
-    def __init__(self, logger: Logger):
-        self.logger = logger
+    def __init__(self, logger: Logger | None = None):
+        self.logger = logger or Logger(None, [])
         self.last_fit: FitReport | None = None
         self._running: np.ndarray | None = None  # learned return of each environment's episode so far
+
+    def open(self, folder: Path, step: int, tensorboard: bool) -> None:
+        """Write to files from this step on; rows of later steps, which a resumed run goes over again, are dropped."""
+        writers: list[KVWriter] = [MetricsFile(folder / "metrics.csv", step)]
+        if tensorboard:
+            writers.append(TensorBoardFile(folder / "tensorboard", step))
+        pending = self.pending()
+        self.logger = Logger(str(folder), writers)
+        self.note(pending)
+
+    def pending(self) -> dict[str, float]:
+        """What is noted for the next row."""
+        return {name: float(value) for name, value in self.logger.name_to_value.items()}
+
+    def note(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.logger.record(name, value)
+
+    def asked(self, questions: int) -> None:
+        """At the end of each turn."""
+        self.logger.record("preferences/asked", questions)
 
     def fitted(self, report: FitReport) -> None:
         """After the reward model has learned from new answers."""
@@ -110,9 +131,8 @@ class Log:
         for name, value in report.metrics.items():
             self._record(f"reward/{name}", value)
 
-    def turned(self, rollout: Rollout, rewards: np.ndarray, asked: int) -> None:
-        """At the end of each turn: how the learned reward of a rollout (n, n_envs) compares with the true one."""
-        self.logger.record("preferences/asked", asked)
+    def paid(self, rollout: Rollout, rewards: np.ndarray) -> None:
+        """How the learned reward of a rollout (n, n_envs) compares with the true one."""
         self._record("reward/mean", float(rewards.mean()))
         if rewards.std() > 0 and rollout.true_rewards.std() > 0:
             self._record(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
+
+from prefrl.agents.agent import Agent
+from prefrl.queries.asker import Asker
+from prefrl.rewards.model import RewardModel
+from prefrl.runs.metrics import Log
+from prefrl.store.lookup import by_kind
+from prefrl.store.store import LabelStore
 
 LATELY = 60  # answered questions whose predictions are kept up to date
 OFTEN = 1.0  # seconds between two notices
@@ -13,17 +21,22 @@ OFTEN = 1.0  # seconds between two notices
 class TrainerNotices:
     """Posts to the label store of a run whose teacher is human. Others pay nothing for it."""
 
-    def __init__(self, run: Any):
-        self.run = run
+    def __init__(
+        self, agent: Agent, asker: Asker, reward_model: RewardModel | None, store: LabelStore, log: Log, queue: int,
+        say: Callable[[str], None],
+    ):  # fmt: skip
+        """queue: questions that may be unanswered at a time; say: shows the person who trains what it waits for"""
+        self.agent, self.asker, self.reward_model, self.store, self.log = agent, asker, reward_model, store, log
+        self.queue, self.say = queue, say
         self.posted_at, self.version, self.state = 0.0, 0, ""
         self.started_at, self.started_step = time.monotonic(), 0
 
     def start(self) -> None:
-        self.started_at, self.started_step = time.monotonic(), self.run.agent.step
+        self.started_at, self.started_step = time.monotonic(), self.agent.step
         self.post("running")
 
-    def rollout(self) -> None:
-        """Between two rollouts."""
+    def turn(self) -> None:
+        """Between two turns."""
         self.post("running")
         self._predict()
 
@@ -34,7 +47,7 @@ class TrainerNotices:
 
     def waiting(self, state: str) -> None:
         """While training waits for people."""
-        self.run.progress.say(state)
+        self.say(state)
         self.post(state)
 
     def post(self, state: str) -> None:
@@ -43,32 +56,31 @@ class TrainerNotices:
         if state == self.state and now - self.posted_at < OFTEN:
             return
         self.posted_at, self.state = now, state
-        self.run.store.notices.post("trainer", self._notice(state))
+        self.store.notices.post("trainer", self._notice(state))
 
     def _notice(self, state: str) -> dict[str, Any]:
-        run, step = self.run, self.run.agent.step
-        fit = run.log.last_fit
+        step, fit = self.agent.step, self.log.last_fit
         accuracy = fit.metrics.get("accuracy") if fit else None
         passed = max(1e-3, time.monotonic() - self.started_at)
         return {
-            "state": state, "step": step, "total_steps": run.total_steps, "model_version": run.reward_model.version,
+            "state": state, "step": step, "total_steps": self.agent.total_steps, "model_version": self.reward_model.version if self.reward_model else 0,
             "accuracy": None if accuracy is None or accuracy != accuracy else accuracy,
-            "budget": run.asker.budget, "asked": run.asker.asked, "queue": run.config.teacher.queue, "pid": os.getpid(),
-            "next_due_step": run.asker.next_session(step, run.model.n_steps * run.recorder.num_envs),
+            "budget": self.asker.budget, "asked": self.asker.asked, "queue": self.queue, "pid": os.getpid(),
+            "next_due_step": self.asker.next_session(step, self.agent.turn_steps),
             "steps_per_second": (step - self.started_step) / passed,
         }  # fmt: skip
 
     def _predict(self) -> None:
         """Say what the reward model thinks of the questions that people look at now or looked at lately."""
-        run = self.run
-        if run.reward_model.version <= self.version:
+        if self.reward_model is None or self.reward_model.version <= self.version:
             return
-        self.version = run.reward_model.version
-        checks = run.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
-        if not (ids := sorted({*run.store.open_queries(), *run.reward_model.recent_queries(LATELY), *checks})):
+        self.version = self.reward_model.version
+        checks = self.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
+        if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
             return
-        rewards, chosen = run.reward_model.opinion(run.store.queries(ids).segments)
-        run.store.notices.predict({
-            id: {"model_version": self.version, "probability": float(p), "rewards": r.round(4).tolist()}
-            for id, p, r in zip(ids, chosen, rewards, strict=True)
-        })  # fmt: skip
+        for kind, asked in by_kind(self.store, ids).items():
+            rewards, chances = self.reward_model.opinion(kind, self.store.queries(asked).segments)
+            self.store.notices.predict({
+                id: {"model_version": self.version, "chances": c.tolist(), "rewards": r.round(4).tolist()}
+                for id, c, r in zip(asked, chances, rewards, strict=True)
+            })  # fmt: skip

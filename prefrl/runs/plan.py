@@ -6,19 +6,20 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from prefrl.runs import build
-from prefrl.environments.ring import frame_of
-from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own
-from prefrl.config.settings import Config
+from prefrl.agents.turns import cut_every, total_steps
+from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe
+from prefrl.environments.ring import Ring, step_bytes
+from prefrl.environments.vector import make_venv
+from prefrl.kinds import kind_of
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.pictures import is_image
+from prefrl.rewards.pictures import pictures_in
+from prefrl.runs import build
+from prefrl.runs.build import Own
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
@@ -35,7 +36,7 @@ class Plan:
 
     config: Config
     folder: Path
-    steps: int  # in whole rollouts
+    steps: int  # in whole turns of the agent
     questions: int
     minutes: float
     megabytes: float  # on disk
@@ -57,7 +58,7 @@ class Plan:
 
 
 def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
-    """Raises UserError if the questions cannot fit into the run."""
+    """What the run will do and cost. Raises UserError if no question fits into it; warns of settings that defeat it."""
     questions = config.questions.budget if build.asks(config) else 0
     if questions and own.strategy is None:
         _check_members(config)
@@ -68,47 +69,43 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
     teacher = config.teacher
     if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
         warnings.warn(
-            "training does not wait for people, and ends before they have said much where it is quick;"
+            "training does not wait for people, and ends before they have answered much where it is quick;"
             " --wait-for-labels 12 --teacher.lag 6 (or --preset human) makes it wait",
             stacklevel=2,
         )
     frame, history, image = _frame(config, own)
     seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
     segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
-    disk = questions * 2 * (segment + 4 * config.questions.length) + 3e6
-    rollout = config.agent.n_envs * config.agent.n_steps * frame * (history + 1)
+    disk = questions * _shown(config) * (segment + 4 * config.questions.length) + 3e6
+    rollout = config.agent.turn_steps * frame * (history + 1)
     held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
-    held += 3 * rollout + min(questions, config.reward.window) * 2 * segment
+    held += 3 * rollout + min(questions, config.reward.window) * _shown(config) * segment
     return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
 
 
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
-    """Bytes of what is kept of a step's observation and action, how many older frames are shown, whether pictures are."""
+    """Bytes that are kept of a step, how many older frames an observation shows, and whether it has pictures."""
     venv = make_venv(build.maker(config, own), 1)
-    shape, history = frame_of(venv)
-    sizes = [
-        np.zeros(shape, venv.observation_space.dtype).nbytes,
-        np.zeros(venv.action_space.shape or (), venv.action_space.dtype).nbytes,
-    ]
     venv.close()
-    return sum(sizes), history, is_image(venv.observation_space)
+    return step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
 
 
 def _steps(config: Config, own: Own) -> int:
-    """In whole rollouts, as far as it is known how long those of the agent are."""
+    """The steps of the run, in whole turns; as set where the agent is still to be made by the user's function."""
     if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
         return config.steps
-    return build.total_steps(config, own.agent or config.agent)
+    return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
 
 
 def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
-    """picture: bytes of one, 0 where observations are no pictures"""
+    """How long the run takes. picture: bytes of an observation; 0 where it is none"""
     update, act, pair = (UPDATE_SECONDS, ACT_SECONDS, PAIR_SECONDS)
     if picture:
         device = "cuda" if torch.cuda.is_available() and config.agent.device != "cpu" else "cpu"
         smaller = max(SMALLEST, picture / (84 * 84 * 4))
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
-    epochs = config.agent.n_epochs if config.agent.algorithm == "ppo" else 1
+    agent = config.agent
+    epochs = agent.n_epochs if isinstance(agent, OnPolicyConfig) and agent.algorithm == "ppo" else 1
     seconds = steps * (found.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
@@ -128,28 +125,33 @@ def _check_members(config: Config) -> None:
 
 def _check_questions(config: Config, questions: int, steps: int) -> int:
     """How many questions fit into the run. Raises UserError if none does."""
-    q = config.questions
-    possible = steps // (2 * q.length)
+    q, shown = config.questions, _shown(config)
+    possible = steps // (shown * q.length)
     if questions and possible < 1:
         raise UserError(
-            f"no question fits into the run: two segments of questions.length={q.length} need {2 * q.length} steps,"
-            f" and the run has {steps}; shorten them, or raise steps"
+            f"no question fits into the run: {shown} segments of questions.length={q.length} need {shown * q.length}"
+            f" steps, and the run has {steps}; shorten them, or raise steps"
         )
     if questions > possible:
         warnings.warn(
-            f"questions.budget={questions}, but {steps} steps hold only {possible} pairs of segments of"
+            f"questions.budget={questions}, but {steps} steps hold only {possible} questions of {shown} segments of"
             f" {q.length} steps, and no step is in two questions; lower questions.length or raise steps",
             stacklevel=2,
         )
     return min(questions, possible)
 
 
+def _shown(config: Config) -> int:
+    """How many segments a question shows: of several kinds the most."""
+    return max(1, *(kind_of(name).segments for name in config.questions.kinds))
+
+
 def _check_cuts(config: Config, steps: int, longest: int) -> None:
     """Warn where checkpoints, at which episodes are cut, come so often that no episode would finish."""
-    cut = build.cut_every(config, config.agent)
+    cut = cut_every(config, config.agent.turn_steps, config.agent.n_envs)
     if cut and longest > cut:
-        rollouts = steps // (config.agent.n_envs * config.agent.n_steps)
-        fits = rollouts // -(-longest // config.agent.n_steps)
+        turn = config.agent.turn_steps // config.agent.n_envs  # steps of each environment
+        fits = steps // config.agent.turn_steps // -(-longest // turn)
         way = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"

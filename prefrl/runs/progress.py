@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from prefrl.agents.agent import Agent
+from prefrl.queries.asker import Asker
+from prefrl.runs.metrics import Log
 
 
 class Progress:
     """One line that moves: steps, questions, the true return and how well the reward model predicts answers."""
 
-    def __init__(self, run: Any, quiet: bool = False):
-        self.run, self.quiet = run, quiet
+    def __init__(self, agent: Agent, asker: Asker, log: Log, quiet: bool = False):
+        self.agent, self.asker, self.log, self.quiet = agent, asker, log, quiet
 
     def start(self) -> None:
-        run = self.run
         self.bar = tqdm(
-            total=run.total_steps, initial=run.agent.step, unit="step", unit_scale=True, disable=self.quiet,
+            total=self.agent.total_steps, initial=self.agent.step, unit="step", unit_scale=True, disable=self.quiet,
             mininterval=0.5 if sys.stderr.isatty() else 15, dynamic_ncols=True, file=sys.stderr,
         )  # fmt: skip
 
     def show(self) -> None:
-        run = self.run
-        self.bar.n = run.agent.step
-        shown = {"asked": f"{run.asker.asked}/{run.asker.budget}"} if run.asker.budget else {}
-        if run.recorder.finished:
-            shown["true return"] = f"{np.mean([r for r, _ in run.recorder.finished[-20:]]):.4g}"
-        if (fit := run.log.last_fit) and "accuracy" in fit.metrics:
+        self.bar.n = self.agent.step
+        shown = {"asked": f"{self.asker.asked}/{self.asker.budget}"} if self.asker.budget else {}
+        if finished := self.agent.memory.finished[-20:]:
+            shown["true return"] = f"{np.mean([earned for earned, _ in finished]):.4g}"
+        if (fit := self.log.last_fit) and "accuracy" in fit.metrics:
             shown["accuracy"] = f"{fit.metrics['accuracy']:.0%}"
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(0)

@@ -1,33 +1,34 @@
-"""A run folder as a recording: found, checked against the run that is to replay it, and read."""
+"""Recordings for the replay teacher: the answers in another run's folder, checked against the run that replays them."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
-from prefrl.environments.origins import FILMED
-from prefrl.config.settings import Config, get
-from prefrl.config.values import names
+from prefrl.config.settings import Config
+from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
-from prefrl.teachers.recording import NEVER, Recording
-from prefrl.store.store import LabelStore
+from prefrl.environments.origins import FILMED
 from prefrl.runs.folder import read_run
+from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
+from prefrl.teachers.recording import NEVER, Recording
 
-SAME = ("seed", "steps", "agent.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
+SAME = ("seed", "steps", "agent.", "mechanisms.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
         "record.checkpoints", "teacher.wait")  # fmt: skip
-"""Settings on which it depends what is asked: to hear the same answers, a run has to have them all in common."""
-_SHOWN = 4
+"""Settings, or beginnings of their names, that decide what is asked: a run that differs in one asks other questions."""
+_LISTED = 4
 
 
 def absolute(name: str) -> str:
-    """The name of a teacher, in which the folder of a recording is good wherever it is read again."""
+    """The name of a teacher; in replay=RUN with the folder's absolute path, which holds wherever it is read again."""
     run = recorded(name)
     return f"replay={Path(run).expanduser().absolute()}" if run else name
 
 
 def find(config: Config) -> tuple[Path, Config]:
-    """The recording that a run replays, and its configuration. Raises UserError where it can be none for this run."""
+    """The folder that a run replays, and its configuration. Raises UserError if it cannot serve this run."""
     folder = Path(recorded(config.teacher.name) or "")
     theirs, _ = read_run(folder)
     if theirs.env != config.env:
@@ -35,7 +36,7 @@ def find(config: Config) -> tuple[Path, Config]:
             f"{folder} was recorded in {theirs.env}, this run acts in {config.env}; replay it with --env {theirs.env}"
         )
     if not theirs.record.labels and not (folder / "labels.db").is_file():
-        raise UserError(f"{folder} has no labels.db, so nobody has answered anything there; choose another run")
+        raise UserError(f"{folder} has no labels.db, so there are no answers; choose another run")
     return folder, theirs
 
 
@@ -46,7 +47,10 @@ def opened(config: Config) -> tuple[Path, LabelStore]:
 
 
 def read(config: Config, until: int | None) -> tuple[Recording, str]:
-    """The recording, up to an answer, and how its episodes' beginnings were noted. Raises UserError if it cannot help."""
+    """The recorded answers up to this number, and how their episodes' beginnings were noted (see `_notes`).
+
+    Raises UserError if they are none that this run can replay.
+    """
     folder, store = opened(config)
     with store:
         try:
@@ -61,10 +65,11 @@ def check(config: Config) -> None:
     """Raise UserError unless there are answers to replay; warn of settings that make this another run."""
     folder, theirs = find(config)
     read(config, None)
-    changed = [name for name in names() if name.startswith(SAME) and get(theirs, name) != get(config, name)]
+    before, now = (dotted(as_dict(one)) for one in (theirs, config))
+    changed = [name for name in {**now, **before} if name.startswith(SAME) and before.get(name) != now.get(name)]
     if changed:
-        shown = [f"{name} {get(theirs, name)} -> {get(config, name)}" for name in changed[:_SHOWN]]
-        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        shown = [f"{name} {before.get(name)} -> {now.get(name)}" for name in changed[:_LISTED]]
+        more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
         warnings.warn(
             f"this run is not the one that was recorded ({', '.join(shown)}{more}), and may ask what the recording does"
             f" not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
@@ -72,16 +77,16 @@ def check(config: Config) -> None:
         )
     if theirs.teacher.gold or theirs.wanted_opinions() > 1:
         warnings.warn(
-            f"{folder} combined several labellers' words, or checked them by known answers; a replay tells the words, and"
-            " learns from the first on each question, so that its weights will differ",
+            f"{folder} combined several labellers' answers, or checked them by known ones; a replay learns from the first"
+            " answer to each question, so its weights will differ",
             stacklevel=2,
         )
 
 
-def require_shapes(found: Recording, observation: tuple[int, ...], action: tuple[int, ...]) -> None:
+def require_shapes(found: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
     if found.shapes != {(observation, action)}:
-        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes))
+        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes, key=str))
         raise UserError(
             f"the recording shows observations and actions of shape {there}; this environment's are of {observation},"
             f" {action}. Replay it in the environment that it was recorded in"
@@ -99,15 +104,15 @@ def _require_useful(found: Recording, config: Config, folder: Path) -> None:
         )
     if config.teacher.timing == "heard" and found.events[0].heard == NEVER:
         raise UserError(
-            f"no trainer has heard the answers in {folder}, so nobody knows when they came;"
+            f"no trainer has read the answers in {folder}, so it is unknown when they came;"
             " give them as soon as their questions are asked: --teacher.timing once"
         )
 
 
 def _notes(found: Recording, store: LabelStore) -> str:
-    """How the recorded run noted its episodes' beginnings, as far as its segments tell: film, rng, seed or nothing.
+    """How the recorded run noted its episodes' beginnings, by its segments: "film", "rng", "seed" or "" (not at all).
 
-    Only the first reset after a checkpoint is seeded where the generator's state is noted, and every one otherwise.
+    It decides which resets are seeded: with "rng" only the first after a checkpoint, else every one.
     """
     seen = ""
     for file, row, side in found.origins:

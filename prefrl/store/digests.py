@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 
 from prefrl.core.data import Segments
+from prefrl.core.observations import parts
 
 Pair = tuple[bytes, bytes]
 """Digests of the first and the second segment of a question."""
@@ -14,9 +16,16 @@ Pair = tuple[bytes, bytes]
 
 def digests(segments: Segments) -> list[bytes]:
     """Of each segment's observations and actions, bit for bit: batch shape (N,) -> N digests"""
-    parts = [np.ascontiguousarray(segments.observations), np.ascontiguousarray(segments.actions)]
-    head = "".join(f"{part.dtype.str}{part.shape[1:]}" for part in parts).encode()
-    return [hashlib.sha256(head + b"".join(part[n].tobytes() for part in parts)).digest() for n in range(len(segments))]
+    observed = parts(segments.observations)
+    keys = sorted(observed)
+    arrays = [np.ascontiguousarray(array) for array in (*(observed[key] for key in keys), segments.actions)]
+    names = [json.dumps(key) if key else "" for key in keys] + [
+        ""
+    ]  # those of plain observations are as they always were
+    head = "".join(
+        f"{name}{array.dtype.str}{array.shape[1:]}" for name, array in zip(names, arrays, strict=True)
+    ).encode()
+    return [hashlib.sha256(head + b"".join(a[n].tobytes() for a in arrays)).digest() for n in range(len(segments))]
 
 
 def pair_digests(segments: Segments) -> list[Pair]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
 
-from prefrl.kinds import FIRST, Answer
+from prefrl.kinds import FIRST, Answer, kind_of
 from prefrl.store import tables
 from prefrl.store.database import reading
 from prefrl.store.payloads import answer_rows, order_of, with_answer
@@ -36,6 +37,22 @@ class Place:
     query: int
     file: str
     row: int
+    kind: str = FIRST
+
+    @property
+    def segments(self) -> int:
+        """How many it shows."""
+        return kind_of(self.kind).segments
+
+    @property
+    def clips(self) -> tuple[str, int, int]:
+        """Where its clips are, and how many."""
+        return self.file, self.row, self.segments
+
+
+def place_of(row: dict[str, Any]) -> Place:
+    """The place of the question that a row of answers is about."""
+    return Place(row["query_id"], row["segments_file"], row["row"], row["asked_kind"])
 
 
 def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
@@ -49,9 +66,10 @@ def _answers(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
 
 
 def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
-    wanted = select(questions.c.id, questions.c.segments_file, questions.c.row).where(condition).order_by(*order)
+    columns = (questions.c.id, questions.c.segments_file, questions.c.row, questions.c.kind)
+    wanted = select(*columns).where(condition).order_by(*order)
     found = _rows(store, wanted.limit(most) if most else wanted)
-    return [Place(row["id"], row["segments_file"], row["row"]) for row in found]
+    return [Place(row["id"], row["segments_file"], row["row"], row["kind"]) for row in found]
 
 
 @dataclass
@@ -113,6 +131,14 @@ def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
     return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
 
 
+def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
+    """These questions by their kinds, as far as they exist, in ascending order."""
+    found: dict[str, list[int]] = {}
+    for id, kind in sorted(store.kinds(ids).items()):
+        found.setdefault(kind, []).append(id)
+    return found
+
+
 def oldest_open(store: LabelStore) -> float | None:
     """When the oldest open question was asked."""
     wanted = select(questions.c.asked_at).where(unanswered(store.opinions)).order_by(questions.c.asked_at)
@@ -138,7 +164,6 @@ class Given:
 
     seq: int
     place: Place
-    kind: str  # of the question
     answer: Answer
     order: list[int]  # which segment was shown at each place
 
@@ -152,10 +177,9 @@ def given_once(store: LabelStore, labeller: str) -> list[Given]:
             by_query.setdefault(row["query_id"], []).append(row)
     alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
     return [
-        Given(row["seq"], Place(row["query_id"], row["segments_file"], row["row"]), row["asked_kind"], row["answer"],
-              shown(row["details"], row["asked_kind"])["order"])
+        Given(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
         for row in alone
-    ]  # fmt: skip
+    ]
 
 
 def _with_later() -> Select[Any]:

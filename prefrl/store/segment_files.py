@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import math
-import os
 import re
 import threading
 import time
-import uuid
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 import numpy as np
 
 from prefrl.core.data import Origin, Origins, Segments
-from prefrl.core.errors import StorageFull, UserError
-from prefrl.core.files import sync_folder
+from prefrl.core.errors import UserError
+from prefrl.core.files import sync_folder, write_durably
 from prefrl.core.frames import Frames
+from prefrl.core.observations import PLAIN, mapped, nbytes, parts, shapes, whole
 
 MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
 MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
@@ -32,6 +31,8 @@ EASY_BATCH = 32 * 2**20  # bytes of frames that are best kept in one file, as al
 MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
 PARTS = tuple(part.name for part in fields(Segments))
+OBSERVATIONS = PARTS[0]
+MOST_KEYS, LONGEST_KEY = 64, 200  # of a dict of observations; as encoded characters
 TAPE_PARTS = tuple(f"tape_{part.name}" for part in fields(Origins))  # all of them are in a file, or none
 Part = TypeVar("Part")
 _NAME = re.compile(r"[0-9a-f]{64}\.npz")
@@ -54,7 +55,7 @@ class SegmentFiles:
 
     def write(self, segments: Segments, origins: Origins | None = None) -> str:
         """Store a batch for good and return the name of its file. segments: batch shape (Q, K), origins: Q * K"""
-        own = Segments(**{part: np.array(np.asarray(getattr(segments, part)), order="C") for part in PARTS})
+        own = Segments(**{part: mapped(_copied, getattr(segments, part)) for part in PARTS})
         content = encode(own, origins)
         name = f"{hashlib.sha256(content).hexdigest()}.npz"
         write_durably(self.folder / name, content)
@@ -69,11 +70,13 @@ class SegmentFiles:
         if (known := self._without_frames.get(name)) is not None:
             return known
         segments = self._whole(name)
-        if segments.observations.dtype != np.uint8 or segments.observations.ndim != 6:
+        observed = parts(segments.observations)
+        pictures = [key for key, part in observed.items() if part.dtype == np.uint8 and part.ndim == 6]
+        if not pictures:
             return segments
         places = np.arange(segments.true_rewards[..., 0].size).reshape(segments.true_rewards.shape[:2])
-        frames = Frames(partial(self._frames, name), places, segments.observations.shape[2:])
-        lazy = self._without_frames[name] = replace(segments, observations=frames)
+        frames = {key: Frames(partial(self._frames, name, key), places, observed[key].shape[2:]) for key in pictures}
+        lazy = self._without_frames[name] = replace(segments, observations=whole({**observed, **frames}))
         return lazy
 
     def _whole(self, name: str) -> Segments:
@@ -85,10 +88,10 @@ class SegmentFiles:
         self._remember(name, segments)
         return segments
 
-    def _frames(self, name: str, places: np.ndarray) -> np.ndarray:
-        """Segments of a file by their place in it, both sides on one line: (M,) -> (M, T', c, H, W)"""
-        whole = np.asarray(self._whole(name).observations)
-        return whole.reshape(-1, *whole.shape[2:])[places]
+    def _frames(self, name: str, key: str, places: np.ndarray) -> np.ndarray:
+        """A part of a file's segments by their place in it, both sides on one line: (M,) -> (M, T', c, H, W)"""
+        each = np.asarray(parts(self._whole(name).observations)[key])
+        return each.reshape(-1, *each.shape[2:])[places]
 
     def origin(self, name: str, row: int, side: int) -> Origin | None:
         """The origin of one segment in a file; None if there is none."""
@@ -113,7 +116,7 @@ class SegmentFiles:
         places: dict[str, list[int]] = {}
         for place, name in enumerate(names):
             places.setdefault(name, []).append(place)
-        picked = [self._rows(name, [rows[place] for place in found]) for name, found in places.items()]
+        picked = [self._rows(name, [rows[place] for place in wanted]) for name, wanted in places.items()]
         if len(picked) == 1:
             return picked[0]
         _refuse_mixed(picked)
@@ -139,7 +142,9 @@ class SegmentFiles:
 
 def encode(segments: Segments, origins: Origins | None = None) -> bytes:
     """A batch as the bytes of an npz file; equal batches give equal bytes. Images are compressed, numbers are not."""
-    arrays = {part: getattr(segments, part) for part in PARTS}
+    observed = parts(segments.observations)
+    arrays = {_member(key): observed[key] for key in sorted(observed)}
+    arrays |= {part: getattr(segments, part) for part in PARTS if part != OBSERVATIONS}
     if origins is not None:
         arrays |= {part: getattr(origins, part.removeprefix("tape_")) for part in TAPE_PARTS}
     for part, array in arrays.items():
@@ -147,22 +152,46 @@ def encode(segments: Segments, origins: Origins | None = None) -> bytes:
             raise UserError(f"segments.{part} has dtype {array.dtype}; the label store takes numbers and booleans only")
     held = sum(array.nbytes for array in arrays.values())
     if held > MAX_BATCH:
-        found, most = held / 2**20, MAX_BATCH // 2**20
         raise UserError(
-            f"{len(segments)} questions hold {found:.0f} MiB of arrays, {most} MiB fit in one batch; ask fewer at once"
+            f"{len(segments)} questions hold {held / 2**20:.0f} MiB of arrays, {MAX_BATCH // 2**20} MiB fit in one batch;"
+            " ask fewer at once"
         )
-    if segments.observations.dtype == np.uint8:
+    if any(part.dtype == np.uint8 for part in observed.values()):
         content = _npz(np.savez_compressed, arrays)
         if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
             return content
     return _npz(np.savez, arrays)
 
 
+def _member(key: str) -> str:
+    """The array's name in a file: `observations`, or `observations.<percent-encoded key>` where they are a dict."""
+    if key == PLAIN:
+        return OBSERVATIONS
+    name = f"{OBSERVATIONS}.{quote(key, safe='')}"
+    if len(name) > LONGEST_KEY:
+        raise UserError(f"the observation {key[:40]!r}... has too long a name, {len(name)} characters as it is written;"
+                        f" {LONGEST_KEY} fit. Shorten it")  # fmt: skip
+    return name
+
+
+def _key(member: str) -> str | None:
+    """The key of a part of the observations in a file; None for another name, and for none that `_member` gives."""
+    if member == OBSERVATIONS:
+        return PLAIN
+    encoded = member.removeprefix(f"{OBSERVATIONS}.")
+    if encoded in ("", member) or len(member) > LONGEST_KEY:
+        return None
+    key = unquote(encoded, errors="strict")
+    return key if quote(key, safe="") == encoded else None
+
+
 def decode(content: bytes) -> Segments:
     """The batch in the bytes of an npz file. Allocates nothing that a header only claims, and knows no pickle."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = _members(archive, len(content))
-        return Segments(**{part: _array(archive, members[part]) for part in PARTS})
+        observed = {key: _array(archive, members[name]) for name in members if (key := _key(name)) is not None}
+        others = {part: _array(archive, members[part]) for part in PARTS if part != OBSERVATIONS}
+        return Segments(whole(observed), **others)
 
 
 def decode_origins(content: bytes) -> Origins | None:
@@ -177,32 +206,17 @@ def decode_origins(content: bytes) -> Origins | None:
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """What an archive holds, by part. Raises ValueError for anything else than one batch that can be unpacked."""
     members = archive.infolist()
-    names = sorted(member.filename for member in members)
-    if names not in [sorted(f"{part}.npy" for part in parts) for parts in (PARTS, PARTS + TAPE_PARTS)]:
-        raise ValueError(f"it holds {names[:9]}, expected {list(PARTS)}")
+    names = [member.filename.removesuffix(".npy") for member in members]
+    keys = [key for name in names if (key := _key(name)) is not None]
+    others = sorted(name for name in names if _key(name) is None)
+    expected = [sorted(set(PARTS) - {OBSERVATIONS} | set(more)) for more in ((), TAPE_PARTS)]
+    complete = others in expected and all(member.filename.endswith(".npy") for member in members)
+    if not complete or not 0 < len(keys) == len(set(keys)) <= MOST_KEYS or (PLAIN in keys and len(keys) > 1):
+        raise ValueError(f"it holds {sorted(names)[:9]}, expected {list(PARTS)}")
     unpacked, most = sum(member.file_size for member in members), min(MAX_FILE, MAX_RATIO * size)
     if unpacked > most:
         raise ValueError(f"its {size} bytes would unpack to {unpacked}, more than {most}")
     return {member.filename.removesuffix(".npy"): member for member in members}
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after kill -9 or loss of power."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-        sync_folder(path.parent)
-    except OSError as fault:
-        unfinished.unlink(missing_ok=True)
-        if fault.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise StorageFull(
-                f"no room for {len(content)} bytes in {path.parent}; free some space and resume"
-            ) from fault
-        raise
 
 
 def _npz(save, arrays: dict[str, np.ndarray]) -> bytes:
@@ -222,9 +236,9 @@ def _checked(folder: Path, name: str, read: Callable[[bytes], Part]) -> Part:
         if path.stat().st_size > MAX_FILE:
             raise ValueError(f"it has {path.stat().st_size} bytes, more than {MAX_FILE}")
         content = path.read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != path.stem:
-            raise ValueError(f"its content has the digest {found[:12]}..., not the one it is named by")
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != path.stem:
+            raise ValueError(f"its content has the digest {digest[:12]}..., not the one it is named by")
         return read(content)
     except Exception as fault:  # hostile bytes fail in as many ways as zip, npy and numpy have parsers
         raise UserError(f"segment file {path} is damaged: {fault}; restore it from a copy of the run folder") from fault
@@ -245,7 +259,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 def _refuse_mixed(batches: list[Segments]) -> None:
     """Segments of different lengths or spaces make no batch."""
-    kinds = {(b.true_rewards.shape[1:], b.observations.shape[2:], b.actions.shape[2:]) for b in batches}
+    kinds = {(b.true_rewards.shape[1:], shapes(b.observations, 2), b.actions.shape[2:]) for b in batches}
     if len(kinds) > 1:
         lengths = sorted({batch.length for batch in batches})
         raise UserError(
@@ -255,7 +269,11 @@ def _refuse_mixed(batches: list[Segments]) -> None:
 
 
 def _bytes(segments: Segments) -> int:
-    return sum(getattr(segments, part).nbytes for part in PARTS)
+    return sum(nbytes(getattr(segments, part)) for part in PARTS)
+
+
+def _copied(array: Any) -> np.ndarray:
+    return np.array(np.asarray(array), order="C")
 
 
 def _remove_if_stale(unfinished: Path) -> None:

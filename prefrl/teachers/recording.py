@@ -9,6 +9,7 @@ from typing import Any
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
+from prefrl.core.observations import shapes
 from prefrl.store.contents import Contents, Row, read_contents, standing
 from prefrl.store.digests import digests
 from prefrl.store.segment_files import SegmentFiles
@@ -92,7 +93,7 @@ class Recording:
             segments = files.read(name)
             held[name] = shown_by(segments)
             self.lengths.add(segments.length)
-            self.shapes.add((segments.observations.shape[3:], segments.actions.shape[3:]))
+            self.shapes.add((shapes(segments.observations, 3), segments.actions.shape[3:]))
         for row in record.questions:
             file, place = row["segments_file"], row["row"]
             if not 0 <= place < len(held[file]):

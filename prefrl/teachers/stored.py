@@ -12,6 +12,7 @@ import numpy as np
 from prefrl.core.data import Feedback, Origins, Queries, Segments
 from prefrl.core.errors import UserError, pick
 from prefrl.core.frames import Frames
+from prefrl.core.observations import nbytes, parts
 from prefrl.core.streams import stream
 from prefrl.kinds import Answer, kind_of
 from prefrl.store.segment_files import EASY_BATCH
@@ -97,10 +98,10 @@ class StoredTeacher:
 
     def _store(self, queries: Queries) -> list[int]:
         """Store the questions, with pictures a few in a file. Returns their ids."""
-        each = queries.segments.observations.nbytes // max(1, len(queries))
-        at_once = (
-            max(1, EASY_BATCH // each) if isinstance(queries.segments.observations, Frames) else max(1, len(queries))
-        )
+        observed = queries.segments.observations
+        each = nbytes(observed) // max(1, len(queries))
+        pictures = any(isinstance(part, Frames) for part in parts(observed).values())
+        at_once = max(1, EASY_BATCH // each) if pictures else max(1, len(queries))
         ids: list[int] = []
         for first in range(0, len(queries), at_once):
             part = queries[first : first + at_once]

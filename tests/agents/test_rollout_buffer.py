@@ -6,13 +6,14 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from prefrl.agents.rollout_buffer import beyond_bounds, put_learned_reward
-from prefrl.config.settings import AgentConfig
+from prefrl.agents.on_policy import sb3_model
+from prefrl.agents.rollout_buffer import put_learned_reward
+from prefrl.config.settings import OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.core.streams import number
 from prefrl.environments.making import env_maker
 from prefrl.environments.vector import make_venv
-from prefrl.runs.build import make_agent
+from prefrl.mechanisms.bounds import beyond_bounds
 from prefrl.runs.metrics import read_metrics
 
 TRUE = {"reward.source": "true", "reward.raw": True, "record.checkpoints": 0, "record.evaluation_episodes": 1}
@@ -29,7 +30,7 @@ def weights(model) -> dict[str, torch.Tensor]:
 def test_the_true_reward_by_our_way_is_plain_sb3_bit_for_bit(short, env, algorithm):
     ours = short(env, **TRUE, **{"agent.algorithm": algorithm, "questions.length": 2, "seed": 3}).run
     venv = make_venv(env_maker(env), 4)
-    plain = make_agent(ours.config.agent, venv, seed=3)
+    plain = sb3_model(ours.config.agent, venv, seed=3)
     venv.seed(number(3, "environment", 0))
     plain.learn(2048)
     theirs = weights(plain)
@@ -168,12 +169,12 @@ def test_models_with_other_buffers_are_refused():
     model = A2C("MlpPolicy", make_venv(env_maker("Pendulum-v1"), 2))
     model.rollout_buffer = None
     with pytest.raises(UserError, match="A2C collects into NoneType; prefrl takes SB3's on-policy models"):
-        put_learned_reward(model, lambda: np.zeros((5, 2)))
+        put_learned_reward(model, lambda actions, bootstraps: np.zeros((5, 2)))
 
 
 def test_settings_reach_the_agent():
-    settings = AgentConfig(n_steps=32, batch_size=64, gamma=0.5, gae_lambda=0.25, ent_coef=0.125, hidden=(8,))
-    model = make_agent(settings, DummyVecEnv([env_maker("Pendulum-v1")] * 2), seed=0)
+    settings = OnPolicyConfig(n_steps=32, batch_size=64, gamma=0.5, gae_lambda=0.25, ent_coef=0.125, hidden=(8,))
+    model = sb3_model(settings, DummyVecEnv([env_maker("Pendulum-v1")] * 2), seed=0)
     assert (model.n_steps, model.batch_size, model.gamma, model.gae_lambda, model.ent_coef) == (
         32,
         64,

@@ -12,7 +12,7 @@ from prefrl.bench.work import do
 from prefrl.core.errors import UserError
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # Ray starts a cluster of its own, and loses a worker
 def test_a_ray_worker_gives_the_same_result_and_a_lost_one_is_replaced(tmp_path):
     ray = pytest.importorskip("ray")
     cluster = Cluster("local", 1)

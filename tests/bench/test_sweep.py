@@ -177,6 +177,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # two sweeps, each with workers that load everything before their runs
 def test_after_kill_nine_nothing_runs_on_and_nothing_is_repeated(tmp_path):
     script, folder = tmp_path / "script.py", tmp_path / "cache"
     script.write_text(SCRIPT.format(path=[str(Path(__file__).parents[1])], folder=str(folder)))

@@ -91,7 +91,7 @@ def test_a_reward_model_learns_from_an_imported_study(study, dataset, tmp_path):
     run = load_run(study)
     model = build.make_reward_model(run.config, run.own, run.recorder)
     with LabelStore.open(tmp_path / "run") as store:
-        model.add(store.feedback()[0])
+        model.hear(store.feedback()[0])
     run.close()
     assert model.fit(step=0).decisive >= 4 and model.version == 1
 
@@ -115,9 +115,15 @@ def test_parquet_has_the_same_labels_and_segments(study, dataset):
     pq = pytest.importorskip("pyarrow.parquet")
     labels = pq.read_table(dataset / "parquet" / "labels.parquet").to_pylist()
     stands = [row.pop("stands") for row in labels]
-    assert labels == lines(dataset / "labels.jsonl")
+    assert [{**row, "answer": row["answer"] and json.loads(row["answer"])} for row in labels] == lines(
+        dataset / "labels.jsonl"
+    )
     with LabelStore.open(study) as store:
-        answers = [row for row, stood in zip(labels, stands, strict=True) if stood and row["kind"] == "answer"]
+        answers = [
+            row
+            for row, stood in zip(labels, stands, strict=True)
+            if stood and row["kind"] == "answer" and row["answer"]
+        ]
         assert [row["seq"] for row in answers] == store.feedback()[0].seq.tolist()
         ids = list(range(1, store.asked() + 1))
         segments = store.queries(ids).segments.flat()

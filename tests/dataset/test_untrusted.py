@@ -77,7 +77,7 @@ def change(dataset: Path, file: str, line: int, **values: object) -> Path:
 def test_the_dataset_as_it_is_can_be_imported(dataset, tmp_path):
     import_dataset(dataset, tmp_path / "imported")
     with LabelStore.open(tmp_path / "imported") as store:
-        assert store.feedback()[0].answer["preference"].tolist() == pytest.approx([np.nan, 0.5, 0.0], nan_ok=True)
+        assert store.feedback()[0].answer["preference"].tolist() == [0.5, 0.0]
         assert [store.watermark(step) for step in (100, 200)] == [3, 4]
 
 
@@ -99,6 +99,13 @@ WRONG = [
     ("labels.jsonl", 4, {"kind": "withdrawal"}, "line 4: a withdrawal supersedes nothing"),
     ("labels.jsonl", 1, {"details": "[1"}, "line 1: details: "),
     ("labels.jsonl", 1, {"details": '{"mirrored": "yes"}'}, "line 1: details: .*`mirrored` is true or false"),
+    ("labels.jsonl", 1, {"details": '{"order": [0, 0]}'}, "line 1: details: .*`order` "),
+    ("labels.jsonl", 1, {"details": '{"order": [0, 2, 1]}'}, "line 1: details: order .* is of 3 segments, its question has 2"),
+    ("labels.jsonl", 2, {"answer": {"preference": 2.0}}, "line 2: answer: .* is no answer of kind 'pair': preference"),
+    ("labels.jsonl", 2, {"answer": {"rank": [0, 1]}}, "line 2: answer: .* is no answer of kind 'pair'"),
+    ("labels.jsonl", 2, {"preference": 1.0, "answer": {"preference": 0.0}}, "line 2: preference is 1.0, and answer"),
+    ("labels.jsonl", 2, {"asked_kind": "cats"}, "line 2: it says kind 'cats' of question"),
+    ("questions.jsonl", 1, {"kind": "pairs"}, "questions.jsonl, line 1: unknown kind of feedback 'pairs'.*pair"),
     ("labels.jsonl", 1, {"seq": 2**70}, "line 1: seq: "),
     ("questions.jsonl", 2, {"id": 1}, "questions.jsonl, line 2: id is 1, expected 2"),
     ("questions.jsonl", 2, {"uid": "?"}, "labels.jsonl, line 2: it says uid"),
@@ -106,7 +113,7 @@ WRONG = [
     ("questions.jsonl", 1, {"row": -1}, "questions.jsonl, line 1: row: Input should be greater than or equal to 0"),
     ("trainer.jsonl", 2, {"step": 100}, "trainer.jsonl, line 2: step 100 does not come after 100"),
     ("trainer.jsonl", 2, {"heard": 9}, "trainer.jsonl, line 2: heard is 9, expected a number above 3 and up to 4"),
-    ("dataset.json", 1, {"format": 2}, "dataset.json has format 2, this prefrl reads up to 1; update prefrl"),
+    ("dataset.json", 1, {"format": 3}, "dataset.json has format 3, this prefrl reads up to 2; update prefrl"),
     ("dataset.json", 1, {"formats": ["mp4"]}, "was exported as mp4; export the run with --formats jsonl"),
     ("dataset.json", 1, {"kind": "cats"}, "dataset.json: kind: Input should be 'prefrl preferences', got 'cats'"),
     ("dataset.json", 1, {"env": "Else-v0"}, "env is 'Else-v0', config.env 'Pendulum-v1'; they must be the same"),

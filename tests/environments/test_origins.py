@@ -6,14 +6,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from counting import Counting, counting, played
-from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 from prefrl.core.errors import UserError
 from prefrl.environments.making import env_maker
 from prefrl.environments.origins import Openings, opening, reopen
 from prefrl.environments.recorder import Recorder
-from prefrl.environments.vector import NotingMonitor, make_venv
+from prefrl.environments.vector import make_venv
 
 
 def recorded(env="CartPole-v1", steps=120, capacity=200, n_envs=2, notes="rng", **settings):
@@ -55,10 +54,6 @@ def test_nothing_is_noted_before_somebody_wants_it():
     played(recorder, 30)
     origins = recorder.origins(recorder.cut_segments(5, np.random.default_rng(0)))
     assert [origins[place] for place in range(len(origins))] == [None] * len(origins)
-
-
-def test_steps_are_monitors_own():
-    assert NotingMonitor.step is Monitor.step
 
 
 @pytest.mark.parametrize("notes", ["rng", "seed"])

@@ -74,6 +74,21 @@ def test_latest_steps_have_their_true_successors(episodes, capacity, steps, data
     assert (rollout.true_rewards == 1000 * rollout.observations[..., EPISODE] + rollout.observations[..., STEP]).all()
 
 
+def test_latest_steps_know_where_episodes_begin_and_what_came_before():
+    recorder = Recorder(counting([[3, 4], [50]]), 20)
+    played(recorder, 12)
+    alone, rollout = recorder.memory.latest(5), recorder.memory.latest(5, context=4)
+    assert alone.earlier is None
+    assert np.array_equal(rollout.observations, alone.observations) and len(rollout.earlier.actions) == 4
+    joined = recorder.memory.latest(9)
+    for part in ("observations", "actions", "next_observations", "true_rewards", "finished", "begins"):
+        both = np.concatenate([getattr(rollout.earlier, part), getattr(rollout, part)])
+        assert np.array_equal(both, getattr(joined, part))
+    assert joined.begins.T.tolist() == [[step in (3, 7, 10) for step in range(3, 12)], [False] * 9]
+    every = recorder.memory.latest(5, context=100)
+    assert len(every.earlier.actions) == 7 and every.earlier.begins[0].all()  # all that there is
+
+
 def test_segments_repeat_when_the_environment_is_stepped_again(rng):
     recorder = Recorder(make_venv(env_maker("Pendulum-v1"), 2), 500)
     played(recorder, 450)
@@ -93,7 +108,7 @@ def test_memory_stays_bounded_however_short_the_episodes():
     recorder = Recorder(counting([[1], [1, 2], [3]]), 20)
     played(recorder, 900)
     assert len(recorder.memory.observations) == 20
-    assert len(recorder.memory._last) <= 2 * 20 * 3
+    assert len(recorder.memory.tracks[""].last) <= 2 * 20 * 3
     assert len(recorder.finished) == 100
 
 
@@ -272,6 +287,6 @@ def test_environments_may_show_plain_numbers(rng):
 
 
 def test_other_spaces_are_refused_with_a_way_out():
-    space = spaces.Dict({"place": SPACES["Box"]})
-    with pytest.raises(UserError, match=r"observation space is Dict.*FlattenObservation"):
-        Recorder(DummyVecEnv([lambda: Sampled(space, SPACES["Box"])]), 40)
+    space = spaces.Dict({"place": SPACES["Box"], "mission": spaces.Text(9)})
+    with pytest.raises(UserError, match=r"observation space 'mission' is Text.*FilterObservation"):
+        make_venv(lambda: Sampled(space, SPACES["Box"]), 1)

@@ -25,6 +25,7 @@ from PIL import Image
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, load, update
 from prefrl.core.data import Queries, Segments
+from prefrl.kinds import KINDS
 from prefrl.labelling.access import Access, Rate
 from prefrl.labelling.connections import guarded
 from prefrl.labelling.server import make_app
@@ -65,7 +66,7 @@ def draw(folder: Path, store: LabelStore, ids: list[int]) -> None:
         rows = [row for row in connection.execute(questions.select()) if row.id in set(ids)]
     (folder / "clips" / "index").mkdir(parents=True, exist_ok=True)
     for row in rows:
-        for side in (0, 1):
+        for side in range(KINDS[row.kind].segments):
             content = sheet((5 * (row.id % 50), 120 * side, 0))
             about = {
                 "clip": hashlib.sha256(content).hexdigest(),
@@ -145,7 +146,8 @@ class Person:
 
     def answer(self, question: dict, choice: str = "left", **more) -> httpx.Response:
         display = {"ticket": question["ticket"], "query": question["query"]}
-        return self.say("/api/answers", choice=choice, **display, **{"decision_ms": 1500, **more})
+        answer = KINDS[question["kind"]].chosen(choice).answer
+        return self.say("/api/answers", answer=answer, **display, **{"decision_ms": 1500, **more})
 
     def label(self, count: int, choice: str = "left") -> list[dict]:
         """Answer so many questions, one after the other. Returns what was shown."""

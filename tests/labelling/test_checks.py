@@ -61,8 +61,8 @@ def test_the_experimenter_sees_how_often_clear_answers_are_right(serve, tmp_path
     ann = serving.person("ann")
     for _ in range(18):
         for question in ann.next():
-            mirrored = serving.store.displays.find(question["ticket"])["mirrored"]
-            ann.answer(question, "right" if mirrored else "left")
+            order = serving.store.displays.find(question["ticket"])["order"]
+            ann.answer(question, "left" if order == [0, 1] else "right")
     known = about(ann, "ann")["gold"]
     assert known["share"] == 1.0 and 0 < known["n"] <= len(gold) and known["low"] < 0.9 and known["high"] == 1.0
     assert about(ann, "ann")["reliability"] is None  # there is nobody to compare her with
@@ -104,8 +104,8 @@ def test_repetitions_with_the_same_and_with_changed_sides_are_told_apart(serve, 
     serving = serve(tmp_path / "long", rng=Random(0))
     ann = serving.person("ann")
     ann.label(questions.GAP + 10, "left")  # always left: steady as long as the sides are
-    same, mirrored = (about(ann, "ann")[name] for name in ("self_agreement", "mirrored_agreement"))
-    assert same["agree"] == same["n"] > 0 and mirrored["agree"] == 0 < mirrored["n"]
+    same, reordered = (about(ann, "ann")[name] for name in ("self_agreement", "reordered_agreement"))
+    assert same["agree"] == same["n"] > 0 and reordered["agree"] == 0 < reordered["n"]
 
 
 def test_a_page_that_wants_many_where_few_are_ready_is_checked_no_more_often(serve, tmp_path, monkeypatch):
@@ -141,13 +141,13 @@ def test_the_experimenter_sees_who_is_right_how_often_and_what_people_differ_on(
     assert relied["ann"] > 0.85 and relied["ben"] > 0.8 and relied["eve"] < 0.4
     assert len(team["disputed"]) == checks.MOST_DISPUTED
     worst = team["disputed"][0]
-    assert {one["labeller"]: one["choice"] for one in worst["said"]}.keys() == {"ann", "ben", "eve"}
-    assert worst["label"] <= 0.5 and len(worst["clips"]) == 2
+    assert {one["labeller"]: one["words"] for one in worst["said"]}.keys() == {"ann", "ben", "eve"}
+    assert worst["label"][0] <= 0.5 and len(worst["clips"]) == 2
 
 
 def test_whose_clear_answers_are_often_wrong_is_flagged():
-    rows = [{"query_id": q, "preference": float(q % 2), "about": {"mirrored": False}} for q in range(40)]
-    found = checks.known_answers(rows, dict.fromkeys(range(40), 1.0))
+    rows = [{"query_id": q, "asked_kind": "pair", "answer": {"preference": float(q % 2)}} for q in range(40)]
+    found = checks.known_answers(rows, dict.fromkeys(range(40), {"preference": 1.0}))
     assert found["n"] == 40 and found["share"] == 0.5 and found["high"] < 0.7
     assert checks.known_answers(rows, {}) is None
 

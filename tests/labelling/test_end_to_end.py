@@ -99,7 +99,7 @@ def label_until_it_ends(trainer: subprocess.Popen, labeller: Labeller, deadline:
     return trainer.stdout.read()
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 51,200 steps of training, which waits for labels from clips that have to be drawn first
 def test_a_labeller_that_sees_only_clips_teaches_pendulum_while_it_trains(tmp_path):
     """A random policy earns about -1250. The labels are of a height that ignores speed and force, as a person's."""
     deadline = time.monotonic() + 800
@@ -127,6 +127,7 @@ def until_gone(file: Path, deadline: float) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow  # a trainer, a server and a render worker load several times each, and clips are drawn meanwhile
 def test_trainer_and_server_killed_at_any_moment_both_go_on_and_no_answer_is_lost(tmp_path):
     """The server comes back by itself, under the same address; training goes on with `prefrl resume`, and ends it."""
     folder, deadline = tmp_path / "run", time.monotonic() + 800

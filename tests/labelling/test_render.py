@@ -199,7 +199,7 @@ def test_the_reel_begins_with_what_the_reward_model_likes_most_and_least(run, tm
     loaded = load_run(run)
     with LabelStore.open(run) as store:
         ids = range(1, store.asked() + 1)
-        rewards, _ = loaded.reward_model.opinion(store.queries(list(ids)).segments)
+        rewards, _ = loaded.reward_model.opinion("pair", store.queries(list(ids)).segments)
     loaded.close()
     returns = rewards.sum(-1)  # (Q, 2)
     most, least = (np.unravel_index(pick(returns), returns.shape) for pick in (np.argmax, np.argmin))
@@ -292,7 +292,7 @@ def test_a_run_that_noted_nothing_says_what_still_works(bare):
 
 
 def thought() -> dict:
-    return {"model_version": 3, "probability": 0.8, "rewards": np.linspace(-1, 1, 16).reshape(2, 8).tolist()}
+    return {"model_version": 3, "chances": [0.8, 0.2], "rewards": np.linspace(-1, 1, 16).reshape(2, 8).tolist()}
 
 
 def test_predictions_of_the_trainer_are_shown_while_there_is_no_checkpoint(bare):
@@ -311,7 +311,7 @@ def test_what_does_not_repeat_is_left_out_or_refused_where_it_was_asked_for(bare
     retaped(folder, 0, lambda origin: Origin(origin.opening, 1 - origin.actions))
     with pytest.raises(Unfaithful, match=r"question 1 cannot be drawn: acted again, observation \d differs|ended"):
         pairs(folder, queries=[1])
-    with pytest.warns(UserWarning, match="1 of 2 pairs are left out; question 1 cannot be drawn"):
+    with pytest.warns(UserWarning, match="1 of 2 questions are left out; question 1 cannot be drawn"):
         assert len(decoded(pairs(folder))[0]) == 9
     assert sorted(path.name for path in folder.glob("*.mp4")) == ["pairs.mp4"]
 

@@ -23,7 +23,6 @@ READING = [
     "/api/status",
     "/api/history",
     "/api/team",
-    "/api/video",
     "/api/openapi.json",
 ]
 WRITING = ["/api/session", "/api/next", "/api/answers", "/api/answers/1/revise", "/api/answers/1/withdraw",

@@ -121,6 +121,47 @@ def test_a_flagged_question_is_shown_to_nobody(serve):
 # what becomes of answers
 
 
+def test_answers_that_a_page_of_the_first_release_kept_in_its_browser_are_taken(serve):
+    """It sent the word of a choice in place of an answer."""
+    serving = serve()
+    person = serving.person()
+    shown = person.next(4)
+    for question, choice in zip(shown, CHOICES, strict=True):
+        body = {"ticket": question["ticket"], "query": question["query"], "choice": choice, "decision_ms": 900}
+        assert person.say("/api/answers", **body).status_code == 201
+    assert [row["preference"] for row in history(serving)] == list(CHOICES.values())
+    assert person.say("/api/answers/1/revise", ticket="revise-01", choice="right").status_code == 201
+    assert history(serving)[-1]["preference"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"choice": "up"}, {"answer": {"preference": 2}}, {"answer": {"rank": 1}}, {"answer": 1}]
+)
+def test_what_is_no_answer_of_its_kind_is_refused(serve, told):
+    serving = serve()
+    person = serving.person()
+    [question] = person.next()
+    reply = person.say("/api/answers", ticket=question["ticket"], query=question["query"], **told)
+    assert (reply.status_code, reply.json()["code"]) == (422, "invalid") and not history(serving)
+
+
+def test_the_status_describes_each_kind_of_question(serve):
+    [pair] = serve().person().get("/api/status")["kinds"].values()
+    assert (pair["widget"], pair["segments"], pair["places"]) == ("choices", 2, ["left", "right"])
+    assert [one["answer"] for one in pair["choices"]] == [
+        {"preference": 1.0},
+        {"preference": 0.5},
+        None,
+        {"preference": 0.0},
+    ]
+    assert [(one["clear"], one["favours"]) for one in pair["choices"]] == [
+        (True, 0),
+        (False, None),
+        (False, None),
+        (True, 1),
+    ]
+
+
 @pytest.mark.parametrize(("choice", "stored"), CHOICES.items())
 def test_each_choice_is_stored_as_what_it_means_for_the_first_segment(serve, choice, stored):
     serving = serve()
@@ -129,7 +170,7 @@ def test_each_choice_is_stored_as_what_it_means_for_the_first_segment(serve, cho
     [row] = history(serving)
     assert (row["preference"], row["labeller"], row["kind"], row["response_seconds"]) == (stored, "ann", "answer", 2.5)
     details = json.loads(row["details"])
-    assert (details["loops"], details["revealed"], details["mirrored"]) == (2.5, True, False)
+    assert (details["loops"], details["revealed"], details["order"]) == (2.5, True, [0, 1])
 
 
 def test_an_answer_sent_again_counts_once_and_gets_the_same_reply(serve):
@@ -231,7 +272,9 @@ def test_a_revision_takes_the_place_of_the_answer_once(serve):
     person = serving.person()
     seq = person.label(1) and history(serving)[0]["seq"]
     revise = [person.say(f"/api/answers/{seq}/revise", ticket="revise-01", choice="right") for _ in range(2)]
-    assert [(reply.status_code, reply.json()) for reply in revise] == [(201, {"seq": 2}), (200, {"seq": 2})]
+    assert [(reply.status_code, reply.json()) for reply in revise] == [
+        (201, {"seq": 2, "model": None}), (200, {"seq": 2, "model": None}),
+    ]  # fmt: skip
     other = person.say(f"/api/answers/{seq}/revise", ticket="revise-01", choice="left")
     assert (other.status_code, other.json()["code"]) == (422, "ticket_used")
     late = person.say(f"/api/answers/{seq}/revise", ticket="revise-02", choice="left")
@@ -284,7 +327,7 @@ def test_now_and_then_a_question_comes_again_with_its_sides_changed(serve, tmp_p
     assert again["clips"] == original["clips"][::-1]
     assert person.answer(again, "right").status_code == 201
     assert serving.store.counts().answered == questions.GAP + 1 == len(serving.store.feedback()[0])
-    assert person.get("/api/team")["labellers"][0]["mirrored_agreement"] == {"agree": 1, "n": 1}
+    assert person.get("/api/team")["labellers"][0]["reordered_agreement"] == {"agree": 1, "n": 1}
     assert person.get("/api/history", limit=1)["answers"][0]["choice"] == "right"
 
 
@@ -342,9 +385,9 @@ def test_clips_that_somebody_wants_to_see_are_wished_from_the_render_worker(serv
 # what the reward model thinks
 
 
-def predict(serving, ids, probability=0.9):
+def predict(serving, ids, first=0.9):
     rewards = [[0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 0.0]]
-    one = {"model_version": 3, "probability": probability, "rewards": rewards}
+    one = {"model_version": 3, "chances": [first, 1 - first], "rewards": rewards}
     serving.store.notices.predict({id: one for id in ids})
 
 
@@ -356,11 +399,11 @@ def test_what_the_model_thinks_is_told_after_the_answer_as_it_was_displayed(serv
     [question] = person.next()
     assert "0.9" not in json.dumps(question)
     view = person.answer(question, "left").json()["model"]
-    assert (view["probability"], view["agrees"], view["version"]) == (0.9, True, 3)
+    assert (view["chances"][0], view["agrees"], view["version"]) == (0.9, True, 3)
     assert view["rewards"][0] == [0.1, 0.2, 0.3, 0.4]
     person.label(questions.GAP)
     turned = person.answer(person.next()[0], "left").json()["model"]
-    assert turned["probability"] == pytest.approx(0.1) and turned["agrees"] is False
+    assert turned["chances"][0] == pytest.approx(0.1) and turned["agrees"] is False
     assert turned["rewards"][1] == [0.1, 0.2, 0.3, 0.4]
 
 

@@ -45,7 +45,7 @@ def once(capfd):
 def ready(folder: Path, ids) -> list[bool]:
     with LabelStore.open(folder) as store:
         places = lookup.places(store, list(ids))
-        return clips_ready(folder, [(places[id].file, places[id].row) for id in ids])
+        return clips_ready(folder, [(places[id].file, places[id].row, 2) for id in ids])
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 import numpy as np
 import pytest
+import torch
 from counting import counting, played
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefrl.config.settings import QuestionConfig
+from prefrl.core.errors import UserError
 from prefrl.environments.recorder import Recorder
+from prefrl.kinds import KINDS, kind_of
+from prefrl.kinds.pair import Pair
 from prefrl.queries.asker import LONGEST, Asker
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import disagreement
@@ -18,15 +22,15 @@ class Fitted:
 
     version = 1
 
-    def member_returns(self, segments):
-        rewards = segments.true_rewards[:, 0] % 7
-        return np.stack([rewards, np.sin(rewards), -rewards])  # (E, N)
+    def member_rewards(self, segments):
+        rewards = segments.true_rewards[:, :1] % 7
+        return torch.from_numpy(np.stack([rewards, np.sin(rewards), -rewards]))  # (E, N, 1)
 
 
 class Unfitted:
     version = 0
 
-    def member_returns(self, segments):
+    def member_rewards(self, segments):
         return None
 
 
@@ -35,11 +39,10 @@ def sessions(asker: Asker, recorder: Recorder, rollouts: int, n_steps: int, mode
     for _ in range(rollouts):
         played(recorder, n_steps, seed=recorder.steps)
         step = recorder.steps * recorder.num_envs
-        if due := asker.due(step):
-            queries = asker.choose(due, recorder, model or Unfitted(), step)
-            if queries is not None:
-                assert 0 < len(queries) <= due
-                yield step, queries
+        due = asker.due(step)
+        for queries in asker.choose(step, float("inf"), recorder, model or Unfitted()):
+            assert 0 < len(queries) <= due
+            yield step, queries
 
 
 def make(total_steps: int, **chosen) -> Asker:
@@ -113,13 +116,14 @@ def test_a_covering_strategy_asks_about_the_better_half_by_score(seed):
         asker = Asker(QuestionConfig(length=LENGTH, budget=30, initial=1.0, strategy=strategy), 1000, seed)
         recorder = Recorder(counting([[50], [50]]), 1000)
         played(recorder, 400, seed)
-        return np.nanmean(asker.choose(30, recorder, Fitted(), 800).scores)
+        [queries] = asker.choose(800, 30, recorder, Fitted())
+        return np.nanmean(queries.scores)
 
     recorder = Recorder(counting([[50], [50]]), 1000)
     played(recorder, 400, seed)
-    returns = Fitted().member_returns(recorder.cut_segments(LENGTH, np.random.default_rng(0)))
-    pairs = np.random.default_rng(seed).integers(returns.shape[1], size=(500, 2))
-    at_random = disagreement(returns[:, pairs]).mean()
+    rewards = Fitted().member_rewards(recorder.cut_segments(LENGTH, np.random.default_rng(0)))
+    pairs = np.random.default_rng(seed).integers(rewards.shape[1], size=(500, 2))
+    at_random = disagreement(kind_of("pair").predict(rewards[:, pairs]).numpy()).mean()
     assert disagreement_of("disagreement_kcenter") > 1.1 * at_random
     assert disagreement_of("disagreement") >= disagreement_of("disagreement_kcenter")
 
@@ -160,5 +164,55 @@ def test_a_restored_asker_goes_on_where_it_was():
     list(sessions(asker, recorder, 4, 100))
     again.restore(asker.state())
     played(recorder, 100)
-    one, other = (each.choose(each.due(600), recorder, Unfitted(), 600) for each in (asker, again))
+    [one], [other] = (each.choose(600, float("inf"), recorder, Unfitted()) for each in (asker, again))
     assert len(one) and np.array_equal(one.segments.start_step, other.segments.start_step)
+
+
+def test_no_more_is_asked_than_the_teacher_takes():
+    asker = make(1000, budget=40, initial=1.0)
+    recorder = Recorder(counting([[50]]), 1000)
+    played(recorder, 400)
+    assert asker.choose(400, 0, recorder, Unfitted()) == []
+    assert [len(queries) for queries in asker.choose(400, 3, recorder, Unfitted())] == [3]
+
+
+@pytest.fixture
+def three():
+    """A kind that shows three segments, for as long as the test takes."""
+
+    class Three(Pair):
+        name, segments, outcomes = "three", 3, ()
+
+    KINDS["three"] = Three()
+    yield "three"
+    del KINDS["three"]
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "disagreement", "kcenter"])
+def test_several_kinds_share_the_budget_as_the_mix_says(three, strategy):
+    asker = make(2400, budget=60, strategy=strategy, kinds=("pair", three), mix=(0.75, 0.25))
+    found = list(sessions(asker, Recorder(counting([[20], [50]]), 2000), 12, 100, Fitted()))
+    count = {kind: sum(len(queries) for _, queries in found if queries.kind == kind) for kind in ("pair", three)}
+    assert count == {"pair": 45, three: 15}
+    assert {queries.kind: queries.segments.env_index.shape[1] for _, queries in found} == {"pair": 2, three: 3}
+    assert found[0][1].kind == "pair" and any(queries.kind == three for _, queries in found[:4])
+    again = make(2400, budget=60, strategy=strategy, kinds=("pair", three), mix=(0.75, 0.25))
+    again.restore(asker.state())
+    assert again.state() == asker.state()
+
+
+def test_kinds_one_by_one_are_asked_in_turn(three):
+    asker = make(2400, budget=40, kinds=(three, "pair"), turns="one_by_one")
+    kinds = [queries.kind for _, queries in sessions(asker, Recorder(counting([[20], [50]]), 2000), 12, 100)]
+    last = len(kinds) - kinds[::-1].index(three)
+    assert set(kinds[last:]) == {"pair"} and kinds[0] == three and "pair" not in kinds[: last - 1]
+
+
+@pytest.mark.parametrize("chosen, said", [
+    ({"kinds": ("pair", "pair")}, "none twice"),
+    ({"kinds": ("pear",)}, "did you mean 'pair'"),
+    ({"mix": (0.5, 0.5)}, "must give each of 1 kinds its share"),
+])  # fmt: skip
+def test_kinds_and_mixes_that_cannot_be_are_refused(chosen, said):
+    with pytest.raises(UserError, match=said):
+        make(1000, **chosen)

@@ -1,11 +1,16 @@
+from math import comb
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError
-from prefrl.queries import STRATEGIES, choose, pair_up
+from prefrl.kinds import kind_of
+from prefrl.queries import STRATEGIES, choose, group
+from prefrl.queries.selection import reads
 from prefrl.queries.strategies import bald, bpref_entropy, disagreement, volume
 
 
@@ -22,6 +27,11 @@ def pairs_at(places) -> Segments:
     )
 
 
+def chances(returns: np.ndarray) -> np.ndarray:
+    """What members predict of pairs with these returns: (E, N, 2) -> (E, N, 2)"""
+    return kind_of("pair").predict(torch.from_numpy(returns)[..., None]).numpy()
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -29,14 +39,14 @@ def rng():
 
 @pytest.fixture
 def pool(rng):
-    """40 candidate pairs and what 3 members think of them."""
-    return pairs_at(rng.standard_normal((40, 2, 3))), rng.standard_normal((3, 40, 2))
+    """40 candidate pairs and the chances that 3 members give their outcomes."""
+    return pairs_at(rng.standard_normal((40, 2, 3))), chances(rng.standard_normal((3, 40, 2)))
 
 
 @given(st.integers(0, 30), st.data())
 def test_pairs_are_of_distinct_segments_and_no_two_alike(n_segments, data):
     n_pairs = data.draw(st.integers(0, n_segments * (n_segments - 1) // 2))
-    pairs = pair_up(n_segments, n_pairs, np.random.default_rng(data.draw(st.integers(0, 99))))
+    pairs = group(n_segments, n_pairs, 2, np.random.default_rng(data.draw(st.integers(0, 99))))
     assert pairs.shape == (n_pairs, 2)
     assert np.all((pairs >= 0) & (pairs < n_segments)) and np.all(pairs[:, 0] != pairs[:, 1])
     assert len(np.unique(np.sort(pairs, axis=1), axis=0)) == n_pairs
@@ -44,14 +54,26 @@ def test_pairs_are_of_distinct_segments_and_no_two_alike(n_segments, data):
         assert len(np.unique(pairs)) == 2 * n_pairs
 
 
+@given(st.integers(0, 9), st.integers(1, 4), st.data())
+def test_groups_are_of_distinct_segments_and_no_two_alike(n_segments, size, data):
+    count = data.draw(st.integers(0, comb(n_segments, size)))
+    groups = group(n_segments, count, size, np.random.default_rng(data.draw(st.integers(0, 99))))
+    assert groups.shape == (count, size)
+    assert len({frozenset(one) for one in groups.tolist()}) == count and all(
+        len(set(g)) == size for g in groups.tolist()
+    )
+    if size * count <= n_segments:
+        assert len(np.unique(groups)) == size * count
+
+
 def test_a_segment_is_shown_left_and_right_equally_often(rng):
     for n_segments, n_pairs in [(20_000, 10_000), (200, 10_000)]:
-        pairs = pair_up(n_segments, n_pairs, rng)
+        pairs = group(n_segments, n_pairs, 2, rng)
         assert abs((pairs[:, 0] < pairs[:, 1]).mean() - 0.5) < 0.0165  # 3.3 standard errors
 
 
 def test_all_pairs_are_equally_likely(rng):
-    drawn = np.sort(np.concatenate([pair_up(6, 5, rng) for _ in range(3000)]), axis=1)
+    drawn = np.sort(np.concatenate([group(6, 5, 2, rng) for _ in range(3000)]), axis=1)
     _, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(counts) == 15 and np.all(np.abs(counts - 1000) < 100)
 
@@ -60,7 +82,7 @@ def test_more_questions_than_pairs_say_what_to_lower(rng):
     with pytest.raises(
         NotEnoughSegments, match="11 questions .* 5 segments make only 10; lower the number of questions"
     ):
-        pair_up(5, 11, rng)
+        group(5, 11, 2, rng)
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
@@ -80,7 +102,7 @@ def test_the_highest_scores_are_asked_first(name, pool, rng):
 
 
 def test_equal_scores_are_broken_at_random(pool):
-    alike = np.zeros((3, 40, 2))
+    alike = np.full((3, 40, 2), 0.5)
     picks = {tuple(choose(pool[0], alike, 3, "disagreement", np.random.default_rng(seed)).picked) for seed in range(9)}
     assert len(picks) > 5
 
@@ -125,24 +147,28 @@ def test_a_function_of_ones_own_is_a_strategy(pool, rng):
     def closest(returns):
         return -np.abs(returns[..., 0] - returns[..., 1]).mean(0)
 
-    choice = choose(*pool, 3, closest, rng)
-    assert choice.strategy == "closest" and choice.picked[0] == np.argmax(closest(pool[1]))
+    returns = rng.standard_normal((3, 40, 2))
+    assert reads(closest) == "returns" and reads("disagreement") == "chances" and reads("uniform") is None
+    choice = choose(pool[0], returns, 3, closest, rng)
+    assert choice.strategy == "closest" and choice.picked[0] == np.argmax(closest(returns))
 
 
 def test_wrong_input_says_so(pool, rng):
-    candidates, returns = pool
-    with pytest.raises(UserError, match="choose 41 of 40 candidate pairs; lower"):
-        choose(candidates, returns, 41, "uniform", rng)
+    candidates, predicted = pool
+    with pytest.raises(UserError, match="choose 41 of 40 candidates; lower"):
+        choose(candidates, predicted, 41, "uniform", rng)
     with pytest.raises(UserError, match="did you mean 'disagreement'"):
-        choose(candidates, returns, 4, "disagreemnt", rng)
-    with pytest.raises(UserError, match=r"shape \(3, 39, 2\); 40 candidate pairs need \(E, 40, 2\)"):
-        choose(candidates, returns[:, 1:], 4, "bald", rng)
+        choose(candidates, predicted, 4, "disagreemnt", rng)
+    with pytest.raises(
+        UserError, match=r"members' chances have shape \(3, 39, 2\); 40 candidates need \(E, 40, \.\.\.\)"
+    ):
+        choose(candidates, predicted[:, 1:], 4, "bald", rng)
     with pytest.raises(UserError, match="'bald' compares ensemble members and needs 2, got 1; enlarge"):
-        choose(candidates, returns[:1], 4, "bald", rng)
+        choose(candidates, predicted[:1], 4, "bald", rng)
     with pytest.raises(UserError, match=r"gave scores of shape \(3, 40\)"):
-        choose(candidates, returns, 4, lambda returns: returns[..., 0], rng)
-    with pytest.raises(NonFiniteError, match="'bald' scored 40 of 40 pairs NaN"):
-        choose(candidates, np.full_like(returns, np.nan), 4, "bald", rng)
+        choose(candidates, predicted, 4, lambda returns: returns[..., 0], rng)
+    with pytest.raises(NonFiniteError, match="'bald' scored 40 of 40 candidates NaN"):
+        choose(candidates, np.full_like(predicted, np.nan), 4, "bald", rng)
 
 
 def test_asking_nothing_is_allowed(pool, rng):
@@ -161,7 +187,8 @@ def alignment(strategy, answers=10, repeats=15):
             shown = 3 * rng.standard_normal((100, 2, 6))
             weight = np.exp(log_weight - log_weight.max())
             members = believed[rng.choice(2000, 100, p=weight / weight.sum())]
-            best = choose(pairs_at(shown), np.einsum("nkd,ed->enk", shown, members), 1, strategy, rng).picked[0]
+            predicted = chances(np.einsum("nkd,ed->enk", shown, members))
+            best = choose(pairs_at(shown), predicted, 1, strategy, rng).picked[0]
             apart = shown[best, 0] - shown[best, 1]
             answer = 1 if rng.random() < 1 / (1 + np.exp(-apart @ truth)) else -1
             log_weight -= np.logaddexp(0, -answer * (believed @ apart))
@@ -174,5 +201,7 @@ def test_informative_questions_teach_more_than_random_ones_and_predictable_ones_
     random = alignment("uniform")  # .81; over 60 repeats .79
     assert alignment(bald) > random + 0.03  # .90; .88
     assert alignment(disagreement) > random + 0.03  # .91; .88
-    assert alignment(lambda returns: -volume(returns)) < random - 0.1  # .66; .61, the sign of APReL's volume removal
+    assert (
+        alignment(lambda predicted: -volume(predicted)) < random - 0.1
+    )  # .66; .61, the sign of APReL's volume removal
     assert alignment(bpref_entropy) < random - 0.1  # .57; .58, pairs that are too close for anyone

@@ -71,10 +71,10 @@ def test_large_pictures_are_not_shown_as_squares(tmp_path):
 
 
 def test_a_question_is_ready_with_both_its_clips(tmp_path):
-    assert clips_ready(tmp_path, [(FILE, 0)]) == [False]
+    assert clips_ready(tmp_path, [(FILE, 0, 2)]) == [False]
     for row, side in ((0, 0), (1, 0), (1, 1)):
         write_clip(tmp_path, FILE, row, side, noise(seed=row), 20)
-    assert clips_ready(tmp_path, [(FILE, 0), (FILE, 1), (FILE, 2)]) == [False, True, False]
+    assert clips_ready(tmp_path, [(FILE, 0, 2), (FILE, 1, 2), (FILE, 2, 2)]) == [False, True, False]
 
 
 def test_a_missing_folder_is_an_empty_one(tmp_path):
@@ -90,7 +90,7 @@ def test_a_damaged_sheet_is_not_shown_and_drawn_again(tmp_path):
     write_clip(tmp_path, FILE, 0, 1, noise(seed=1), 20)
     path.write_bytes(damage(path.read_bytes()))
     assert clip_of(tmp_path, FILE, 0, 0) is None
-    assert clips_ready(tmp_path, [(FILE, 0)]) == [False]
+    assert clips_ready(tmp_path, [(FILE, 0, 2)]) == [False]
 
 
 def test_a_missing_sheet_is_drawn_again(tmp_path):
@@ -132,9 +132,9 @@ def test_the_oldest_clips_go_but_none_of_open_questions(tmp_path):
         os.utime(note, (1000 + age, 1000 + age))
     size = sum(path.stat().st_size for path in (tmp_path / "clips").glob("*.webp"))
     prune(tmp_path, size, [])
-    assert all(clips_ready(tmp_path, [(FILE, row) for row in range(6)]))
-    prune(tmp_path, int(0.55 * size), [(FILE, 0)])
-    assert clips_ready(tmp_path, [(FILE, row) for row in range(6)]) == [True, False, False, False, True, True]
+    assert all(clips_ready(tmp_path, [(FILE, row, 2) for row in range(6)]))
+    prune(tmp_path, int(0.55 * size), [(FILE, 0, 2)])
+    assert clips_ready(tmp_path, [(FILE, row, 2) for row in range(6)]) == [True, False, False, False, True, True]
     assert clip_of(tmp_path, FILE, 0, 0) and clip_of(tmp_path, FILE, 5, 1)
     assert sum(path.stat().st_size for path in (tmp_path / "clips").glob("*.webp")) <= 0.55 * size
 
@@ -143,6 +143,6 @@ def test_a_sheet_that_two_segments_share_stays_for_the_other(tmp_path):
     for row in (0, 1):
         for side in (0, 1):
             write_clip(tmp_path, FILE, row, side, noise(), 20)
-    prune(tmp_path, 0, [(FILE, 1)])
-    assert clips_ready(tmp_path, [(FILE, 0), (FILE, 1)]) == [False, True]
+    prune(tmp_path, 0, [(FILE, 1, 2)])
+    assert clips_ready(tmp_path, [(FILE, 0, 2), (FILE, 1, 2)]) == [False, True]
     assert clip_of(tmp_path, FILE, 1, 0)

@@ -36,5 +36,6 @@ def test_random_rewards_are_standardised_over_the_first_rollout_and_then_stay(ro
 
 @pytest.mark.parametrize("control", [TrueReward(), ConstantReward(1.0)])
 def test_controls_ask_and_learn_nothing(control, answered):
-    assert control.member_returns(answered(3).segments) is None
-    assert not control.hear(answered(3)) and not control.hear(None)
+    assert control.member_rewards(answered(3).segments) is None
+    control.hear(answered(3))
+    assert not control.due()

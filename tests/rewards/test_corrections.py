@@ -36,7 +36,7 @@ def test_a_corrected_answer_keeps_its_bootstrap_weight(make_model, answered):
     one.hear(told)
     other.hear(told)
     other.hear(moved)
-    weights = [model._batch().weights for model in (one, other)]
+    weights = [model.fitter.tasks(model.training_data())[0].weights for model in (one, other)]
     assert torch.equal(weights[0][:, order], weights[1])
 
 
@@ -46,7 +46,8 @@ def test_a_correction_is_worth_a_fit(make_model, answered):
     model.fit(0)
     corrected = answered(40)
     corrected.answer["preference"][3] = 1 - corrected.answer["preference"][3]
-    assert model.hear(replace(corrected, whole=True))
+    model.hear(replace(corrected, whole=True))
+    assert model.due()
 
 
 def test_when_all_answers_are_withdrawn_the_reward_stays_as_it_was(make_model, answered):

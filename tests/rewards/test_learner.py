@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.core.data import Feedback
-from prefrl.rewards.learner import L2_LEAST, L2_MOST, PASS, draw
+from prefrl.rewards.fits.bootstrap import L2_LEAST, L2_MOST, PASS, draw
 
 
 def learn(model, answers: Feedback, step: int = 0):
@@ -67,7 +67,8 @@ def test_a_fit_stops_when_held_out_answers_no_longer_improve(make_model, answere
 def test_updates_are_counted_for_each_pair_and_member(make_model, answered):
     model = make_model(first_epochs=3)
     report = learn(model, answered(50))
-    assert report.updates == 3 * sum(len(rows) for rows in model._batch().train)
+    (drawn,) = model.fitter.tasks(model.training_data())
+    assert report.updates == 3 * sum(len(rows) for rows in drawn.train)
 
 
 @given(known=st.integers(0, 300), new=st.integers(0, 300), seed=st.integers(0, 99))

@@ -21,6 +21,12 @@ def learn(model, answers: Feedback, step: int = 0):
     return model.fit(step)
 
 
+def drawn(model):
+    """Which member draws which answer."""
+    (found,) = model.fitter.tasks(model.training_data())
+    return found
+
+
 def accuracy(model, answers: Feedback) -> float:
     """Share of answers that the paid reward predicts."""
     features = model.encode(answers.segments.flat())  # (2 Q, T, d)
@@ -58,7 +64,7 @@ def test_rewards_are_zero_before_the_first_fit(make_model, answered, steps):
     model = make_model()
     rewards = model.rewards(steps(answered(10)))
     assert rewards.shape == (20, 8) and not rewards.any()
-    assert model.member_returns(answered(10).segments.flat()) is None
+    assert model.member_rewards(answered(10).segments.flat()) is None
 
 
 def test_rewards_are_standardised_over_what_was_learned_from_last(fitted, answered, steps):
@@ -78,8 +84,8 @@ def test_rewards_are_constant_between_fits(make_model, answered, steps):
     model, unseen = make_model(), steps(answered(20, seed=2))
     learn(model, answered(40))
     before = model.rewards(unseen)
-    model.member_returns(answered(20, seed=3).segments.flat())
-    model.add(answered(20, seed=4))
+    model.member_rewards(answered(20, seed=3).segments.flat())
+    model.hear(answered(20, seed=4))
     assert np.array_equal(model.rewards(unseen), before)
 
 
@@ -106,8 +112,8 @@ def test_a_feature_that_never_varied_does_not_swamp_the_others_once_it_does(make
 
 def test_one_in_e_answers_is_held_out_for_each_member(make_model, answered):
     model = make_model(members=5)
-    model.add(answered(2000))
-    batch = model._batch()
+    model.hear(answered(2000))
+    batch = drawn(model)
     held_out = [len(rows) / 2000 for rows in batch.held_out]
     assert held_out == pytest.approx([np.exp(-1)] * 5, abs=0.04)
     for mine, theirs in zip(batch.train, batch.held_out, strict=True):
@@ -123,8 +129,8 @@ def test_no_held_out_answer_shares_a_step_with_a_training_answer(make_model, ans
     model, answers = make_model(), answered(120)
     rng = np.random.default_rng(0)
     env_index, start_step = rng.integers(0, 3, (120, 2)), rng.integers(0, 800, (120, 2))
-    model.add(replace(answers, segments=replace(answers.segments, env_index=env_index, start_step=start_step)))
-    batch, places = model._batch(), np.stack([env_index, start_step], -1)
+    model.hear(replace(answers, segments=replace(answers.segments, env_index=env_index, start_step=start_step)))
+    batch, places = drawn(model), np.stack([env_index, start_step], -1)
     for mine, theirs in zip(batch.train, batch.held_out, strict=True):
         taught = places[mine].reshape(-1, 2)
         shares = [any(overlap(place, other, 8) for place in places[row] for other in taught) for row in range(120)]
@@ -135,40 +141,40 @@ def test_no_held_out_answer_shares_a_step_with_a_training_answer(make_model, ans
 
 def test_an_answer_keeps_its_weight_for_life(make_model, answered):
     model = make_model()
-    model.add(answered(30))
-    before = model._batch().weights
-    model.add(answered(50, seed=1))
-    assert torch.equal(model._batch().weights[:, :30], before)
+    model.hear(answered(30))
+    before = drawn(model).weights
+    model.hear(answered(50, seed=1))
+    assert torch.equal(drawn(model).weights[:, :30], before)
 
 
 def test_an_answer_keeps_its_weight_when_older_ones_leave(make_model, answered):
     model = make_model(window=40)
-    model.add(answered(40))
-    before = model._batch().weights
-    model.add(answered(15, seed=1))
-    assert torch.equal(model._batch().weights[:, :25], before[:, 15:])
+    model.hear(answered(40))
+    before = drawn(model).weights
+    model.hear(answered(15, seed=1))
+    assert torch.equal(drawn(model).weights[:, :25], before[:, 15:])
 
 
 def test_without_bootstrap_every_answer_counts_once(make_model, answered):
     model = make_model(bootstrap=False)
-    model.add(answered(50))
-    assert set(model._batch().weights.unique().tolist()) == {0, 1}
+    model.hear(answered(50))
+    assert set(drawn(model).weights.unique().tolist()) == {0, 1}
 
 
 def test_the_window_drops_the_oldest_answers(make_model, answered):
     model, answers = make_model(window=30), answered(50)
-    model.add(answers[:20])
-    model.add(answers[20:])
+    model.hear(answers[:20])
+    model.hear(answers[20:])
     expected = model.encode(answers[20:].segments.flat()).unflatten(0, (30, 2))
-    assert torch.equal(model.memory.held, expected)
+    assert torch.equal(torch.cat(list(model.answers["pair"].memory.latest(30))), expected)
     assert learn(model, answered(1, seed=1)).answers == 30
 
 
 def test_skipped_answers_teach_nothing(make_model, answered, steps):
     told, unseen = answered(40), steps(answered(20, seed=2))
-    skipped = replace(answered(10, seed=1), preferences=np.full(10, np.nan))
+    skipped = Feedback.nothing("pair")
     with_skips, without = make_model(), make_model()
-    with_skips.add(skipped)
+    with_skips.hear(skipped)
     learn(with_skips, told)
     learn(without, told)
     assert np.array_equal(with_skips.rewards(unseen), without.rewards(unseen))
@@ -182,14 +188,14 @@ def test_ties_draw_returns_together(make_model, answered):
     learn(tied, replace(answers, answer={"preference": preferences}))
     decided = make_model()
     learn(decided, answers)
-    gap = {name: np.abs(np.diff(m.member_returns(answers.segments.flat()).mean(0).reshape(-1, 2))).mean()
+    gap = {name: np.abs(np.diff(m.member_rewards(answers.segments.flat()).sum(-1).mean(0).reshape(-1, 2).numpy())).mean()
            for name, m in (("tied", tied), ("decided", decided))}  # fmt: skip
     assert gap["tied"] < 0.8 * gap["decided"]
 
 
 def test_ties_alone_leave_the_reward_as_it_was(make_model, answered, steps):
     model, unseen = make_model(), steps(answered(20, seed=2))
-    report = learn(model, replace(answered(30), preferences=np.full(30, 0.5)))
+    report = learn(model, replace(answered(30), answer={"preference": np.full(30, 0.5)}))
     assert "only 0 decisive answers" in report.note
     assert not model.rewards(unseen).any() and model.version == 0
 
@@ -198,7 +204,7 @@ def test_more_ties_than_answers_keep_a_reward_that_tells_states_apart(make_model
     model = make_model()
     learn(model, answered(100))
     before = accuracy(model, answered(200, seed=2))
-    learn(model, replace(answered(30, seed=1), preferences=np.full(30, 0.5)), 1)
+    learn(model, replace(answered(30, seed=1), answer={"preference": np.full(30, 0.5)}), 1)
     assert accuracy(model, answered(200, seed=2)) > before - 0.05
 
 
@@ -235,7 +241,7 @@ def test_a_restored_model_pays_the_same_and_learns_the_same(make_model, answered
     again = make_model(seed=0)
     for values in again.ensemble.parameters():
         torch.nn.init.constant_(values, 0.3)
-    again.add(answered(40))
+    again.hear(answered(40))
     again.restore(tensors, model.state())
     assert np.array_equal(again.rewards(unseen), model.rewards(unseen))
     for each in (model, again):
@@ -288,14 +294,20 @@ def test_a_fit_that_broke_is_named(make_model, answered, steps):
 
 def test_a_fit_is_due_when_enough_answers_are_new_or_no_more_come(make_model, answered):
     model = make_model(refit=0.2)
-    assert not model.hear(None)
+
+    def due_with(*feedback) -> bool:
+        for each in feedback:
+            model.hear(each)
+        return model.due()
+
+    assert not model.due()
     learn(model, answered(FEW))
-    assert model.hear(answered(1, seed=1))  # there are few, so each counts
+    assert due_with(answered(1, seed=1))  # there are few, so each counts
     learn(model, answered(50, seed=2))
-    assert not model.hear(answered(9, seed=3))
-    assert model.hear(answered(2, seed=4))  # 11 of the 51 that are more than few
+    assert not due_with(answered(9, seed=3))
+    assert due_with(answered(2, seed=4))  # 11 of the 51 that are more than few
     model.fit(1)
-    assert not model.hear(answered(1, seed=5))
-    assert [model.hear(None) for _ in range(PAUSE)] == [False] * (PAUSE - 1) + [True]  # all is quiet
+    assert not due_with(answered(1, seed=5))
+    assert [model.due() for _ in range(PAUSE)] == [False] * (PAUSE - 1) + [True]  # all is quiet
     model.fit(2)
-    assert not model.hear(None)
+    assert not model.due()

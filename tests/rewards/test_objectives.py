@@ -7,18 +7,19 @@ import torch
 from prefrl.config.settings import Config
 from prefrl.config.values import update
 from prefrl.core.errors import UserError
-from prefrl.kinds import _old as pair
+from prefrl.kinds import kind_of
 from prefrl.rewards.objectives import OBJECTIVES
 
-PREDICTED = torch.tensor([[1.0, -1.0], [0.5, 2.0]])
+REWARDS = torch.tensor([[[0.75, 0.25], [-1.0, 0.0]], [[0.5, 0.0], [1.0, 1.0]]])  # of two pairs, in two steps
 ANSWERS, RETURNS = torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [0.5, 1.0]])
 
 
 def test_losses_by_hand():
-    told = PREDICTED, ANSWERS, RETURNS, 0.1
+    told = kind_of("pair"), REWARDS, {"preference": ANSWERS}, RETURNS, 0.1
     assert OBJECTIVES["returns"].loss(*told).tolist() == [1.0, 0.5]
-    expected = pair.loss(torch.tensor([2.0, -1.5]), ANSWERS, 0.1)
-    assert torch.equal(OBJECTIVES["preferences"].loss(*told), expected)
+    first = 0.9 * torch.sigmoid(torch.tensor([2.0, -1.5])) + 0.05
+    expected = -ANSWERS * first.log() - (1 - ANSWERS) * (1 - first).log()
+    assert torch.allclose(OBJECTIVES["preferences"].loss(*told), expected)
 
 
 def test_true_returns_teach_though_the_answers_are_noise(make_model, answered):
@@ -30,7 +31,7 @@ def test_true_returns_teach_though_the_answers_are_noise(make_model, answered):
         model.hear(answers)
         model.fit(0)
         told = answered(100, seed=7).segments.flat()
-        predicted = model.member_returns(told).mean(0)
+        predicted = model.member_rewards(told).sum(-1).mean(0)
         known[objective] = np.corrcoef(predicted, told.true_rewards.sum(-1))[0, 1]
     assert known["returns"] > 0.9 and abs(known["preferences"]) < 0.5, known
 

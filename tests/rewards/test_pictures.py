@@ -129,15 +129,15 @@ def model(network="small_cnn", **settings):
 
 def test_a_model_of_pictures_learns_what_is_preferred():
     taught = model(first_epochs=30)
-    taught.add(answered(80))
+    taught.hear(answered(80))
     report = taught.fit(0)
     assert report.metrics["accuracy"] > 0.9
     unseen = answered(60, seed=1)
-    returns = taught.member_returns(unseen.segments.flat()).mean(0).reshape(60, 2)
+    returns = taught.member_rewards(unseen.segments.flat()).sum(-1).mean(0).reshape(60, 2)
     decisive = unseen.answer["preference"] != 0.5
-    assert ((returns[:, 0] > returns[:, 1]) == (unseen.answer["preference"] == 1))[decisive].mean() > 0.9
-    rewards, chosen = taught.opinion(unseen.segments[:4])
-    assert rewards.shape == (4, 2, 5) and chosen.shape == (4,)
+    assert ((returns[:, 0] > returns[:, 1]).numpy() == (unseen.answer["preference"] == 1))[decisive].mean() > 0.9
+    rewards, chances = taught.opinion("pair", unseen.segments[:4])
+    assert rewards.shape == (4, 2, 5) and chances.shape == (4, 2)
 
 
 def test_untrained_networks_that_tell_pictures_apart_by_little_still_pay_a_reward_of_unit_spread():
@@ -157,15 +157,15 @@ def test_untrained_networks_that_tell_pictures_apart_by_little_still_pay_a_rewar
 
 def test_many_segments_are_judged_as_few_are():
     taught = model(first_epochs=1)
-    taught.add(answered(10))
+    taught.hear(answered(10))
     taught.fit(0)
     some = segments(70)
-    assert np.allclose(taught.member_returns(some)[:, 65:], taught.member_returns(some[65:]), atol=1e-5)
+    assert np.allclose(taught.member_rewards(some)[:, 65:], taught.member_rewards(some[65:]), atol=1e-5)
 
 
 def test_saved_and_restored_it_pays_the_same():
     taught, other = model("impala", first_epochs=1), model("impala")
-    taught.add(answered(10))
+    taught.hear(answered(10))
     taught.fit(0)
     other.restore(taught.tensors(), taught.state())
-    assert np.array_equal(taught.member_returns(segments(5)), other.member_returns(segments(5)))
+    assert torch.equal(taught.member_rewards(segments(5)), other.member_rewards(segments(5)))

@@ -5,13 +5,16 @@ import io
 import os
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from prefrl.core.data import Origin, Origins, Segments
 from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.frames import Frames
 from prefrl.store import segment_files
+from prefrl.store.digests import digests
 from prefrl.store.segment_files import PARTS, TAPE_PARTS, SegmentFiles, decode, decode_origins, encode
 
 
@@ -234,7 +237,7 @@ def test_a_full_disk_leaves_no_half_file(files, monkeypatch):
     def full(_handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(segment_files.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageFull, match="free some space"):
         files.write(batch())
     assert not list(files.folder.iterdir())
@@ -339,3 +342,123 @@ def test_encoding_and_decoding_of_tapes_are_inverse():
 def test_a_batch_without_tapes_is_written_as_it_always_was():
     with zipfile.ZipFile(io.BytesIO(encode(batch()))) as archive:
         assert sorted(archive.namelist()) == sorted(f"{part}.npy" for part in PARTS)
+
+
+def parts_batch(count=3, seed=0):
+    """A batch whose observations are a dict: a vector, a picture, and keys that need care in a file's name."""
+    rng = np.random.default_rng(seed)
+    observations = {
+        "state": rng.normal(size=(count, 2, 6, 3)).astype(np.float32),
+        "picture": rng.integers(0, 256, (count, 2, 6, 3, 8, 8)).astype(np.uint8),
+        "../a b/é.npy": rng.integers(0, 9, (count, 2, 6)),
+        "body.x": rng.integers(0, 2, (count, 2, 6, 4)).astype(np.int8),
+    }
+    return batch(count, seed, observations)
+
+
+def assert_parts_equal(found, expected):
+    assert sorted(found.observations) == sorted(expected.observations)
+    for key, part in expected.observations.items():
+        np.testing.assert_array_equal(np.asarray(found.observations[key]), part)
+        assert found.observations[key].dtype == part.dtype
+
+
+def test_a_dict_of_observations_comes_back_as_it_was(files):
+    name = files.write(parts_batch(), noting())
+    found = again(files).read(name)
+    assert_parts_equal(found, parts_batch())
+    assert isinstance(found.observations["picture"], Frames)  # read when it is looked at
+    assert_parts_equal(again(files).gather([name, name], [2, 0]), parts_batch()[[2, 0]])
+    assert again(files).origin(name, 0, 0).opening == b"opening 0"
+
+
+def test_parts_are_members_with_percent_encoded_keys():
+    with np.load(io.BytesIO(encode(parts_batch())), allow_pickle=False) as archive:
+        assert sorted(name for name in archive.files if name.startswith("observations")) == [
+            "observations...%2Fa%20b%2F%C3%A9.npy", "observations.body.x", "observations.picture", "observations.state",
+        ]  # fmt: skip
+
+
+def test_the_order_of_keys_changes_nothing():
+    turned = dict(reversed(parts_batch().observations.items()))
+    assert encode(batch(observations=turned)) == encode(parts_batch())
+    assert digests(batch(observations=turned)[:, 0]) == digests(parts_batch()[:, 0])
+
+
+def test_digests_tell_keys_and_parts_apart():
+    one = np.zeros((3, 6, 3))
+    plain = batch().flat()[:3]
+    variants = [
+        one, {"a": one}, {"b": one}, {"a": one, "b": one}, {"a": one, "b": one + 1}, {"a": one, "b": one.astype(np.float32)},
+    ]  # fmt: skip
+    assert len({digests(replace(plain, observations=each))[0] for each in variants}) == len(variants)
+
+
+def test_digests_of_plain_observations_stay_what_they_were():
+    segments = batch()[:, 0]
+    head = f"<f8(6, 3){segments.actions.dtype.str}(5,)".encode()
+    expected = hashlib.sha256(head + segments.observations[1].tobytes() + segments.actions[1].tobytes()).digest()
+    assert digests(segments)[1] == expected
+
+
+def test_gathering_refuses_segments_of_different_parts(files):
+    other = batch(1, observations={"other": np.zeros((1, 2, 6, 3))})
+    with pytest.raises(UserError, match="different shapes"):
+        files.gather([files.write(parts_batch()), files.write(other)], [0, 0])
+
+
+def test_a_part_with_too_long_a_name_is_refused_before_it_is_written(files):
+    with pytest.raises(UserError, match="too long a name"):
+        files.write(batch(observations={"x" * 300: np.zeros((3, 2, 6))}))
+
+
+def test_objects_in_a_part_are_refused_before_they_are_written(files):
+    with pytest.raises(UserError, match="observations.a has dtype object"):
+        files.write(batch(observations={"a": np.full((3, 2, 6), {"a": 1}, dtype=object)}))
+
+
+GOOD = np.zeros((3, 2, 6, 3))
+
+
+def with_parts(save=np.savez, **parts):
+    return npz(save, observations=None, **parts)
+
+
+HOSTILE_PARTS = {
+    "none": (lambda: with_parts(), "it holds"),
+    "plain ones as well": (lambda: npz(**{"observations.a": GOOD}), "it holds"),
+    "no key": (lambda: with_parts(**{"observations.": GOOD}), "it holds"),
+    "a path": (lambda: with_parts(**{"observations.a/../../b": GOOD}), "it holds"),
+    "one key, encoded in two ways": (
+        lambda: with_parts(**{"observations.ab": GOOD, "observations.a%62": GOOD}),
+        "it holds",
+    ),
+    "no text": (lambda: with_parts(**{"observations.%FF": GOOD}), ""),
+    "a key without end": (lambda: with_parts(**{f"observations.{'a' * 300}": GOOD}), "it holds"),
+    "many keys": (lambda: with_parts(**{f"observations.{n}": GOOD for n in range(65)}), "it holds"),
+    "a pickle": (lambda: with_parts(**{"observations.a": np.full((3, 2, 6), {}, dtype=object)}), "dtype object"),
+    "text in a part": (lambda: with_parts(**{"observations.a": np.full((3, 2, 6), "x")}), "dtype <U1"),
+    "another batch shape": (lambda: with_parts(**{"observations.a": np.zeros((4, 2, 6))}), "batch shape"),
+    "one observation short": (
+        lambda: with_parts(**{"observations.a": GOOD, "observations.b": GOOD[:, :, :5]}),
+        "need 6 observations",
+    ),
+    "a bomb": (
+        lambda: with_parts(np.savez_compressed, **{"observations.a": np.zeros((3, 2, 6, 2**20), np.uint8)}),
+        "would unpack",
+    ),
+    "no suffix": (
+        lambda: with_parts(**{"observations.a": GOOD}).replace(b"observations.a.npy", b"observations.a.nqy"),
+        "it holds|not a zip",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_PARTS)
+def test_hostile_parts_are_refused(files, case):
+    make, reason = HOSTILE_PARTS[case]
+    content = make()
+    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
+        files.read(path.name)

@@ -133,7 +133,9 @@ def test_a_resumed_run_hears_the_same_labels(pairs, tmp_path):
         again = desk(store)
         assert np.array_equal(again.answers(100)[0].answer["preference"], heard.answer["preference"], equal_nan=True)
         assert np.array_equal(again.standing()[0].answer["preference"], heard.answer["preference"], equal_nan=True)
-        assert not np.array_equal(again.answers(200)[0].answer["preference"], heard.answer["preference"], equal_nan=True)
+        assert not np.array_equal(
+            again.answers(200)[0].answer["preference"], heard.answer["preference"], equal_nan=True
+        )
 
 
 def test_who_takes_an_opinion_back_changes_the_label(pairs, tmp_path):

@@ -19,8 +19,8 @@ An AI in place of people, or beside them:
   prefrl label RUN --ai llava --endpoint http://127.0.0.1:11434/v1      a model on this machine, such as Ollama's
 
 With --ai, FRAMES OF THE CLIPS, THE QUESTION AND RUN/instructions.md ARE SENT TO THE ENDPOINT, that is, off this machine
-unless the endpoint is on it. No page is opened. Each pair is shown in both orders; what each order said, with the model's
-reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
+unless the endpoint is on it. No page is opened. A question's clips are shown in several orders, a pair's in both; what each
+order said, with the model's reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
 environment variable alone, and is written nowhere.
 """
 DEFAULTS = {one.name: one.default for one in fields(Settings) if one.name not in ("model", "labeller")}
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("dry_run", "show the prompt and the price, and send nothing", action="store_true")
     add("frames", "frames of each clip that it sees, evenly spaced (8)", type=int, metavar="K")
     add("widest", "pixels; a strip of frames that is larger is made smaller (2048)", type=int, metavar="PIXELS")
-    add("disagree", "what a pair is called that is judged otherwise once its sides are changed (equal)",
+    add("disagree", "what a question counts as whose answer changes with the order of its clips (equal)",
         choices=["equal", "skip"])  # fmt: skip
     add("overlap", "share of what others have answered that it answers too, for comparison (0)", type=float,
         metavar="SHARE")  # fmt: skip

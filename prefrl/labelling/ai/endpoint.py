@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai.prompt import SCHEMA
 from prefrl.labelling.ai.reply import clean
 from prefrl.labelling.ai.settings import Settings
 
@@ -74,7 +73,7 @@ class Endpoint:
     def __init__(self, settings: Settings):
         self.settings, self._key = settings, settings.key()
         self._parameters: dict[str, Any] = {
-            "response_format": SCHEMA, "temperature": 0, "max_tokens": settings.max_tokens,
+            "response_format": None, "temperature": 0, "max_tokens": settings.max_tokens,
         }  # fmt: skip
         self._adjusting = threading.Lock()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "prefrl"}
@@ -92,9 +91,11 @@ class Endpoint:
     def close(self) -> None:
         self.http.close()
 
-    def ask(self, messages: Sequence[Mapping[str, Any]]) -> Reply:
+    def ask(self, messages: Sequence[Mapping[str, Any]], reply_format: Mapping[str, Any]) -> Reply:
         """Call once. Raises Busy if it is worth another try, Refused if not."""
-        parameters = self._parameters
+        parameters = {**self._parameters}
+        if "response_format" in parameters:
+            parameters["response_format"] = reply_format
         status, headers, content = self._post({"model": self.settings.model, "messages": messages, **parameters})
         if status == 200:
             return self._reply(headers, content)

@@ -36,10 +36,11 @@ class Footage:
         if self._own:
             self._own.stop()
 
-    def frames(self, place: Place) -> tuple[np.ndarray, np.ndarray] | None:
-        """Both clips of a question, each (T + 1, H, W, 3) uint8; None while they are not drawn."""
-        found = [self._frames(place, side) for side in (0, 1)]
-        return (found[0], found[1]) if found[0] is not None and found[1] is not None else None
+    def frames(self, place: Place) -> list[np.ndarray] | None:
+        """The clips of a question in stored order, each (T + 1, H, W, 3) uint8; None while they are not drawn."""
+        found = [self._frames(place, segment) for segment in range(place.segments)]
+        drawn = [frames for frames in found if frames is not None]
+        return drawn if len(drawn) == len(found) else None
 
     def want(self, open_ones: Iterable[Place], answered: Iterable[Place]) -> None:
         """See to it that these are drawn: open questions are by any worker, others when they are wished for."""
@@ -68,8 +69,8 @@ class Footage:
         fault = (self._own and self._own.trouble()) or (notice and notice[0].get("error")) or "no worker draws them"
         return f"{len(self._missing)} questions have no clips: {fault}"
 
-    def _frames(self, place: Place, side: int) -> np.ndarray | None:
-        clip = clip_of(self.folder, place.file, place.row, side)
+    def _frames(self, place: Place, segment: int) -> np.ndarray | None:
+        clip = clip_of(self.folder, place.file, place.row, segment)
         if clip is None:
             return None
         try:

@@ -1,9 +1,8 @@
-"""The AI at its desk: takes questions, has several judged side by side, and stores the answers as people's are."""
+"""The AI labeller: takes questions, asks the model about several at once, and stores the answers as people's are."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 import threading
 import zlib
@@ -18,14 +17,15 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai.agenda import Task
+from prefrl.labelling.ai.asking import ModelAnswer, ModelTeacher
 from prefrl.labelling.ai.endpoint import Endpoint
-from prefrl.labelling.ai.judge import Judge, Verdict
 from prefrl.labelling.ai.ledger import BudgetSpent, Ledger
 from prefrl.labelling.ai.run_view import RunView, open_run
+from prefrl.labelling.ai.selection import Task
 from prefrl.labelling.ai.settings import Settings
 from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
 from prefrl.labelling.ai.waiting import Stopped, Waiting
+from prefrl.labelling.model_view import details_of
 from prefrl.labelling.status import WORKING, trainer_state
 from prefrl.store import lookup
 
@@ -64,7 +64,7 @@ def ai_labeller(
         stack.enter_context(_alone(folder, settings.name))
         ledger = stack.enter_context(closing(Ledger(folder, settings)))
         waiting = Waiting(settings)
-        yield AILabeller(here, Judge(settings, endpoint, ledger, waiting), quiet)
+        yield AILabeller(here, ModelTeacher(settings, endpoint, ledger, waiting), quiet)
 
 
 @contextmanager
@@ -84,11 +84,11 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 class AILabeller:
     """One sitting. Only the thread that works touches the store; those of the pool call the model."""
 
-    def __init__(self, here: RunView, judge: Judge, quiet: bool = False):
-        self.run, self.judge, self.quiet = here, judge, quiet
-        self.settings, self.store, self.agenda = here.settings, here.store, here.agenda
-        self.waiting = judge.waiting
-        self.under_way: dict[Future[Verdict], Task] = {}
+    def __init__(self, here: RunView, teacher: ModelTeacher, quiet: bool = False):
+        self.run, self.teacher, self.quiet = here, teacher, quiet
+        self.settings, self.store, self.selection = here.settings, here.store, here.selection
+        self.waiting = teacher.waiting
+        self.under_way: dict[Future[ModelAnswer], Task] = {}
         self.count: Counter[str] = Counter()
         self.ended, self.fault = "", None  # type: str, UserError | None
         self._in_a_row = 0  # replies of no use
@@ -123,16 +123,16 @@ class AILabeller:
         """Hand questions to the pool, as many as it has threads free."""
         if self.ended:
             return
-        at_once = 1 if self.settings.max_cost and not self.judge.ledger.measured() else self.settings.at_once
+        at_once = 1 if self.settings.max_cost and not self.teacher.ledger.measured() else self.settings.at_once
         room = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
-        for task in self.agenda.take(self.run.ready()[:room] if room else []):
+        for task in self.selection.take(self.run.ready()[:room] if room else []):
             if prompt := self.run.prompt(task):
-                self.under_way[pool.submit(self.judge.judge, prompt)] = task
+                self.under_way[pool.submit(self.teacher.ask, prompt)] = task
             else:  # its clip was damaged; it is drawn again
-                self.agenda.done(task)
+                self.selection.done(task)
 
     def _collect(self, bar: tqdm) -> None:
-        """Store what has been judged, and give every other question back."""
+        """Store what has been answered, and give every other question back."""
         if not self.under_way:
             self.waiting.stop.wait(IDLE)
         for future in wait(self.under_way, POLL, FIRST_COMPLETED).done:
@@ -146,39 +146,40 @@ class AILabeller:
                 self._end("the model could not go on")
                 self.waiting.stop.set()
             finally:
-                self.agenda.done(task)
-        self.agenda.renew()
+                self.selection.done(task)
+        self.selection.renew()
         bar.total = self.count["answers"] + self.store.counts().open
         bar.n = self.count["answers"]
         bar.set_postfix_str(self._figures(), refresh=False)
         bar.update(0)
 
-    def _store(self, task: Task, verdict: Verdict) -> None:
-        query, told = task.place.query, verdict.preference
+    def _store(self, task: Task, given: ModelAnswer) -> None:
+        query, answer = task.place.query, given.answer
         self.store.answer(
-            [query], [math.nan if told is None else told],
-            labeller=self.settings.name, kind=task.kind, first_only=True, details=[self._details(task, verdict)],
+            [query], [answer],
+            labeller=self.settings.name, kind=task.kind, first_only=True, details=[self._details(task, given)],
         )  # fmt: skip
         row = lookup.by_key(self.store, f"{query}:{self.settings.name}") or {}
         self.count.update(
-            answers=1, opinions=row.get("kind") == "opinion", equal=told == 0.5, skipped=told is None,
-            unusable=not verdict.usable, disagree=verdict.disagree, one_sided=verdict.one_sided, cached=verdict.cached,
+            answers=1, opinions=row.get("kind") == "opinion", skipped=answer is None,
+            undecided=answer is not None and answer == given.kind.undecided, unusable=not given.usable,
+            disagree=given.disagree, one_sided=given.one_sided, cached=given.cached,
         )  # fmt: skip
-        self._in_a_row = 0 if verdict.usable else self._in_a_row + 1
+        self._in_a_row = 0 if given.usable else self._in_a_row + 1
         if self._in_a_row >= UNUSABLE:
-            said = next(one["reason"] for one in verdict.orders() if one["said"] is None)
+            said = next(one["reason"] for one in given.orders() if one["said"] is None)
             raise UserError(
                 f"{self.settings.model!r} gave no usable answer to {UNUSABLE} questions in a row; it said {said!r}."
                 " A larger max_tokens helps where replies are cut off; else choose another model"
             )
 
-    def _details(self, task: Task, verdict: Verdict) -> str:
-        """What each order said, and what the reward model thought before it could know."""
-        thought = self.store.notices.predictions([task.place.query]).get(task.place.query)
-        model = thought and {"version": thought["model_version"], "probability": thought["probability"]}
+    def _details(self, task: Task, given: ModelAnswer) -> str:
+        """What was replied about each order, and what the reward model predicted before it could know the answer."""
+        predicted = self.store.notices.predictions([task.place.query]).get(task.place.query)
         return json.dumps({
-            "session": self.agenda.session, "mirrored": False, "purpose": "new" if task.kind == "answer" else "overlap",
-            "model": model, "ai": {"model": self.settings.model, "host": self.settings.host, "orders": verdict.orders()},
+            "session": self.selection.session, "order": list(range(task.place.segments)),
+            "purpose": "new" if task.kind == "answer" else "overlap", "model": details_of(predicted),
+            "ai": {"model": self.settings.model, "host": self.settings.host, "orders": given.orders()},
         })  # fmt: skip
 
     def _training(self) -> bool:
@@ -206,7 +207,7 @@ class AILabeller:
         self.ended = self.ended or why
 
     def _figures(self) -> str:
-        cost = self.judge.ledger.total().cost
+        cost = self.teacher.ledger.total().cost
         money = [] if cost is None else [f"${cost:.4g}"]
         told = self.count["answers"] - self.count["unusable"]
         turned = [f"orders disagree {self.count['disagree'] / told:.0%}"] if told else []
@@ -215,10 +216,10 @@ class AILabeller:
     def _summary(self) -> Summary:
         counted = {
             name: self.count[name]
-            for name in ("answers", "opinions", "equal", "skipped", "unusable", "disagree", "one_sided")
+            for name in ("answers", "opinions", "undecided", "skipped", "unusable", "disagree", "one_sided")
         }
         return Summary(
             self.settings.name, self.ended, **counted, cache_hits=self.count["cached"],
-            now=self.judge.ledger.total(), ever=self.judge.ledger.total(ever=True),
+            now=self.teacher.ledger.total(), ever=self.teacher.ledger.total(ever=True),
             people=with_people(self.store, self.settings.name), oracle=with_oracle(self.store, self.settings.name),
         )  # fmt: skip

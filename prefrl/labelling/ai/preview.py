@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefrl.labelling.ai.prompt import SYSTEM, Prompt
+from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.run_view import RunView, open_run
 from prefrl.labelling.ai.settings import Settings
 
@@ -36,17 +36,21 @@ def _next(here: RunView) -> Prompt | None:
 
 
 def _sent(prompt: Prompt, settings: Settings) -> str:
-    sizes = [f"{one.shape[1]} x {one.shape[0]} pixels" for one in (prompt.left, prompt.right)]
-    body = f"{SYSTEM}\n\n{prompt.text()}\n[left: {sizes[0]}, up to {settings.frames} frames]\n[right: {sizes[1]}]"
+    sizes = [
+        f"[{place}: {picture.shape[1]} x {picture.shape[0]} pixels, up to {settings.frames} frames]"
+        for place, picture in zip(prompt.kind.places, prompt.pictures, strict=True)
+    ]
+    body = "\n".join([f"{prompt.kind.prompt}\n\n{prompt.text()}", *sizes])
     return f"to {settings.url}, model {settings.model}:\n" + "\n".join(TAB + line for line in body.split("\n"))
 
 
 def _price(here: RunView, prompt: Prompt, settings: Settings) -> str:
-    tokens, budget = prompt.tokens(), here.config.questions.budget
+    tokens, calls, budget = prompt.tokens(), len(prompt.kind.orders()), here.config.questions.budget
     lines = [
-        f"about {tokens:,} tokens sent and {ANSWER} received a call, two calls a question (models count pictures differently)"
+        f"about {tokens:,} tokens sent and {ANSWER} received a call, {calls} calls a question"
+        " (models count pictures differently)"
     ]
-    cost = settings.cost(2 * tokens, 2 * ANSWER)
+    cost = settings.cost(calls * tokens, calls * ANSWER)
     if cost is None:
         return lines[0] + "\nwith --price, dollars per million tokens, this would say what it costs"
     lines.append(f"about ${cost:.3g} a question: ${here.left * cost:.3g} for the {here.left} to answer now,"

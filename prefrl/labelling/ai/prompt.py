@@ -1,83 +1,71 @@
-"""What a model is told and asked about a pair, and the name of that as content."""
+"""What a model is sent about a question: its kind's prompt, the experimenter's words, and a picture of each clip."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from prefrl.kinds import Kind
 from prefrl.labelling.ai.pictures import data_url
 
-SYSTEM = """\
-You compare two short clips of an agent's behaviour. Each clip is one picture: frames of it, evenly spaced in time, to be \
-read like text, row by row from left to right; the first frame is at the top left, the last at the bottom right.
-Judge only what happens in the clips. Which of them is called left and which right means nothing.
-Answer with one JSON object and nothing else: {"reason": "one sentence", "answer": "left" | "right" | "equal" | "unsure"}
-left, right: that clip is better. equal: they are equally good. unsure: it cannot be told from these frames."""
-QUESTION = "Which clip is better?"  # where the run names none
 AGAIN = """Your last reply was not the JSON object that was asked for. Reply with {"reason": "...", "answer": "..."} alone."""
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "comparison",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {
-                "reason": {"type": "string"},
-                "answer": {"type": "string", "enum": ["left", "right", "equal", "unsure"]},
-            },
-            "required": ["reason", "answer"],
-            "additionalProperties": False,
-        },
-    },
-}
 _FORMAT = 1  # raise it when anything else than these texts changes what a model is sent
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question about two pictures in one order."""
+    """A question with its clips in one order."""
 
-    question: str
+    kind: Kind
+    question: str  # of the run; empty: that of the kind
     instructions: str
-    left: np.ndarray  # (h, w, 3) uint8
-    right: np.ndarray
+    pictures: tuple[np.ndarray, ...]  # of each clip, in the order displayed: (h, w, 3) uint8
     again: str | None = None  # what the model replied before, if that was no answer
+
+    def ordered(self, order: list[int]) -> Prompt:
+        """With the clips in this order."""
+        return replace(self, pictures=tuple(self.pictures[segment] for segment in order))
 
     def text(self) -> str:
         """What the experimenter wants to know."""
         about = f"Instructions for labellers:\n{self.instructions.strip()}\n\n" if self.instructions.strip() else ""
-        return f"{about}Question: {self.question.strip() or QUESTION}"
+        return f"{about}Question: {self.question.strip() or self.kind.question}"
 
     def key(self, model: str, url: str) -> str:
         """Its name as content: the same for the same model, words, pixels and order, whatever wrote the PNGs."""
         pixels = [
-            f"{one.shape} {hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()}"
-            for one in (self.left, self.right)
+            f"{one.shape} {hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()}" for one in self.pictures
         ]
-        content = [_FORMAT, url, model, SYSTEM, self.text(), self.again and [self.again, AGAIN], *pixels]
+        content = [_FORMAT, url, model, self.kind.prompt, self.text(), self.again and [self.again, AGAIN], *pixels]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def messages(self) -> list[dict[str, Any]]:
         """As the API of OpenAI and many others takes it."""
-        parts = [
-            _text(self.text()), _text("The left clip:"), _picture(self.left),
-            _text("The right clip:"), _picture(self.right),
+        parts = [_text(self.text())]
+        for place, picture in zip(self.kind.places, self.pictures, strict=True):
+            parts += [_text(f"The {place} clip:"), _picture(picture)]
+        messages: list[dict[str, Any]] = [
+            {"role": "system", "content": self.kind.prompt}, {"role": "user", "content": parts},
         ]  # fmt: skip
-        told: list[dict[str, Any]] = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": parts}]
         if self.again is not None:
-            told += [{"role": "assistant", "content": self.again or "(nothing)"}, {"role": "user", "content": AGAIN}]
-        return told
+            messages += [
+                {"role": "assistant", "content": self.again or "(nothing)"}, {"role": "user", "content": AGAIN},
+            ]  # fmt: skip
+        return messages
+
+    def reply_format(self) -> dict[str, Any]:
+        """The JSON schema of the reply, as such APIs take it."""
+        schema = {"name": "answer", "strict": True, "schema": self.kind.reply_schema()}
+        return {"type": "json_schema", "json_schema": schema}
 
     def tokens(self) -> int:
         """A guess at how many are sent: a token for 4 characters, and for 750 pixels. Models differ; usage tells."""
-        characters = len(SYSTEM) + len(self.text()) + len(self.again or "")
-        pixels = sum(one.shape[0] * one.shape[1] for one in (self.left, self.right))
-        return 50 + characters // 4 + pixels // 750
+        characters = len(self.kind.prompt) + len(self.text()) + len(self.again or "")
+        return 50 + characters // 4 + sum(one.shape[0] * one.shape[1] for one in self.pictures) // 750
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads what a model wrote. It is a stranger's text: searched for one of four words, never executed, kept short."""
+"""Reads what a model wrote. It is a stranger's text: searched for an answer of a kind, never executed, kept short."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Answer = Literal["left", "right", "equal", "unsure"]
-ANSWERS: dict[str, Answer] = {"left": "left", "right": "right", "equal": "equal", "unsure": "unsure"}
-OPPOSITE: dict[Answer, Answer] = {"left": "right", "right": "left", "equal": "equal", "unsure": "unsure"}
+from prefrl.core.errors import UserError
+from prefrl.kinds import Answer, Kind
+
 LONGEST = 20_000  # characters that are looked at
 LONGEST_REASON = 500
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer as displayed, and why."""
+class ReadAnswer:
+    """An answer about the clips as displayed (None: the model cannot tell), in the model's words, and why."""
 
-    answer: Answer
+    answer: Answer | None
+    words: str
     reason: str
 
 
-def read(text: str) -> Said | None:
+def read(text: str, kind: Kind) -> ReadAnswer | None:
     """The answer in a reply: JSON alone, in a code fence, or in prose. None if there is none, or two that differ."""
-    found = [said for one in _objects(_THOUGHTS.sub(" ", text[:LONGEST])) if (said := _said(one))]
-    return found[-1] if len({said.answer for said in found}) == 1 else None
+    found = [one for content in _objects(_THOUGHTS.sub(" ", text[:LONGEST])) if (one := _answer(content, kind))]
+    return found[-1] if found and all(one.answer == found[0].answer for one in found) else None
 
 
 def clean(text: str, most: int = LONGEST_REASON) -> str:
@@ -48,8 +49,14 @@ def _objects(text: str) -> Iterator[Any]:
         start = text.find("{", end)
 
 
-def _said(told: Any) -> Said | None:
-    answer, reason = told.get("answer"), told.get("reason")
-    if not isinstance(answer, str) or answer.strip().lower() not in ANSWERS:
+def _answer(content: Any, kind: Kind) -> ReadAnswer | None:
+    given, reason = content.get("answer"), content.get("reason")
+    because = clean(reason) if isinstance(reason, str) else ""
+    if kind.choices:
+        choice = kind.chosen(given) if isinstance(given, str) else None
+        return ReadAnswer(choice.answer, clean(given).lower(), because) if choice else None
+    try:
+        answer = kind.checked(given)
+    except (UserError, RecursionError):
         return None
-    return Said(ANSWERS[answer.strip().lower()], clean(reason) if isinstance(reason, str) else "")
+    return ReadAnswer(answer, kind.words(answer), because)

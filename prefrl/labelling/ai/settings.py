@@ -12,8 +12,8 @@ from prefrl.runs.address import is_loopback
 
 ROUTE = "/chat/completions"
 MOST_NAME = 40  # characters
-DISAGREE = {"equal": 0.5, "skip": None}
-"""What a pair counts as when the model says one thing in one order and another in the other."""
+DISAGREE = ("equal", "skip")
+"""What a question counts as when the model's answers to its orders differ: its kind's undecided answer, or skipped."""
 RANGES: dict[str, tuple[float, float]] = {
     "frames": (1, 64), "at_once": (1, 32), "timeout": (0.1, 3600), "patience": (0, 1e6), "max_tokens": (1, 1e6),
     "overlap": (0, 1), "widest": (64, 8192), "max_cost": (0, 1e9), "max_calls": (0, 1e9),

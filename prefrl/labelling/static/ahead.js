@@ -7,18 +7,18 @@ import {BadClip, decode, decodedBytes} from "./player.js";
 /**
  * @typedef {import("./api.js").Question} Question
  * @typedef {import("./player.js").Sheet} Sheet
- * @typedef {{question: Question, sheets: Sheet[], was?: string, pending?: string | null, revealed?: boolean}} Staged
- * a pair ready to be shown; was: the choice that was undone; pending: the withdrawal that will bring its new ticket;
+ * @typedef {{question: Question, sheets: Sheet[], was?: import("./choices.js").Given, pending?: string | null, revealed?: boolean}} Staged
+ * a question ready to be shown; was: the answer that was undone; pending: the withdrawal that will bring its new ticket;
  * revealed: the model's view of it has been seen
  */
 
-const MEMORY = 256 * 2 ** 20; // bytes of decoded pairs
+const MEMORY = 256 * 2 ** 20; // bytes of decoded clips
 const LEAST = 3;
 const MOST = 6;
 const MOST_HELD = 64; // ids that the server takes
 const WARM = typeof OffscreenCanvas === "undefined" ? null : new OffscreenCanvas(8, 8).getContext("2d");
 
-/** Events: "staged" when a pair became ready, "trouble" {fault} when none could be fetched. */
+/** Events: "staged" when a question became ready, "trouble" {fault} when none could be fetched. */
 export class Ahead extends EventTarget {
   /** @type {Staged[]} */
   staged = [];
@@ -26,30 +26,28 @@ export class Ahead extends EventTarget {
   again = false;
   /** The server had nothing for us when last asked. */
   dry = false;
-  /** Kinds of question that this page can show. @type {Set<string>} */
-  kinds;
+  /** Kinds of question that this page can show; none is fetched before they are known. @type {Set<string>} */
+  kinds = new Set();
   /** @type {Question[]} */
   #coming = [];
   #asking = false;
   #stopped = false;
-  /** Pairs that this browser cannot show. @type {Set<number>} */
+  /** Questions that this browser cannot show. @type {Set<number>} */
   broken = new Set();
 
   /**
    * @param {(path: string, body: any) => Promise<any>} post with this page's session
-   * @param {string[]} kinds
    * @param {() => number[]} busy ids on the screen, or answered and not yet confirmed: never to be fetched again
    */
-  constructor(post, kinds, busy) {
+  constructor(post, busy) {
     super();
     this.post = post;
     this.busy = busy;
-    this.kinds = new Set(kinds);
   }
 
   /** Ids of all questions that this page works on. */
   get holding() {
-    return [...this.busy(), ...this.staged.map((pair) => pair.question.query), ...this.#coming.map((question) => question.query)];
+    return [...this.busy(), ...this.staged.map((one) => one.question.query), ...this.#coming.map((question) => question.query)];
   }
 
   get #wanted() {
@@ -59,23 +57,23 @@ export class Ahead extends EventTarget {
     return target - this.staged.length - this.#coming.length;
   }
 
-  /** The next pair, or undefined. */
+  /** The next question, or undefined. */
   take() {
     return this.staged.shift();
   }
 
-  /** Put a pair back to the front. @param {Staged} pair */
-  untake(pair) {
-    this.staged.unshift(pair);
+  /** Put a question back to the front. @param {Staged} one */
+  untake(one) {
+    this.staged.unshift(one);
     this.staged.slice(MOST).forEach(close);
   }
 
   /** Fetch and decode until enough are staged. */
   async fill() {
-    if (this.#asking || this.#stopped) return;
+    if (this.#asking || this.#stopped || !this.kinds.size) return;
     this.#asking = true;
     try {
-      for (const pair of this.staged.slice(0, LEAST)) await load(pair); // undoing far back had closed them
+      for (const one of this.staged.slice(0, LEAST)) await load(one); // undoing far back had closed them
       if (this.#wanted > 0) this.#coming.push(...(await this.#more()));
       while (this.#coming.length && !this.#stopped) await this.#stage(this.#coming[0]);
     } catch (fault) {
@@ -113,11 +111,11 @@ export class Ahead extends EventTarget {
   async #stage(question) {
     try {
       /** @type {Staged} */
-      const pair = {question, sheets: []};
-      await load(pair);
-      if (this.#stopped) return close(pair);
+      const one = {question, sheets: []};
+      await load(one);
+      if (this.#stopped) return close(one);
       this.#coming.shift();
-      this.staged.push(pair);
+      this.staged.push(one);
       this.dispatchEvent(new Event("staged"));
     } catch (fault) {
       if (fault instanceof ApiError || !(fault instanceof BadClip)) throw fault; // the network: another time
@@ -132,20 +130,20 @@ function warm(sheet) {
   WARM?.drawImage(sheet.bitmap, 0, 0, 8, 8, 0, 0, 8, 8);
 }
 
-/** Decode a pair's clips, unless they are. @param {Staged} pair */
-export async function load(pair) {
-  if (pair.sheets.length) return;
-  const loaded = await Promise.allSettled(pair.question.clips.map(async (clip) => decode(clip, await picture(clip.url))));
+/** Decode a question's clips, unless they are. @param {Staged} staged */
+export async function load(staged) {
+  if (staged.sheets.length) return;
+  const loaded = await Promise.allSettled(staged.question.clips.map(async (clip) => decode(clip, await picture(clip.url))));
   const sheets = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const failed = loaded.find((one) => one.status === "rejected");
-  if (failed || pair.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or somebody else was faster
-  else pair.sheets = sheets;
+  if (failed || staged.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or somebody else was faster
+  else staged.sheets = sheets;
   if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
-  pair.sheets.forEach(warm);
+  staged.sheets.forEach(warm);
 }
 
-/** @param {Staged} pair */
-export function close(pair) {
-  pair.sheets.forEach((sheet) => sheet.bitmap.close());
-  pair.sheets = [];
+/** @param {Staged} staged */
+export function close(staged) {
+  staged.sheets.forEach((sheet) => sheet.bitmap.close());
+  staged.sheets = [];
 }

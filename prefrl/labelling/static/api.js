@@ -6,12 +6,12 @@ import {exchange} from "./wire.js";
 /**
  * @typedef {import("./player.js").Clip} Clip
  * @typedef {{query: number, ticket: string, kind: string, clips: Clip[]}} Question clips in the order shown
- * @typedef {{probability: number, rewards: number[][], agrees: boolean | null, version: number}} ModelView
- * probability that the left one is better; rewards per step, left then right
+ * @typedef {{chances: number[], rewards: number[][], agrees: boolean | null, version: number}} ModelView
+ * chances of the kind's outcomes; rewards per step of each clip, in the order shown
  * @typedef {{state: string, step?: number, total_steps?: number, model_version?: number, accuracy?: number | null, age_seconds?: number}} Trainer
  * @typedef {{run: string, env: string, question: string, instructions: string, budget: number, asked: number, answered: number,
  *   skipped: number, seq: number, open: number, ready: number, rendering: number, next: number | null, trainer: Trainer,
- *   role: "experimenter" | "labeller", trouble: string | null,
+ *   role: "experimenter" | "labeller", kinds: Record<string, import("./choices.js").Kind>, trouble: string | null,
  *   mine: {answers: number, per_minute: number | null, median_seconds: number | null, minutes: number}}} Status
  */
 

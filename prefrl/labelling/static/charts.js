@@ -45,7 +45,7 @@ export function answersOverTime(rows, names) {
 }
 
 /**
- * A share with its interval on a line from 0 to 1, and what would be fair in the middle.
+ * A share with its interval on a line from 0 to 1, and what would be fair of two places in the middle.
  * @param {{share: number, low: number, high: number}} bias @param {string} label
  */
 export function interval(bias, label) {

@@ -1,6 +1,7 @@
 // @ts-check
-/** A small pair that stands still until it is pointed at, then plays. Decoded only while it is needed. */
+/** The clips of a question, small, that stand still until they are pointed at, then play. Decoded only while it is needed. */
 
+import {named} from "./choices.js";
 import {el, put} from "./dom.js";
 import {Player, decode, drawFrame, fit} from "./player.js";
 import {calm} from "./settings.js";
@@ -17,14 +18,15 @@ const seen = new IntersectionObserver((entries) => {
 }, {rootMargin: "200px"});
 
 /**
- * @param {import("./player.js").Clip[]} clips
+ * @param {import("./player.js").Clip[]} clips @param {string[]} places what they are called
  * @returns {{root: HTMLElement, start: () => void, stop: () => void, think: (rewards: number[][] | null) => void, player: Player}}
  * think: show the model's rewards under the clips, or hide them
  */
-export function smallPair(clips) {
-  const canvases = clips.map((clip, k) => el("canvas", {role: "img", "aria-label": `${k ? "Right" : "Left"} clip`, class: "clip"}));
+export function smallClips(clips, places) {
+  const canvases = clips.map((clip, k) => el("canvas", {role: "img", "aria-label": named(places[k]), class: "clip"}));
   const under = clips.map(() => el("div", {class: "under"}));
-  const root = el("div", {class: "small-pair"}, ...canvases.map((canvas, k) => el("div", {class: "thumb"}, canvas, under[k])));
+  const root = el("div", {class: "small-clips"}, ...canvases.map((canvas, k) => el("div", {class: "thumb"}, canvas, under[k])));
+  root.style.setProperty("--clips", String(clips.length));
   clips.forEach((clip, k) => fit(canvases[k], clip));
   /** @type {{root: SVGElement, at: (step: number) => void}[]} */
   let drawn = [];
@@ -64,7 +66,7 @@ export function smallPair(clips) {
 
   /** @param {number[][] | null} rewards */
   function think(rewards) {
-    drawn = rewards ? strips(rewards) : [];
+    drawn = rewards ? strips(rewards, places) : [];
     under.forEach((place, k) => put(place, drawn[k]?.root));
   }
 

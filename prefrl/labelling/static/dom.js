@@ -118,9 +118,6 @@ export function ticket() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What a person chose in words. @type {Record<string, string>} */
-export const CHOSEN = {left: "Left is better", right: "Right is better", equal: "Equally good", skip: "Cannot tell"};
-
 /** 3 answers, 1 answer. @param {number} n @param {string} thing @param {string} [things] */
 export function count(n, thing, things = `${thing}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? thing : things}`;

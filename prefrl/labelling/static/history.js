@@ -2,11 +2,11 @@
 /** Every answer with its clips: pointing at one plays it, and each can be revised or withdrawn. */
 
 import {ApiError, get} from "./api.js";
-import {CHOSEN, button, el, put} from "./dom.js";
+import {button, el, put} from "./dom.js";
 import {recordCard} from "./record.js";
 
 /**
- * @typedef {{seq: number, query: number, choice: string, labeller: string, at: number | string, decision_ms: number | null, standing: boolean,
+ * @typedef {{seq: number, query: number, asked_kind: string, words: string, choice: string | null, clear: boolean, labeller: string, at: number | string, decision_ms: number | null, standing: boolean,
  *   kind: "answer" | "opinion" | "withdrawal", supersedes: number | null, superseded_by: number | null, known: boolean | null,
  *   clips: import("./player.js").Clip[] | null, model: import("./api.js").ModelView | null, reasons: string[]}} Past
  */
@@ -34,8 +34,7 @@ export class HistoryView {
   constructor(app) {
     this.app = app;
     this.who = el("select", {"aria-label": "Whose answers"}, el("option", {value: ""}, "Everyone"));
-    this.what = el("select", {"aria-label": "Which answer"}, el("option", {value: ""}, "Any answer"),
-      ...Object.entries(CHOSEN).map(([value, label]) => el("option", {value}, label)));
+    this.what = el("select", {"aria-label": "Which answer"}, el("option", {value: ""}, "Any answer"));
     this.which = el("select", {"aria-label": "Which state"},
       ...Object.entries(FILTERS).map(([value, {label}]) => el("option", {value}, label)));
     this.who.addEventListener("change", () => this.#load(true));
@@ -53,6 +52,14 @@ export class HistoryView {
     this.#people();
     if (location.hash.endsWith("?mine")) this.who.value = this.app.labeller;
     this.#load(true);
+  }
+
+  /** @param {import("./api.js").Status} status */
+  status(status) {
+    if (this.what.options.length > 1) return;
+    for (const kind of Object.values(status.kinds))
+      this.what.append(...kind.choices.map((one) => el("option", {value: `${kind.name} ${one.word}`}, one.label)));
+    if (this.#loaded.length) this.#list(); // their buttons need the kinds
   }
 
   leave() {
@@ -88,7 +95,7 @@ export class HistoryView {
   #list() {
     this.leave();
     const {keep} = FILTERS[this.which.value];
-    const kept = this.#loaded.filter((past) => keep(past) && (!this.what.value || past.choice === this.what.value));
+    const kept = this.#loaded.filter((past) => keep(past) && (!this.what.value || `${past.asked_kind} ${past.choice}` === this.what.value));
     this.#cards = kept.map((past) => recordCard(this.app, past));
     put(this.list, ...this.#cards.map((card) => card.root));
     const narrowed = this.what.value || this.which.value !== "standing";

@@ -9,15 +9,14 @@
 /** @type {Key[]} */
 export const CONTROLS = [
   {name: "undo", label: "Undo", keys: ["z", "Backspace"], glyph: "z", help: "take the last answer back; again for the one before"},
-  {name: "play", label: "Pause", keys: [" "], glyph: "space", help: "play or pause both clips"},
+  {name: "play", label: "Pause", keys: [" "], glyph: "space", help: "play or pause the clips"},
   {name: "back", label: "Step back", keys: [","], glyph: ",", short: "−1", help: "one frame back, and stay there"},
   {name: "ahead", label: "Step forward", keys: ["."], glyph: ".", short: "+1", help: "one frame ahead, and stay there"},
   {name: "slower", label: "Slower", keys: ["["], glyph: "[", help: "slower, down to 1/8"},
   {name: "faster", label: "Faster", keys: ["]"], glyph: "]", help: "faster, up to 4 times"},
-  {name: "restart", label: "Restart", keys: ["r"], glyph: "r", help: "both clips from the start"},
+  {name: "restart", label: "Restart", keys: ["r"], glyph: "r", help: "the clips from the start"},
   {name: "reveal", label: "Model's view", keys: ["v"], glyph: "v", help: "what the reward model thinks of your last answer"},
-  {name: "video", label: "Save video", keys: ["s"], glyph: "s", help: "save this pair as a video (MP4)"},
-  {name: "flag", label: "Broken clip", keys: ["f"], glyph: "f", help: "report a broken pair; nobody will be asked it again"},
+  {name: "flag", label: "Broken clip", keys: ["f"], glyph: "f", help: "report a broken clip; nobody will be asked it again"},
 ];
 
 /** @type {Key[]} */

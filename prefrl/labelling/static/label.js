@@ -1,13 +1,12 @@
 // @ts-check
-/** The labelling view: two clips, four answers, and nothing between an answer and the next pair. */
+/** The labelling view: clips, answers, and nothing between an answer and the next question. */
 
 import {Ahead, load} from "./ahead.js";
 import {emptyCard} from "./empty.js";
-import {CHOSEN, ask, blurred, button, el, put} from "./dom.js";
+import {ask, blurred, button, el, put} from "./dom.js";
 import {icon} from "./icons.js";
 import {CONTROLS, announced, control} from "./keys.js";
 import {markdown} from "./markdown.js";
-import {pair} from "./pair.js";
 import {Player} from "./player.js";
 import {progressLine} from "./progress.js";
 import {calm, remember, setting} from "./settings.js";
@@ -15,24 +14,29 @@ import {modelCard} from "./strip.js";
 import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
 import {Turns} from "./turns.js";
+import {WIDGETS, askable} from "./widgets.js";
 
 /**
  * Where the view is: the page, or a notebook's cell.
  * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
- *   status: import("./api.js").Status | null, recheck?: () => void,
- *   saveVideo?: (which: {ticket: string} | {seq: number}) => Promise<void>}} App
+ *   status: import("./api.js").Status | null, recheck?: () => void}} App
+ * @typedef {import("./choices.js").Kind} Kind
  */
 
-/** The kinds of question that this page can show, one file each. @type {Record<string, import("./pair.js").Mode>} */
-export const MODES = {pair};
-
-const GUARD = 250; // ms after a new pair in which no answer counts: it was meant for the pair before
+/** Before kinds are known. @returns {import("./choices.js").Widget} */
+const nothing = () => ({figures: el("div", {class: "figures"}), canvases: [], controls: el("div", {class: "choices"}), key: () => false, swiped: () => {}, mark: () => {}, flash: () => {}});
+const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the one before
 const HEARTBEAT = 20_000; // ms; leases last 60 s
 
 export class LabelView {
   name = "label";
   title = "Label";
-  mode = pair;
+  /** How the kind of question on the screen is asked. */
+  widget = nothing();
+  /** The kind on the screen. @type {Kind | null} */
+  kind = null;
+  /** All kinds, by name. @type {Record<string, Kind>} */
+  kinds = {};
   #shownAt = 0;
   #awake = {since: 0, total: 0};
   #revealing = false;
@@ -52,14 +56,12 @@ export class LabelView {
   constructor(app) {
     this.app = app;
     this.empty = emptyCard({again: () => this.secondOpinions(), recheck: app.recheck});
-    const {root, canvases} = this.mode.figures();
     this.post = (/** @type {string} */ path, /** @type {any} */ body) => app.sessions.post(path, app.labeller, body);
-    this.ahead = new Ahead(this.post, Object.keys(MODES), () => [...this.turns.shown, ...app.outbox.queries]);
+    this.ahead = new Ahead(this.post, () => [...this.turns.shown, ...app.outbox.queries]);
     this.turns = new Turns(this.ahead, app.outbox, app.labeller);
-    this.player = new Player(canvases, () => this.transport.update());
+    this.player = new Player([], () => this.transport.update());
     this.transport = transport(this.player);
-    this.#build(root);
-    swipes(root, (way) => this.choose(this.mode.swipes[way]), () => this.player.toggle());
+    this.#build();
     this.turns.addEventListener("turn", () => this.#show());
     this.turns.addEventListener("told", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
     this.ahead.addEventListener("staged", () => this.turns.advance());
@@ -68,11 +70,8 @@ export class LabelView {
     this.transport.update();
   }
 
-  /** @param {HTMLElement} pairRoot */
-  #build(pairRoot) {
-    this.stage = el("div", {class: "stage", "aria-label": "The clips", role: "group"}, pairRoot);
-    this.choices = el("div", {class: "choices", role: "group", "aria-label": "Your answer"}, ...this.mode.choices.map((one) =>
-      button(one.label, {key: one.key, glyph: one.glyph, short: one.short, class: `choice ${one.choice}`, onclick: () => this.choose(one.choice)})));
+  #build() {
+    this.stage = el("div", {class: "stage", "aria-label": "The clips", role: "group"}, this.widget.figures);
     this.always.addEventListener("click", blurred);
     this.always.addEventListener("change", () => {
       remember("model view", this.always.checked ? "yes" : "no");
@@ -82,25 +81,26 @@ export class LabelView {
     this.transport.root.prepend(tool("undo", "undo", () => this.undo()));
     this.root = el("main", {class: "label", id: "main", tabindex: -1},
       el("div", {class: "screen"}, this.progress.root, el("div", {class: "ask-line"}, this.question, this.instructions), this.stage, this.empty.root,
-        el("div", {class: "deck"}, this.message, this.transport.root, this.choices)),
+        el("div", {class: "deck"}, this.message, this.transport.root, this.widget.controls)),
       el("div", {class: "aside"}, tool("reveal", "eye", () => this.reveal()),
         el("label", {class: "check"}, this.always, el("span", {}, "Show the model's view after each answer")),
-        this.app.saveVideo && tool("video", "video", () => this.video()), tool("flag", "flag", () => this.flag())),
+        tool("flag", "flag", () => this.flag())),
       this.card);
   }
 
   // -- what a labeller can do ------------------------------------------------------------------------------------
 
-  /** @param {string} choice */
-  choose(choice) {
+  /** @param {import("./choices.js").Given} given */
+  give(given) {
     const now = performance.now();
     if (!this.turns.now || !this.#shownAt || now - this.#shownAt < GUARD) return;
     const {loops, speed} = this.player;
     const timing = {decision_ms: Math.round(now - this.#shownAt), shown_ms: Math.round(this.#seen(now)), loops, speed};
     this.#revealing = this.always.checked;
-    this.turns.answer(choice, timing);
-    this.#flash(choice);
-    this.#say(`Your answer: ${CHOSEN[choice].toLowerCase()}`);
+    const {widget} = this; // the next question may be asked by another
+    this.turns.answer(given, timing);
+    widget.flash(given);
+    this.#say(`Your answer: ${given.label.toLowerCase()}`);
     this.#count();
     this.#refill();
   }
@@ -108,14 +108,14 @@ export class LabelView {
   undo() {
     this.#revealing = false;
     if (!this.turns.undo()) return this.#say("Nothing to undo on this page; older answers are in the history");
-    this.#say(`Taken back: ${CHOSEN[this.turns.now?.was ?? ""].toLowerCase()}. Answer this pair again`);
+    this.#say(`Taken back: ${this.turns.now?.was?.label.toLowerCase()}. Answer this question again`);
   }
 
-  /** The model's view of the pair answered last, on or off. */
+  /** The model's view of the question answered last, on or off. */
   reveal() {
     this.#revealing = !this.#revealing;
     if (this.#revealing && !this.turns.last?.model)
-      this.#say(this.turns.last ? "The reward model has no view of your last answer yet" : "Answer a pair first");
+      this.#say(this.turns.last ? "The reward model has no view of your last answer yet" : "Answer a question first");
     this.#reveal();
   }
 
@@ -123,29 +123,15 @@ export class LabelView {
     const shown = this.turns.now;
     if (!shown || !this.#shownAt) return;
     this.player.pause();
-    const note = await ask({title: "Report a broken pair", text: "Nobody will be asked this pair again. What is wrong with it?", most: 500, ok: "Report", within: this.root});
+    const note = await ask({title: "Report a broken clip", text: "Nobody will be asked this question again. What is wrong with it?", most: 500, ok: "Report", within: this.root});
     if (note === null || this.turns.now !== shown) return;
     try {
       await this.post("/api/flag", {query: shown.question.query, note});
       this.turns.drop();
-      this.#say("Reported. Nobody will be asked this pair again");
+      this.#say("Reported. Nobody will be asked this question again");
       this.#refill();
     } catch (fault) {
       this.#say(`Not reported: ${/** @type {Error} */ (fault).message}`);
-    }
-  }
-
-  /** The pair on the screen as a video. It tells nothing that the screen does not. */
-  async video() {
-    const pair = this.turns.now;
-    if (!pair || !this.#shownAt || !this.app.saveVideo) return;
-    if (pair.pending) return this.#say("The answer is still being taken back; try again in a moment");
-    this.#say("Making the video of this pair; it takes a few seconds and you can go on");
-    try {
-      await this.app.saveVideo({ticket: pair.question.ticket});
-      this.#say("The video is in your downloads");
-    } catch (fault) {
-      this.#say(`No video: ${/** @type {Error} */ (fault).message}`);
     }
   }
 
@@ -157,12 +143,11 @@ export class LabelView {
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key was ours */
   key(event) {
-    const choice = this.mode.choices.find((one) => one.key === event.key);
+    if (this.widget.key(event)) return true;
     const named = CONTROLS.find((one) => one.keys.includes(event.key))?.name;
-    if (choice) this.choose(choice.choice);
-    else if (named === "undo" || named === "reveal" || named === "video" || named === "flag") this[named]();
+    if (named === "undo" || named === "reveal" || named === "flag") this[named]();
     else if (named && this.turns.now) MOVES[named](this.player);
-    return Boolean(choice || named);
+    return Boolean(named);
   }
 
   // -- coming and going ------------------------------------------------------------------------------------------
@@ -192,7 +177,10 @@ export class LabelView {
   status(status) {
     this.#since = this.#since.filter((seq) => seq > status.seq);
     this.#count();
-    put(this.question, status.question || "In which clip do better things happen?");
+    this.kinds = status.kinds;
+    this.ahead.kinds = new Set(askable(status.kinds));
+    if (!this.kind) this.#ask([...this.ahead.kinds][0]); // what it will look like
+    put(this.question, status.question || this.kind?.question);
     if (this.#said !== status.instructions) {
       this.#said = status.instructions;
       this.instructions.hidden = !status.instructions;
@@ -205,7 +193,7 @@ export class LabelView {
 
   // -- the screen ------------------------------------------------------------------------------------------------
 
-  /** Put the pair whose turn it is on the screen: in this very frame if it is decoded. */
+  /** Put the question whose turn it is on the screen: in this very frame if it is decoded. */
   #show() {
     const staged = this.turns.now;
     this.#shownAt = 0;
@@ -216,7 +204,8 @@ export class LabelView {
     this.empty.root.hidden = !waiting;
     this.stage.classList.toggle("loading", !staged?.sheets.length);
     this.root.classList.toggle("idle", !staged);
-    for (const one of this.choices.children) one.classList.toggle("was", one.classList.contains(staged?.was ?? "-"));
+    if (staged) this.#ask(staged.question.kind);
+    this.widget.mark(staged?.was);
     if (!staged) return this.player.clear();
     if (!staged.sheets.length) return this.#restore(staged);
     this.player.playing = !calm();
@@ -225,7 +214,22 @@ export class LabelView {
     this.#awake = {since: document.hidden ? 0 : this.#shownAt, total: 0};
   }
 
-  /** An undone pair that was no longer in memory. @param {import("./ahead.js").Staged} staged */
+  /** Show what this kind of question is asked with. @param {string | undefined} name */
+  #ask(name) {
+    const kind = this.kinds[name ?? ""];
+    if (!kind || kind.name === this.kind?.name) return;
+    const {figures, controls} = this.widget;
+    this.kind = kind;
+    this.widget = WIDGETS[kind.widget](kind, (given) => this.give(given));
+    this.player.clear();
+    this.player.use(this.widget.canvases);
+    figures.replaceWith(this.widget.figures);
+    controls.replaceWith(this.widget.controls);
+    swipes(this.widget.figures, (way) => this.widget.swiped(way), () => this.player.toggle());
+    put(this.question, this.app.status?.question || kind.question);
+  }
+
+  /** An undone question that was no longer in memory. @param {import("./ahead.js").Staged} staged */
   async #restore(staged) {
     this.player.clear();
     try {
@@ -257,24 +261,18 @@ export class LabelView {
     if (this.app.status) this.progress.update(this.app.status, this.#since.length + kept.length);
   }
 
-  /** Only ever about an answer that was given; never about the pair on the screen. */
+  /** Only ever about an answer that was given; never about the question on the screen. */
   #reveal() {
     const last = this.turns.last;
     const shown = Boolean(this.#revealing && last?.model);
     this.card.hidden = !shown && !this.always.checked; // where it comes after each answer it keeps its place
     if (!shown || !last?.model) return put(this.card);
-    last.pair.revealed = true;
-    put(this.card, modelCard(last.model, last.choice, last.pair.sheets));
+    const {question, sheets} = last.staged;
+    last.staged.revealed = true;
+    put(this.card, modelCard(this.kinds[question.kind], last.model, last.given, sheets));
   }
 
-  /** @param {string} choice */
-  #flash(choice) {
-    const pressed = this.choices.querySelector(`.choice.${choice}`);
-    pressed.classList.add("flash");
-    setTimeout(() => pressed.classList.remove("flash"), 180);
-  }
-
-  /** @param {string} text said once, then it goes: the pair on the screen is another by then */
+  /** @param {string} text said once, then it goes: the question on the screen is another by then */
   #say(text) {
     put(this.message, text);
     clearTimeout(this.#hush);
@@ -283,7 +281,7 @@ export class LabelView {
 
   // -- time and leases -------------------------------------------------------------------------------------------
 
-  /** Milliseconds for which the pair could be seen. @param {number} now */
+  /** Milliseconds for which the question could be seen. @param {number} now */
   #seen(now) {
     return this.#awake.total + (this.#awake.since ? now - this.#awake.since : 0);
   }

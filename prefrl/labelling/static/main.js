@@ -12,7 +12,6 @@ import {Outbox} from "./outbox.js";
 import {seen} from "./seen.js";
 import {applyTheme, nextTheme, remember, setting} from "./settings.js";
 import {TeamView} from "./team.js";
-import {saveVideo} from "./video.js";
 
 /**
  * @typedef {{name: string, title: string, root: HTMLElement, enter?: () => void, leave?: () => void,
@@ -49,11 +48,6 @@ export class App {
   }
 
   recheck = () => void (location.hash = "#/history?mine");
-
-  saveVideo = async (/** @type {{ticket: string} | {seq: number}} */ which) => {
-    const {session} = await this.sessions.of(this.labeller);
-    return saveVideo({session, ...which});
-  };
 
   /** Ask the server how things are, and tell all who show it. */
   async look() {

@@ -13,7 +13,7 @@ import {ticket} from "./dom.js";
  *   id: string, order: number, kind: Kind, run: string, labeller: string, body: any, tried: boolean,
  *   ticket: string | null, after: string | null, of: string | null, seq: number | null,
  * }} Entry
- * ticket: what makes a resent answer count once; after: the entry whose reply brings it, where an undone pair is
+ * ticket: what makes a resent answer count once; after: the entry whose reply brings it, where an undone question is
  * answered again; of: the answer that is withdrawn, by entry, until its seq is known
  */
 
@@ -100,7 +100,7 @@ export class Outbox extends EventTarget {
     this.entries.push(entry);
     keep(entry);
     this.#changed();
-    setTimeout(() => this.send()); // the next pair is painted first
+    setTimeout(() => this.send()); // the next question is painted first
     return entry.id;
   }
 

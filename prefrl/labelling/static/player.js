@@ -77,7 +77,11 @@ export class Player {
   /** @type {Sheet[]} */
   sheets = [];
   /** Frame on each canvas now, -1 where it is empty. @type {number[]} */
-  drawn;
+  drawn = [];
+  /** @type {HTMLCanvasElement[]} */
+  canvases = [];
+  /** @type {CanvasRenderingContext2D[]} */
+  pens = [];
   playing = true;
   speed = 1;
   loops = 0;
@@ -92,10 +96,15 @@ export class Player {
    * @param {(player: Player) => void} [changed] after another frame, speed or state
    */
   constructor(canvases, changed = () => {}) {
+    this.changed = changed;
+    this.use(canvases);
+  }
+
+  /** Draw on these from now on. @param {HTMLCanvasElement[]} canvases */
+  use(canvases) {
     this.canvases = canvases;
     this.pens = canvases.map((c) => /** @type {CanvasRenderingContext2D} */ (c.getContext("2d", {alpha: false})));
     this.drawn = canvases.map(() => -1);
-    this.changed = changed;
   }
 
   /** Frames of the longest clip; a shorter one waits on its last. */

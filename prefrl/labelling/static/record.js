@@ -1,10 +1,10 @@
 // @ts-check
 /** One answer of the history as a card. */
 
-import {smallPair} from "./clips.js";
-import {CHOSEN, button, el, put} from "./dom.js";
-import {pair} from "./pair.js";
-import {verdict} from "./strip.js";
+import {choiceButtons} from "./choices.js";
+import {smallClips} from "./clips.js";
+import {button, el, put} from "./dom.js";
+import {agreeing, verdict} from "./strip.js";
 
 /** @typedef {import("./history.js").Past} Past */
 
@@ -14,18 +14,16 @@ import {verdict} from "./strip.js";
  */
 export function recordCard(app, given) {
   let past = given;
-  const clips = past.clips ? smallPair(past.clips) : null;
+  const kind = app.status?.kinds[past.asked_kind];
+  const clips = past.clips ? smallClips(past.clips, kind?.places ?? []) : null;
   const words = el("div", {class: "words"});
   const note = el("p", {class: "note", role: "status"});
-  const buttons = pair.choices.map((one) => button(one.label, {
-    short: one.short, class: `choice small ${one.choice}`, onclick: () => change("revise", one.choice),
-  }));
+  const buttons = kind ? choiceButtons(kind, "choice small", (choice) => change("revise", choice)) : [];
   const withdraw = button("Withdraw", {class: "quiet", onclick: () => change("withdraw")});
-  const keep = button("Save video", {class: "quiet", onclick: () => save()});
   const known = past.known !== null && button("Known", {class: "quiet", title: "Check other labellers by this answer", onclick: mark});
   const root = el("li", {class: "record card", tabindex: 0, "data-seq": past.seq, "data-query": past.query},
     clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
-    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, clips && keep, known), note));
+    el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, known), note));
 
   if (clips) {
     root.addEventListener("pointerenter", clips.start);
@@ -35,22 +33,22 @@ export function recordCard(app, given) {
   }
 
   function show() {
-    const model = past.standing ? past.model : null; // of a pair that is open again the model must say nothing
-    const said = model && verdict(model, past.choice);
-    put(words, el("p", {}, el("b", {class: "told"}, past.kind === "withdrawal" ? "Withdrawn" : CHOSEN[past.choice]), state()),
+    const model = past.standing ? past.model : null; // of a question that is open again the model must say nothing
+    const said = model && verdict(kind, model);
+    put(words, el("p", {}, el("b", {class: "told"}, past.words), state()),
       el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
-      said && el("p", {class: "quiet-line"}, said.text, " ", said.mark && el("span", {class: said.agreed ? "tag good" : "tag bad"}, said.agreed ? "✓ " : "✗ ", said.mark)),
+      said && el("p", {class: "quiet-line"}, said.text, " ", model && agreeing(model, said.mark)),
       ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // strangers' words, as text
     clips?.think(model?.rewards ?? null);
     root.classList.toggle("past", !past.standing);
     buttons.forEach((one, k) => {
-      one.setAttribute("aria-pressed", String(pair.choices[k].choice === past.choice));
+      one.setAttribute("aria-pressed", String(kind?.choices[k].word === past.choice));
       one.disabled = !past.standing;
     });
     withdraw.disabled = !past.standing;
     if (known) {
       known.setAttribute("aria-pressed", String(past.known));
-      known.disabled = !past.standing || !["left", "right"].includes(past.choice);
+      known.disabled = !past.standing || !past.clear;
     }
   }
 
@@ -72,40 +70,25 @@ export function recordCard(app, given) {
     return past.kind === "answer" && el("span", {class: "tag"}, past.superseded_by ? "corrected since" : "withdrawn");
   }
 
-  /** @param {"revise" | "withdraw"} kind @param {string} [choice] */
-  async function change(kind, choice) {
-    if (choice === past.choice) return;
+  /** @param {"revise" | "withdraw"} what @param {import("./choices.js").Given} [given] */
+  async function change(what, given) {
+    if (given?.word === past.choice) return;
     [...buttons, withdraw].forEach((one) => (one.disabled = true));
     put(note, "Saving …");
     try {
-      const reply = await settled(app.outbox, app.outbox.add(kind, app.labeller, {seq: past.seq, body: choice ? {choice} : {}}));
-      past = choice ? {...past, choice, seq: reply.seq, supersedes: past.seq, model: agreeing(past.model, choice)} : {...past, standing: false};
-      put(note, choice ? "Revised." : "Withdrawn. The question is open again.");
+      const reply = await settled(app.outbox, app.outbox.add(what, app.labeller, {seq: past.seq, body: given ? {answer: given.answer} : {}}));
+      past = given
+        ? {...past, choice: given.word, words: given.label, clear: given.clear, seq: reply.seq, supersedes: past.seq, model: reply.model}
+        : {...past, standing: false};
+      put(note, given ? "Revised." : "Withdrawn. The question is open again.");
     } catch (fault) {
       put(note, `Not changed: ${/** @type {Error} */ (fault).message}`);
     }
     show();
   }
 
-  async function save() {
-    keep.disabled = true;
-    put(note, "Making the video …");
-    try {
-      await app.saveVideo({seq: past.seq});
-      put(note, "The video is in your downloads.");
-    } catch (fault) {
-      put(note, `No video: ${/** @type {Error} */ (fault).message}`);
-    }
-    keep.disabled = false;
-  }
-
   show();
   return {root, stop: () => clips?.stop()};
-}
-
-/** @param {Past["model"]} model @param {string} choice */
-function agreeing(model, choice) {
-  return model && {...model, agrees: verdict(model, choice).agreed};
 }
 
 /**

@@ -4,13 +4,12 @@
 /** @typedef {import("./label.js").LabelView} LabelView */
 
 /**
- * left, right: frames on the canvases, -1 for none.
+ * drawn: the frame on each canvas, -1 for none.
  * @param {import("./outbox.js").Outbox} outbox @param {() => LabelView | null} view
  */
 export function seen(outbox, view) {
   return Object.freeze({
-    get left() { return view()?.player.drawn[0] ?? -1; },
-    get right() { return view()?.player.drawn[1] ?? -1; },
+    get drawn() { return [...(view()?.player.drawn ?? [])]; },
     get query() { return view()?.turns.now?.question.query ?? null; },
     get playing() { return view()?.player.playing ?? false; },
     get speed() { return view()?.player.speed ?? 0; },

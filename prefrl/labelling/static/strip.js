@@ -1,6 +1,7 @@
 // @ts-check
-/** What the reward model thinks of a pair that has been answered: its reward per step as a strip under each clip. */
+/** What the reward model thinks of a question that was answered: its reward per step as a strip under each clip. */
 
+import {named} from "./choices.js";
 import {el, percent, svg} from "./dom.js";
 import {drawFrame} from "./player.js";
 
@@ -12,22 +13,22 @@ import {drawFrame} from "./player.js";
 const HEIGHT = 32;
 
 /**
- * Both strips on one scale, so that they can be compared. Bars grow up from zero for reward, down for its opposite.
- * @param {number[][]} rewards left then right, per step
+ * Strips on one scale, so that they can be compared. Bars grow up from zero for reward, down for its opposite.
+ * @param {number[][]} rewards of each clip, per step @param {string[]} places what the clips are called
  * @returns {{root: SVGElement, at: (step: number) => void}[]} at moves the cursor; -1 hides it
  */
-export function strips(rewards) {
+export function strips(rewards, places) {
   const all = rewards.flat().filter(Number.isFinite);
   const top = Math.max(0, ...all);
   const bottom = Math.min(0, ...all);
   const scale = HEIGHT / (top - bottom || 1);
-  return rewards.map((steps, side) => {
+  return rewards.map((steps, k) => {
     const bars = steps.map((reward, step) => svg("rect", {
       x: step + 0.1, width: 0.8, y: (top - Math.max(reward, 0)) * scale, height: Math.max(0.4, Math.abs(reward) * scale),
       class: reward < 0 ? "below" : "above",
     }));
     const cursor = svg("rect", {class: "cursor", x: 0, y: 0, width: 1, height: HEIGHT, visibility: "hidden"});
-    const label = `${side ? "Right" : "Left"} clip: learned reward per step, ${spread(steps)}`;
+    const label = `${named(places[k])}: learned reward per step, ${spread(steps)}`;
     const root = svg("svg", {class: "strip", role: "img", "aria-label": label, viewBox: `0 0 ${steps.length} ${HEIGHT}`, preserveAspectRatio: "none"},
       cursor, svg("rect", {class: "zero", x: 0, width: steps.length, y: top * scale - 0.3, height: 0.6}), ...bars);
     const at = (/** @type {number} */ step) => {
@@ -45,29 +46,31 @@ function spread(steps) {
   return `sum ${sum.toFixed(2)}, from ${Math.min(...steps).toFixed(2)} to ${Math.max(...steps).toFixed(2)}`;
 }
 
-/** What the model would have answered, in words. @param {ModelView} model @param {string} choice */
-export function verdict(model, choice) {
-  const better = model.probability >= 0.5 ? "left" : "right";
-  const sure = percent(Math.max(model.probability, 1 - model.probability));
-  const agreed = {left: better === "left", right: better === "right"}[choice];
-  const said = `The reward model (v${model.version}) gives ${better} ${sure}`;
-  if (agreed === undefined) return {text: said, mark: "", agreed: null};
-  return {text: said, mark: agreed ? "agrees" : "disagrees", agreed};
+/**
+ * What the model would have answered, in words.
+ * @param {import("./choices.js").Kind | undefined} kind @param {ModelView} model
+ */
+export function verdict(kind, model) {
+  const best = model.chances.indexOf(Math.max(...model.chances));
+  const text = `The reward model (v${model.version}) gives ${kind?.outcomes[best] ?? best} ${percent(model.chances[best])}`;
+  return {text, mark: model.agrees === null ? "" : model.agrees ? "agrees" : "disagrees"};
+}
+
+/** @param {ModelView} model @param {string} mark as `verdict` has it */
+export function agreeing(model, mark) {
+  return mark && el("span", {class: model.agrees ? "tag good" : "tag bad"}, model.agrees ? "✓ " : "✗ ", mark);
 }
 
 /**
- * A card about the pair answered last.
- * @param {ModelView} model @param {string} choice @param {Sheet[]} sheets
+ * A card about the question answered last.
+ * @param {import("./choices.js").Kind} kind @param {ModelView} model @param {import("./choices.js").Given} given @param {Sheet[]} sheets
  */
-export function modelCard(model, choice, sheets) {
-  const {text, mark, agreed} = verdict(model, choice);
-  const drawn = strips(model.rewards);
-  const sides = drawn.map((strip, k) => el("div", {class: choice === ["left", "right"][k] ? "thumb chosen" : "thumb"},
+export function modelCard(kind, model, given, sheets) {
+  const {text, mark} = verdict(kind, model);
+  const sides = strips(model.rewards, kind.places).map((strip, k) => el("div", {class: given.favours === k ? "thumb chosen" : "thumb"},
     sheets[k] && poster(sheets[k]), strip.root));
   return el("div", {class: "card model"},
-    el("p", {}, el("b", {}, "Your last answer"), el("span", {}, text),
-      mark && el("span", {class: agreed ? "tag good" : "tag bad"}, agreed ? "✓ " : "✗ ", mark)),
-    ...sides);
+    el("p", {}, el("b", {}, "Your last answer"), el("span", {}, text), agreeing(model, mark)), ...sides);
 }
 
 /** The middle frame, small. @param {Sheet} sheet @param {number} [frame] */

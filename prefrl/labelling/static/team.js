@@ -3,15 +3,15 @@
 
 import {ApiError, get} from "./api.js";
 import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
-import {smallPair} from "./clips.js";
-import {CHOSEN, count, duration, el, percent, put} from "./dom.js";
+import {smallClips} from "./clips.js";
+import {count, duration, el, percent, put} from "./dom.js";
 
 /**
  * @typedef {{agree: number, n: number} | null} Looks
  * @typedef {{share: number, low: number, high: number, n: number}} Share
- * @typedef {{query: number, said: {labeller: string, choice: string}[], label: number | null, clips: import("./player.js").Clip[] | null}} Disputed
- * @typedef {{name: string, answers: number, skips: number, ties: number, minutes: number, per_minute: number | null, median_seconds: number | null,
- *   left_share: {share: number, low: number, high: number, n: number, p: number} | null, self_agreement: Looks, mirrored_agreement: Looks,
+ * @typedef {{query: number, kind: string, said: {labeller: string, words: string}[], label: number[] | null, clips: import("./player.js").Clip[] | null}} Disputed
+ * @typedef {{name: string, answers: number, skips: number, undecided: number, minutes: number, per_minute: number | null, median_seconds: number | null,
+ *   places: (Share & {kind: string, place: string, p: number})[], self_agreement: Looks, reordered_agreement: Looks,
  *   gold: Share | null, reliability: number | null, flags: string[]}} Labeller
  * @typedef {{labellers: Labeller[], agreement: {a: string, b: string, agree: number, n: number, kappa: number | null}[],
  *   model: {accuracy: number | null, n: number, by_version: {version: number, accuracy: number, n: number}[]} | null,
@@ -46,7 +46,7 @@ export class TeamView {
     try {
       const team = await get("/api/team");
       const text = JSON.stringify(team);
-      if (text !== this.#shown) put(this.body, ...parts(team)); // unchanged: keep what somebody is reading
+      if (text !== this.#shown) put(this.body, ...parts(team, this.app.status?.kinds ?? {})); // unchanged: keep what somebody is reading
       this.#shown = text;
     } catch (fault) {
       if (!(fault instanceof ApiError)) throw fault;
@@ -56,8 +56,8 @@ export class TeamView {
   }
 }
 
-/** @param {Team} team */
-function parts(team) {
+/** @param {Team} team @param {Record<string, import("./choices.js").Kind>} kinds */
+function parts(team, kinds) {
   const names = team.labellers.map((one) => one.name);
   return [
     tiles(team),
@@ -65,7 +65,7 @@ function parts(team) {
     card("Labellers", people(team.labellers)),
     card("How far they can be relied on", ...relied(team.labellers)),
     card("Agreement between labellers", agreement(team.agreement)),
-    card("Most disputed questions", disputed(team.disputed)),
+    card("Most disputed questions", disputed(team.disputed, kinds)),
     card("The reward model on people's answers", accuracyLine(team.model?.by_version ?? [])),
   ];
 }
@@ -82,7 +82,7 @@ function tiles({labellers, model, open, corrections, agreement: pairs}) {
   const agreed = pairs.reduce((total, one) => total + one.agree * one.n, 0);
   return el("dl", {class: "tiles"},
     tile("Answers", sum((one) => one.answers).toLocaleString("en"), `by ${count(labellers.length, "labeller")}`),
-    tile("Time spent", duration(60 * sum((one) => one.minutes)), "with a pair on the screen"),
+    tile("Time spent", duration(60 * sum((one) => one.minutes)), "with a question on the screen"),
     tile("Waiting", open.waiting.toLocaleString("en"), open.oldest_seconds === null ? "no open question" : `the oldest for ${duration(open.oldest_seconds)}`),
     tile("Model agrees", model?.n ? percent(model.accuracy ?? 0) : "–", model?.n ? `on ${count(model.n, "answer")}` : "no prediction yet"),
     tile("People agree", compared ? percent(agreed / compared) : "–", compared ? `on ${count(compared, "shared question")}` : "nothing answered twice yet"),
@@ -96,12 +96,13 @@ function tile(name, value, remark) {
 
 /** @param {Labeller[]} labellers */
 function people(labellers) {
-  const head = ["Labeller", "Answers", "Equal", "Cannot tell", "A minute", "Median", "Minutes", "Chose left"];
+  const places = new Set(labellers.flatMap((one) => one.places.map(({place}) => place)));
+  const head = ["Labeller", "Answers", "Undecided", "Skipped", "A minute", "Median", "Minutes", `Chose ${[...places].join(" or ")}`];
   return scrolled(head, labellers.map((one) => [
     el("span", {}, el("span", {class: "name", title: one.name}, one.name), ...one.flags.map((flag) => el("span", {class: "tag bad"}, flag.replaceAll("_", " ")))),
-    one.answers.toLocaleString("en"), of(one.ties, one.answers), of(one.skips, one.answers),
+    one.answers.toLocaleString("en"), of(one.undecided, one.answers), of(one.skips, one.answers),
     one.per_minute === null ? "–" : one.per_minute.toFixed(1), one.median_seconds === null ? "–" : `${one.median_seconds.toFixed(1)} s`,
-    one.minutes.toFixed(one.minutes < 10 ? 1 : 0), bias(one.left_share),
+    one.minutes.toFixed(one.minutes < 10 ? 1 : 0), one.places.length ? el("div", {}, ...one.places.map((share) => bias(share, places.size > 1))) : "–",
   ]));
 }
 
@@ -109,9 +110,9 @@ function people(labellers) {
 function relied(labellers) {
   const looks = (/** @type {Looks} */ one) => one?.n ? `${percent(one.agree / one.n)} of ${one.n}` : "–";
   const told = labellers.some((one) => one.reliability !== null);
-  return [scrolled(["Labeller", "Estimated right", "Known answers right", "Same again", "Same again, mirrored"], labellers.map((one) => [
+  return [scrolled(["Labeller", "Estimated right", "Known answers right", "Same again", "Same again, reordered"], labellers.map((one) => [
     el("span", {class: "name", title: one.name}, one.name), one.reliability === null ? "–" : percent(one.reliability),
-    known(one.gold), looks(one.self_agreement), looks(one.mirrored_agreement)])),
+    known(one.gold), looks(one.self_agreement), looks(one.reordered_agreement)])),
   told ? null : el("p", {class: "note"}, "How often each is right is estimated once two people have judged the same questions, or known ones.")];
 }
 
@@ -122,27 +123,33 @@ function known(gold) {
   return el("span", {title: `95 % interval ${percent(gold.low)} to ${percent(gold.high)}`}, `${text} (${percent(gold.low)} to ${percent(gold.high)})`);
 }
 
-/** @param {Disputed[]} questions */
-function disputed(questions) {
+/** @param {Disputed[]} questions @param {Record<string, import("./choices.js").Kind>} kinds */
+function disputed(questions, kinds) {
   if (!questions.length) return el("p", {class: "note"}, "Nobody has contradicted anybody yet.");
-  return el("ol", {class: "records"}, ...questions.map(({query, said, label, clips}) => {
-    const pair = clips && smallPair(clips);
+  return el("ol", {class: "records"}, ...questions.map(({query, kind, said, label, clips}) => {
+    const small = clips && smallClips(clips, kinds[kind]?.places ?? []);
     const root = el("li", {class: "record card", tabindex: 0, "data-query": query},
-      pair ? pair.root : el("p", {class: "gone"}, "The clips are not drawn"),
+      small ? small.root : el("p", {class: "gone"}, "The clips are not drawn"),
       el("div", {class: "about"}, el("p", {}, el("b", {}, `Question ${query}`)),
-        ...said.map((one) => el("p", {class: "quiet-line"}, `${one.labeller}: ${CHOSEN[one.choice]}`)),
-        el("p", {class: "quiet-line"}, label === null ? "Learned as: nothing" : `Learned as: left is better with ${percent(label)}`)));
-    if (pair) for (const [event, act] of [["pointerenter", pair.start], ["pointerleave", pair.stop], ["focusin", pair.start], ["focusout", pair.stop]]) root.addEventListener(event, act);
+        ...said.map((one) => el("p", {class: "quiet-line"}, `${one.labeller}: ${one.words}`)),
+        el("p", {class: "quiet-line"}, learned(label, kinds[kind]?.outcomes ?? []))));
+    if (small) for (const [event, act] of [["pointerenter", small.start], ["pointerleave", small.stop], ["focusin", small.start], ["focusout", small.stop]]) root.addEventListener(event, act);
     return root;
   }));
 }
 
-/** @param {Labeller["left_share"]} left */
-function bias(left) {
-  if (!left || !left.n) return "–";
-  const text = `${percent(left.share)} of ${left.n}`;
-  const label = `${text}, interval ${percent(left.low)} to ${percent(left.high)}, p = ${left.p.toPrecision(2)}`;
-  return el("span", {class: "bias", title: label}, interval(left, label), text);
+/** @param {number[] | null} chances of the outcomes @param {string[]} outcomes */
+function learned(chances, outcomes) {
+  if (chances === null) return "Learned as: nothing";
+  const best = chances.indexOf(Math.max(...chances));
+  return `Learned as: ${outcomes[best] ?? best} with ${percent(chances[best])}`;
+}
+
+/** @param {Labeller["places"][number]} one @param {boolean} named whether to say which place */
+function bias(one, named) {
+  const text = `${named ? `${one.place}: ` : ""}${percent(one.share)} of ${one.n}`;
+  const label = `${text}, interval ${percent(one.low)} to ${percent(one.high)}, p = ${one.p.toPrecision(2)}`;
+  return el("span", {class: "bias", title: label}, interval(one, label), text);
 }
 
 /** @param {Team["agreement"]} pairs */

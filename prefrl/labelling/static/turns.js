@@ -1,5 +1,5 @@
 // @ts-check
-/** Whose turn it is: the pair on the screen, those answered before it, and the way back. Knows nothing of the screen. */
+/** Whose turn it is: the question on the screen, those answered before it, and the way back. Knows nothing of the screen. */
 
 import {close} from "./ahead.js";
 import {ticket} from "./dom.js";
@@ -7,14 +7,15 @@ import {ticket} from "./dom.js";
 /**
  * @typedef {import("./ahead.js").Staged} Staged
  * @typedef {import("./api.js").ModelView} ModelView
- * @typedef {{pair: Staged, id: string, choice: string, seq: number | null, model: ModelView | null}} Answered
+ * @typedef {import("./choices.js").Given} Given
+ * @typedef {{staged: Staged, id: string, given: Given, seq: number | null, model: ModelView | null}} Answered
  * id: of the answer in the outbox
  * @typedef {{decision_ms: number, shown_ms: number, loops: number, speed: number}} Timing
  */
 
-const KEPT = 2; // answered pairs that stay decoded, so that undoing them costs nothing
+const KEPT = 2; // answered questions that stay decoded, so that undoing them costs nothing
 
-/** Events: "turn" when another pair is due on the screen (or none), "told" {answered, reply} when an answer arrived. */
+/** Events: "turn" when another question is due on the screen (or none), "told" {answered, reply} when an answer arrived. */
 export class Turns extends EventTarget {
   /** @type {Staged | null} */
   now = null;
@@ -42,47 +43,47 @@ export class Turns extends EventTarget {
     return this.now ? [this.now.question.query] : [];
   }
 
-  /** The answer before this pair. @returns {Answered | undefined} */
+  /** The answer before this question. @returns {Answered | undefined} */
   get last() {
     return this.past[this.past.length - 1];
   }
 
-  /** Take the next pair if there is none. */
+  /** Take the next question if there is none. */
   advance() {
     if (this.now) return;
     this.now = this.ahead.take() ?? null;
     if (this.now) this.#turn();
   }
 
-  /** Answer the pair on the screen and go on to the next at once. @param {string} choice @param {Timing} timing */
-  answer(choice, timing) {
-    const pair = /** @type {Staged} */ (this.now);
-    const {query} = pair.question;
+  /** Answer the question on the screen and go on to the next at once. @param {Given} given @param {Timing} timing */
+  answer(given, timing) {
+    const staged = /** @type {Staged} */ (this.now);
+    const {query} = staged.question;
     const id = this.outbox.add("answer", this.labeller, {
-      ticket: pair.pending ? null : pair.question.ticket,
-      after: pair.pending ?? null,
-      body: {query, choice, ...timing, revealed: pair.revealed ?? false},
+      ticket: staged.pending ? null : staged.question.ticket,
+      after: staged.pending ?? null,
+      body: {query, answer: given.answer, ...timing, revealed: staged.revealed ?? false},
     });
-    this.past.push({pair, id, choice, seq: null, model: null});
-    this.past.slice(0, -KEPT).forEach((one) => close(one.pair));
+    this.past.push({staged, id, given, seq: null, model: null});
+    this.past.slice(0, -KEPT).forEach((one) => close(one.staged));
     this.now = this.ahead.take() ?? null;
     this.#turn();
   }
 
-  /** Back to the pair answered last. False when there is none. */
+  /** Back to the question answered last. False when there is none. */
   undo() {
     const last = this.past.pop();
     if (!last) return false;
     if (this.now) this.ahead.untake(this.now);
-    last.pair.was = last.choice;
+    last.staged.was = last.given;
     if (!this.outbox.unsent(last.id))
-      last.pair.pending = this.outbox.add("withdraw", this.labeller, {of: last.id, seq: last.seq});
-    this.now = last.pair;
+      last.staged.pending = this.outbox.add("withdraw", this.labeller, {of: last.id, seq: last.seq});
+    this.now = last.staged;
     this.#turn();
     return true;
   }
 
-  /** Put the pair on the screen away without an answer. */
+  /** Put the question on the screen away without an answer. */
   drop() {
     if (this.now) close(this.now);
     this.now = this.ahead.take() ?? null;
@@ -92,13 +93,13 @@ export class Turns extends EventTarget {
   stop() {
     this.outbox.removeEventListener("done", this.done);
     this.outbox.removeEventListener("refused", this.refused);
-    for (const pair of this.#all()) close(pair);
+    for (const one of this.#all()) close(one);
     this.now = null;
     this.past = [];
   }
 
   #all() {
-    return [...(this.now ? [this.now] : []), ...this.ahead.staged, ...this.past.map((one) => one.pair)];
+    return [...(this.now ? [this.now] : []), ...this.ahead.staged, ...this.past.map((one) => one.staged)];
   }
 
   /** @param {{entry: import("./outbox.js").Entry, reply: any}} detail */
@@ -111,11 +112,11 @@ export class Turns extends EventTarget {
     this.dispatchEvent(new CustomEvent("told", {detail: {answered, reply}}));
   }
 
-  /** The pair of a withdrawal can be answered again. @param {string} withdrawal @param {string | null} fresh */
+  /** The question of a withdrawal can be answered again. @param {string} withdrawal @param {string | null} fresh */
   #renewed(withdrawal, fresh) {
-    for (const pair of this.#all().filter((one) => one.pending === withdrawal)) {
-      pair.pending = null;
-      pair.question = {...pair.question, ticket: fresh ?? ticket()};
+    for (const one of this.#all().filter((one) => one.pending === withdrawal)) {
+      one.pending = null;
+      one.question = {...one.question, ticket: fresh ?? ticket()};
     }
   }
 

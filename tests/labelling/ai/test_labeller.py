@@ -74,10 +74,10 @@ def test_what_each_order_said_is_kept_with_the_answer(run, label):
     label()
     with LabelStore.open(run) as store:
         details = json.loads(by_key(store, "1:ai:eye-1")["details"])
-    assert details["purpose"] == "new" and details["mirrored"] is False
+    assert details["purpose"] == "new" and details["order"] == [0, 1]
     assert details["ai"]["model"] == "eye-1" and details["ai"]["host"] == "127.0.0.1"
     first, second = details["ai"]["orders"]
-    assert {first["said"], second["said"]} == {"left", "right"} and second["mirrored"]
+    assert {first["said"], second["said"]} == {"left", "right"} and second["order"] == [1, 0]
     assert first["reason"] == f"it is {first['said']}"
 
 
@@ -85,7 +85,7 @@ def test_what_each_order_said_is_kept_with_the_answer(run, label):
 def test_a_model_that_prefers_a_side_teaches_nothing(run, label, model, disagree, equal, skipped):
     model.decide = lambda left, right: "left"
     summary = label(disagree=disagree)
-    assert (summary.equal, summary.skipped, summary.disagree, summary.one_sided) == (equal, skipped, 6, 6)
+    assert (summary.undecided, summary.skipped, summary.disagree, summary.one_sided) == (equal, skipped, 6, 6)
     assert summary.disagreement == 1.0 and set(told(run).values()) == ({0.5} if equal else {None})
 
 
@@ -210,7 +210,7 @@ def test_its_reasons_are_in_the_history_as_text(run, label, model, serve):
     assert past["labeller"] == "ai:eye-1" and past["choice"] in ("left", "right")
     assert past["reasons"] == [
         f"as shown here: {past['choice']}. <img src=x onerror=alert(1)>",
-        f"with the sides changed: {'right' if past['choice'] == 'left' else 'left'}. <img src=x onerror=alert(1)>",
+        f"in another order: {'right' if past['choice'] == 'left' else 'left'}. <img src=x onerror=alert(1)>",
     ]
 
 
@@ -288,7 +288,7 @@ def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
 
 
 def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.agenda.LEASE", 3.0)
+    monkeypatch.setattr("prefrl.labelling.ai.selection.LEASE", 3.0)
     thought = threading.Event()
     model.decide = lambda left, right: "equal" if thought.wait(300) else "unsure"
     working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 300.0})

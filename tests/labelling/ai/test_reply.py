@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefrl.labelling.ai.reply import LONGEST_REASON, Said, clean, read
+from prefrl.kinds import kind_of
+from prefrl.labelling.ai import reply
+from prefrl.labelling.ai.reply import LONGEST_REASON, ReadAnswer, clean
+
+PAIR = kind_of("pair")
+
+
+def read(text: str) -> ReadAnswer | None:
+    return reply.read(text, PAIR)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +28,7 @@ from prefrl.labelling.ai.reply import LONGEST_REASON, Said, clean, read
     ],
 )
 def test_an_answer_is_found_alone_in_a_fence_and_in_prose(text):
-    assert read(text) == Said("left", "higher")
+    assert read(text) == ReadAnswer({"preference": 1.0}, "left", "higher")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +46,7 @@ def test_what_is_no_answer_is_none(text):
 @given(st.text())
 def test_no_text_breaks_it(text):
     said = read(text)
-    assert said is None or said.answer in ("left", "right", "equal", "unsure")
+    assert said is None or said.answer in [choice.answer for choice in PAIR.choices]
 
 
 @given(st.text())
@@ -48,5 +56,5 @@ def test_a_strangers_text_is_one_printable_short_line(text):
 
 
 def test_a_reason_that_is_no_text_is_left_out_and_a_long_one_cut():
-    assert read('{"answer": "equal", "reason": {"a": 1}}') == Said("equal", "")
+    assert read('{"answer": "equal", "reason": {"a": 1}}') == ReadAnswer({"preference": 0.5}, "equal", "")
     assert len(read('{"answer": "equal", "reason": "' + 3000 * "x" + '"}').reason) == LONGEST_REASON

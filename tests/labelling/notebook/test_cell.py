@@ -94,12 +94,12 @@ def test_an_answer_is_taken_back_and_its_question_comes_again(run, undrawn):
 
 def test_the_model_says_nothing_before_the_answer(run, undrawn):
     with LabelStore.open(run) as store:
-        thought = {"model_version": 3, "probability": 0.8, "rewards": [[1.0] * 4, [0.0] * 4]}
+        thought = {"model_version": 3, "chances": [0.8, 0.2], "rewards": [[1.0] * 4, [0.0] * 4]}
         store.notices.predict({query: thought for query in store.open_queries()})
     ann = sit_at(shown(run))
     [question] = ann.next()
     assert set(question) == {"query", "ticket", "kind", "clips"}
-    assert ann.answer(question, "left").json()["model"]["probability"] == 0.8
+    assert ann.answer(question, "left").json()["model"]["chances"][0] == 0.8
 
 
 def test_clips_come_as_bytes_that_the_run_holds(run, undrawn):
@@ -117,7 +117,7 @@ def test_own_answers_come_again_with_the_sides_changed(tmp_path, undrawn):
     ann.label(20)
     with LabelStore.open(tmp_path / "run") as store:
         purposes = [row["details"] for row in store.history()]
-    assert sum('"purpose": "repeat"' in details and '"mirrored": true' in details for details in purposes) >= 2
+    assert sum('"purpose": "repeat"' in details and '"order": [1, 0]' in details for details in purposes) >= 2
 
 
 def test_what_cannot_be_is_refused_in_the_servers_words(run, undrawn):

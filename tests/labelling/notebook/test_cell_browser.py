@@ -165,7 +165,7 @@ def test_a_key_answers_and_the_next_pair_is_there_at_once(notebook):
     notebook.focus()
     before, after = notebook.page.evaluate("""() => {
         const {prefrl, shadowRoot} = document.querySelector(".prefrl-label");
-        const now = () => [prefrl.query, prefrl.left, prefrl.right];
+        const now = () => [prefrl.query, ...prefrl.drawn];
         const before = now();
         shadowRoot.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft", bubbles: true, composed: true}));
         return [before, now()];
@@ -177,7 +177,7 @@ def test_a_key_answers_and_the_next_pair_is_there_at_once(notebook):
 
 def test_keys_and_buttons_answer_undo_and_pause_and_the_notebook_hears_none_of_them(notebook):
     first = notebook.ready()
-    notebook.page.locator(".choice.equal").click()
+    notebook.page.locator(".choice.up").click()
     second = notebook.ready(other_than=first)
     notebook.page.keyboard.press("ArrowRight")  # the click has left the focus in the cell
     third = notebook.ready(other_than=second)

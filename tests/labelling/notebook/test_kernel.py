@@ -77,6 +77,7 @@ def kernel(tmp_path):
     manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.slow  # a kernel loads, trains, draws clips and talks over its sockets
 def test_a_notebook_trains_and_labels_at_once(kernel, tmp_path):
     kernel.run(TRAINING)
     kernel.show("prefrl.label(folder, labeller='ann')")

@@ -13,7 +13,7 @@ CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
 LAUNCH = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
-CHOICES = [".choice.left", ".choice.equal", ".choice.skip", ".choice.right"]
+CHOICES = [".choice.left", ".choice.up", ".choice.down", ".choice.right"]
 QUESTIONS, LENGTH = 100, 16  # of the run that all these tests label
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; on Debian: apt-get install chromium")
 
@@ -64,7 +64,7 @@ class Browsing:
 
         def shown() -> int | None:
             state = self.state()
-            return state["query"] if state["query"] != other_than and state["left"] >= 0 else None
+            return state["query"] if state["query"] != other_than and min(state["drawn"], default=-1) >= 0 else None
 
         query = until(shown)  # the first clips are still being drawn
         time.sleep(0.3)

@@ -70,7 +70,7 @@ def test_the_next_pair_is_drawn_before_the_key_press_returns(visit):
     window = visit()
     until(lambda: window.state()["ahead"] >= 2)
     before, after = window.page.evaluate("""() => {
-        const shown = () => [window.prefrl.query, window.prefrl.left, window.prefrl.right];
+        const shown = () => [window.prefrl.query, ...window.prefrl.drawn];
         const before = shown();
         window.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft"}));
         return [before, shown()];
@@ -89,7 +89,7 @@ def test_speed_steps_and_restart(visit):
     assert window.state()["speed"] == 0.125
     assert window.page.locator(".speed").inner_text() == "1/8×"
     press("r")
-    moved = "() => [performance.now(), window.prefrl.left]"
+    moved = "() => [performance.now(), window.prefrl.drawn[0]]"
     start, first = window.page.evaluate(moved)
     end, last = until(lambda: (now := window.page.evaluate(moved))[1] > first and now)
     assert last - first <= (end - start) / 1000 * 30 / 8 + 1

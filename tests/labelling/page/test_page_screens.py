@@ -15,7 +15,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 def test_a_phone_shows_both_clips_and_all_four_answers_without_scrolling(visit):
     window = visit(**PHONE)
-    for place in [*CHOICES, ".stage .side.left canvas", ".stage .side.right canvas"]:
+    for place in [*CHOICES, ".stage .side:first-child canvas", ".stage .side:last-child canvas"]:
         box = window.page.locator(place).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, place
         assert box["y"] >= 0 and box["y"] + box["height"] <= 844, place
@@ -98,9 +98,9 @@ def test_the_keyboard_alone_reaches_the_buttons(visit):
     query = window.ready()
     for _ in range(40):
         window.page.keyboard.press("Tab")
-        if window.page.locator(".choice.equal:focus-visible").count():
+        if window.page.locator(".choice.up:focus-visible").count():
             break
-    outline = window.page.locator(".choice.equal").evaluate("(one) => getComputedStyle(one).outlineStyle")
+    outline = window.page.locator(".choice.up").evaluate("(one) => getComputedStyle(one).outlineStyle")
     assert outline == "solid"
     window.page.keyboard.press("Enter")
     window.ready(other_than=query)
@@ -110,7 +110,7 @@ def test_the_keyboard_alone_reaches_the_buttons(visit):
 
 def test_at_double_zoom_clips_and_answers_still_fit(visit):
     window = visit(viewport={"width": 640, "height": 400})
-    for place in [*CHOICES, ".stage .side.left canvas", ".stage .side.right canvas"]:
+    for place in [*CHOICES, ".stage .side:first-child canvas", ".stage .side:last-child canvas"]:
         box = window.page.locator(place).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 640, place
         assert box["y"] >= 0 and box["y"] + box["height"] <= 400, place

@@ -29,7 +29,7 @@ def test_history_revises_and_withdraws(visit):
     until(lambda: card.locator(".ready").count())
     still = canvas.evaluate(pixels)
     until(lambda: canvas.evaluate(pixels) != still)
-    card.locator(".choice.equal").click()
+    card.locator(".choice.up").click()
     until(lambda: "Revised" in card.inner_text())
     assert window.standing(window.name) == {first: "equal", second: "right"}
     other = window.page.locator(f".record[data-query='{second}']")
@@ -57,23 +57,6 @@ def test_history_is_filtered_and_played_by_keyboard(visit):
     until(lambda: canvas.evaluate("(canvas) => canvas.toDataURL()") != still)
 
 
-def test_pairs_are_saved_as_videos_from_the_screen_and_from_the_history(visit):
-    window = visit()
-    query = window.ready()
-    with window.page.expect_download() as download:
-        window.page.keyboard.press("s")
-    assert download.value.suggested_filename == f"pair-{query}.mp4"
-    assert b"ftyp" in download.value.path().read_bytes()[:16]
-    window.press("ArrowLeft")
-    window.settle()
-    window.go("history")
-    card = window.page.locator(f".record[data-query='{query}']")
-    with window.page.expect_download() as download:
-        card.get_by_role("button", name="Save video").click()
-    assert download.value.suggested_filename == f"pair-{query}-answered.mp4"
-    until(lambda: "in your downloads" in card.inner_text())
-
-
 def test_the_experimenter_sees_how_labelling_goes(visit):
     window = visit()
     window.press("ArrowLeft", "ArrowRight")
@@ -84,7 +67,7 @@ def test_the_experimenter_sees_how_labelling_goes(visit):
     for part in (
         "Answers over time",
         "Chose left",
-        "Same again, mirrored",
+        "Same again, reordered",
         "Most disputed questions",
         "Waiting",
         "Corrections",
@@ -156,7 +139,7 @@ def test_the_experimenter_sees_whom_to_rely_on_and_marks_what_is_known(browser, 
         until(lambda: "Learned as" in window.page.locator("main.team").inner_text())
         text = window.page.locator("main.team").inner_text()
         assert "Estimated right" in text and "eve: Right is better" in text
-        assert window.page.locator("main.team .small-pair").count() == 8
+        assert window.page.locator("main.team .small-clips").count() == 8
         window.page.set_viewport_size({"width": 390, "height": 844})
         assert window.page.evaluate("document.documentElement.scrollWidth") <= 390
         window.go("history")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from prefrl.kinds import KINDS
 from prefrl.labelling.questions import IN_VIEW, LEASE
 from prefrl.store import lookup
 from prefrl.store.database import reading
@@ -27,7 +28,7 @@ class Task:
     kind: str
 
 
-class Agenda:
+class Selection:
     """The questions of one labeller. It leases what it takes, under one name, so that it finds them after a kill."""
 
     def __init__(self, store: LabelStore, labeller: str, overlap: float):
@@ -42,7 +43,7 @@ class Agenda:
         fresh = [
             Task(one.place, "answer")
             for one in lookup.open_questions(self.store, IN_VIEW)
-            if others[one.place.query] < one.wanted and one.place.query not in done
+            if others[one.place.query] < one.wanted and one.place.query not in done and one.place.kind in KINDS
         ]
         return fresh + [Task(place, "opinion") for place in self._answered() if place.query not in done]
 
@@ -80,5 +81,7 @@ class Agenda:
             return []
         theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
         return [
-            place for place in theirs if zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
+            place
+            for place in theirs
+            if place.kind in KINDS and zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
         ]

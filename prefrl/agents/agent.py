@@ -1,0 +1,171 @@
+"""The agent: acts in recorded environments, says when the loop takes its turn, and improves its policy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.utils import safe_mean
+from torch import Tensor, nn
+
+from prefrl.agents.turns import cut_every, total_steps
+from prefrl.config.settings import Config
+from prefrl.core.errors import UserError
+from prefrl.core.streams import number
+from prefrl.environments.recorder import Recorder
+from prefrl.environments.ring import Rollout
+from prefrl.mechanisms import Mechanisms
+
+Turn = Callable[[], None]
+
+
+class Pay(Protocol):
+    """Gives steps (n, n_envs) their learned rewards. again: the steps were paid for before, and are not logged."""
+
+    def __call__(self, rollout: Any, again: bool = False) -> np.ndarray: ...
+
+
+class Watcher:
+    """What may happen around an agent's learning; a run overrides what it needs."""
+
+    def start(self) -> None:
+        """Before the first turn."""
+
+    def turn(self) -> None:
+        """Between two turns."""
+
+    def cut(self) -> None:
+        """Where all episodes were just cut: the place for a checkpoint."""
+
+    def end(self) -> None:
+        """After the last update."""
+
+
+class Agent(Protocol):
+    """What a run needs of an agent. RecordedAgent has most of it."""
+
+    memory: Recorder  # its environments, and what happened in them lately
+    total_steps: int  # of the run, in whole turns
+    turn_steps: int  # environment steps in a turn
+    gamma: float  # discount per step
+    watcher: Watcher
+    mechanisms: Mechanisms
+
+    @property
+    def step(self) -> int: ...
+    def learn(self, turn: Turn, pay: Pay) -> None: ...
+    def reward_changed(self) -> None: ...
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]: ...
+    def check(self) -> None: ...
+    def log_to(self, logger: Logger) -> None: ...
+    def tensors(self) -> dict[str, Tensor]: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None: ...
+
+
+class RecordedAgent:
+    """What all agents have in common. One of your own says how it learns, predicts and is checkpointed.
+
+    `learn` calls `self.watcher.start()`, then for each turn `between_turns()`, `turn_steps` environment steps, `turn()`,
+    its update and `end_turn()`; and `self.watcher.end()`. Episodes are cut where checkpoints are, and random streams
+    (random, numpy, torch) are seeded anew there: the memory is then empty and no environment's state has to be kept.
+    """
+
+    def __init__(self, config: Config, recorder: Recorder, turn_steps: int, mechanisms: Mechanisms, gamma: float):
+        self.config, self.memory, self.mechanisms = config, recorder, mechanisms
+        self.turn_steps, self.gamma = turn_steps, gamma
+        self.total_steps = total_steps(config, turn_steps)
+        recorder.cut_every = cut_every(config, turn_steps, recorder.num_envs)
+        self.watcher = Watcher()
+        self.logger = Logger(None, [])
+
+    @property
+    def step(self) -> int:
+        """Environment steps of the run so far."""
+        return self.memory.steps * self.memory.num_envs
+
+    @property
+    def policy(self) -> nn.Module:
+        """Its parameters are checked to be finite."""
+        raise NotImplementedError
+
+    @property
+    def action_space(self) -> spaces.Space:
+        return self.memory.action_space
+
+    @property
+    def observation_space(self) -> spaces.Space:
+        return self.memory.observation_space
+
+    def reward_changed(self) -> None:
+        """The learner was just fitted: an agent that keeps rewards learns them anew."""
+
+    def between_turns(self) -> None:
+        """Before the first step of each turn."""
+        self.check()
+        self.watcher.turn()
+        recorder = self.memory
+        if recorder.cut_every and recorder.steps % recorder.cut_every == 0:
+            if recorder.steps:
+                recorder.forget()
+                self.watcher.cut()
+            self.reseed()
+
+    def end_turn(self) -> None:
+        """Write a row of metrics."""
+        self.logger.record("time/total_timesteps", self.step)
+        if self.memory.finished:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([earned for earned, _ in self.memory.finished]))
+        self.logger.dump(self.step)
+
+    def reseed(self) -> None:
+        """Derive the random streams anew from (seed, step), so that none has to be saved."""
+        seed = number(self.config.seed, "agent", self.step)
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+    def log_to(self, logger: Logger) -> None:
+        self.logger = logger
+
+    def check(self) -> None:
+        """Raise if a parameter is no longer finite: it would be saved, and nothing would bring it back."""
+        for name, values in self.policy.named_parameters():
+            if not torch.isfinite(values).all():
+                raise UserError(
+                    f"the policy's {name} became NaN or infinite before step {self.step}; lower agent.learning_rate"
+                    " and resume from the last checkpoint"
+                )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: networks, optimisers, memories, under any names."""
+        return {f"policy.{name}": values for name, values in self.policy.state_dict().items()}
+
+    def state(self) -> dict[str, Any]:
+        """The rest of it, as JSON."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take up what `tensors` and `state` gave; `memory` stands at the checkpoint's step already."""
+        own = {k.removeprefix("policy."): values for k, values in tensors.items() if k.startswith("policy.")}
+        self.policy.load_state_dict(own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaidRollout(Rollout):
+    """A rollout as mechanisms see it."""
+
+    sampled_actions: np.ndarray  # (n, n_envs, *act) as the policy gave them
+    learned_rewards: np.ndarray  # (n, n_envs)
+
+    @staticmethod
+    def of(rollout: Rollout, sampled_actions: np.ndarray, learned_rewards: np.ndarray) -> PaidRollout:
+        return PaidRollout(**vars(rollout), sampled_actions=sampled_actions, learned_rewards=learned_rewards)

@@ -1,0 +1,80 @@
+"""The observations of the last steps, part by part: plain arrays, or of stacks of frames the newest frame of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv
+
+from prefrl.core.observations import PLAIN, parts
+
+
+class Track:
+    """One part of the observations of the last `capacity` steps; a plain Box is the only part.
+
+    Of stacks of frames only the newest frame is kept, and the stack is put together again when it is read.
+    """
+
+    def __init__(self, key: str, space: spaces.Space, history: int):
+        """history: how many older frames an observation shows, stacked before the newest on the first axis"""
+        self.key, self.history, self.dtype = key, history, space.dtype
+        self.shape = tuple(space.shape or ())  # of an observation
+        self.frame = (self.shape[0] // (history + 1), *self.shape[1:]) if history else self.shape
+        self.kept: np.ndarray = np.zeros(0)  # (capacity, n_envs, *frame), allocated by `resize`
+        self.last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> the newest frame at the end of an episode
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that a step of one environment takes."""
+        return int(np.prod(self.frame)) * np.dtype(self.dtype).itemsize
+
+    def resize(self, capacity: int, n_envs: int) -> None:
+        self.kept = np.zeros((capacity, n_envs, *self.frame), self.dtype)
+
+    def of(self, observations: Any) -> np.ndarray:
+        """This part of the observations."""
+        part: np.ndarray = parts(observations)[self.key]
+        return part
+
+    def newest(self, observations: Any) -> np.ndarray:
+        """The newest frames of this part, of stacks a copy: (n, *obs) -> (n, *frame)"""
+        part = self.of(observations)
+        return part[:, -self.frame[0] :].copy() if self.history else part
+
+    def stacks(self, places: np.ndarray) -> np.ndarray:
+        """Stacks of the frames at these places of the ring: (n, n_envs, history + 1) -> (n, n_envs, *obs)"""
+        frames = self.kept[places, np.arange(places.shape[1])[:, None]]
+        return frames.reshape(*places.shape[:2], *self.shape)
+
+    def ends(self, first: int) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Step, environment and newest frame where episodes ended from this step on, the last end first."""
+        for (step, env), frame in reversed(self.last.items()):  # in the order of steps
+            if step < first:
+                return
+            yield step, env, frame
+
+    def forget(self, oldest: int) -> None:
+        """Drop the ends of episodes before this step."""
+        self.last = {key: frame for key, frame in self.last.items() if key[0] >= oldest}
+
+
+def tracks_of(venv: VecEnv) -> dict[str, Track]:
+    """A track, without memory yet, for each part of the environments' observations.
+
+    Environments tell by `frames_stacked` how many frames their pictures are stacks of: a number, for a Dict by key.
+    """
+    space: Any = venv.observation_space
+    stacked = venv.get_attr("frames_stacked")[0] if venv.has_attr("frames_stacked") else {}
+    each = space.spaces if isinstance(space, spaces.Dict) else {PLAIN: space}
+    by_key = stacked if isinstance(stacked, dict) else {PLAIN: stacked}
+    return {key: Track(key, part, _history(part, int(by_key.get(key, 1)))) for key, part in each.items()}
+
+
+def _history(space: spaces.Space, stack: int) -> int:
+    """How many older frames an observation shows, if it is the stack that it is said to be."""
+    shape = space.shape or ()
+    stacks = stack > 1 and space.dtype == np.uint8 and len(shape) == 3 and shape[0] % stack == 0
+    return stack - 1 if stacks else 0

@@ -1,0 +1,126 @@
+"""Asks a model about a question in each of its kind's orders, since models prefer a place, and makes one answer of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from prefrl.kinds import Answer, Kind
+from prefrl.labelling.ai.endpoint import Busy, Endpoint, Refused, Reply
+from prefrl.labelling.ai.ledger import Ledger
+from prefrl.labelling.ai.prompt import Prompt
+from prefrl.labelling.ai.reply import ReadAnswer, clean, read
+from prefrl.labelling.ai.settings import Settings
+from prefrl.labelling.ai.waiting import Waiting
+
+
+@dataclass(frozen=True)
+class OrderReply:
+    """What was replied about one order."""
+
+    order: list[int]
+    read: ReadAnswer | None  # about the clips as displayed; None if no answer could be read from it
+    text: str  # the reply itself
+    cached: int  # replies that had been paid before
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What was replied about each order, and what it comes to."""
+
+    kind: Kind
+    replies: tuple[OrderReply, ...]
+    answer: Answer | None  # about the stored order; None: a skip
+
+    @property
+    def usable(self) -> bool:
+        """Whether an answer could be read from every reply."""
+        return all(reply.read for reply in self.replies)
+
+    @property
+    def disagree(self) -> bool:
+        """Whether the orders were answered differently."""
+        return self.usable and not _agree(self.kind, stored(self.kind, self.replies))
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the same place was preferred whatever was there."""
+        answers = [reply.read.answer if reply.read else None for reply in self.replies]
+        places = {None if answer is None else self.kind.favoured(answer) for answer in answers}
+        return self.disagree and len(places) == 1 and None not in places
+
+    @property
+    def cached(self) -> int:
+        return sum(reply.cached for reply in self.replies)
+
+    def orders(self) -> list[dict[str, Any]]:
+        """What was replied about each order, to be kept with the answer. It is a stranger's text."""
+        return [
+            {"order": reply.order, "said": reply.read.words if reply.read else None,
+             "reason": reply.read.reason if reply.read else clean(reply.text)}
+            for reply in self.replies
+        ]  # fmt: skip
+
+
+def stored(kind: Kind, replies: Sequence[OrderReply]) -> list[Answer | None]:
+    """The answers that were read, about the stored order; None: the model could not tell, or nothing was read."""
+    return [kind.stored(reply.read.answer if reply.read else None, reply.order) for reply in replies]
+
+
+def combine(kind: Kind, answers: Sequence[Answer | None], disagree: str) -> Answer | None:
+    """One answer of those to each order. Whoever cannot tell once has not told. disagree: see settings"""
+    if any(answer is None for answer in answers):
+        return None
+    if _agree(kind, answers):
+        return answers[0]
+    return None if disagree == "skip" else kind.undecided
+
+
+def _agree(kind: Kind, answers: Sequence[Answer | None]) -> bool:
+    first, *others = answers
+    return all(one == first if one is None or first is None else kind.agree(first, one) for one in others)
+
+
+class ModelTeacher:
+    """A model behind an endpoint that answers questions. Any number of threads may ask it."""
+
+    def __init__(self, settings: Settings, endpoint: Endpoint, ledger: Ledger, waiting: Waiting):
+        self.settings, self.endpoint, self.ledger, self.waiting = settings, endpoint, ledger, waiting
+
+    def ask(self, prompt: Prompt) -> ModelAnswer:
+        """prompt: with the clips in stored order. Raises BudgetSpent, Refused or Stopped; what was paid is kept."""
+        replies = tuple(self._ask_in(order, prompt) for order in prompt.kind.orders())
+        return ModelAnswer(
+            prompt.kind, replies, combine(prompt.kind, stored(prompt.kind, replies), self.settings.disagree)
+        )
+
+    def _ask_in(self, order: list[int], as_stored: Prompt) -> OrderReply:
+        """Ask in one order; once more if the reply is no answer."""
+        prompt = as_stored.ordered(order)
+        reply, cached = self._reply(prompt)
+        if (found := read(reply.text, prompt.kind)) is None:
+            reply, more = self._reply(replace(prompt, again=reply.text[:2000]))
+            found, cached = read(reply.text, prompt.kind), cached + more
+        return OrderReply(order, found, reply.text, cached)
+
+    def _reply(self, prompt: Prompt) -> tuple[Reply, int]:
+        """The reply to a prompt, and whether it was there already: 1 or 0."""
+        key = prompt.key(self.settings.model, self.settings.url)
+        if known := self.ledger.known(key):
+            return known, 1
+        patience, messages, tokens = self.waiting.patience(), prompt.messages(), prompt.tokens()
+        while True:
+            self.waiting.turn()
+            call, status, reply = self.ledger.begin(key, tokens), None, None
+            try:
+                reply, status = self.endpoint.ask(messages, prompt.reply_format()), 200
+                return reply, 0
+            except Busy as fault:
+                busy, status = fault, fault.status
+            except Refused as fault:
+                status = fault.status
+                raise
+            finally:
+                self.ledger.end(call, status, reply)
+            patience.again(busy)

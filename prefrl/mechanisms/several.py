@@ -1,0 +1,63 @@
+"""All mechanisms of a run as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from prefrl.mechanisms.base import Actor, Mechanism, Rollout
+
+
+class Mechanisms(Mechanism):
+    """Passes every hook on to each of several mechanisms, in their order."""
+
+    def __init__(self, named: dict[str, Mechanism]):
+        super().__init__()
+        self.named = named
+
+    def overriding(self, hook: str) -> list[Mechanism]:
+        """Those that do something at a hook."""
+        default = getattr(Mechanism, hook)
+        return [one for one in self.named.values() if getattr(type(one), hook) is not default]
+
+    def begin(self, agent: Actor) -> None:
+        for one in self.named.values():
+            one.begin(agent)
+
+    def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
+        for one in self.named.values():
+            rewards = np.asarray(one.pay(rollout, rewards))
+            if rewards.shape != rollout.learned_rewards.shape:
+                raise ValueError(
+                    f"{type(one).__name__}.pay gave shape {rewards.shape}; expected {rollout.learned_rewards.shape}"
+                )
+        return rewards
+
+    def loss(self, batch: Any, distribution: Any) -> Tensor | None:
+        """The sum of all further losses."""
+        found = [one.loss(batch, distribution) for one in self.overriding("loss")]
+        losses = [loss for loss in found if loss is not None]
+        return sum(losses[1:], losses[0]) if losses else None
+
+    def propose(self, policy: nn.Module, observations: Any) -> Tensor | None:
+        """The first proposal."""
+        proposals = (one.propose(policy, observations) for one in self.overriding("propose"))
+        return next((actions for actions in proposals if actions is not None), None)
+
+    def after(self, rollout: Rollout, rewards: np.ndarray) -> None:
+        for one in self.named.values():
+            one.after(rollout, rewards)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f"{name}.{key}": values for name, one in self.named.items() for key, values in one.tensors().items()}
+
+    def state(self) -> dict[str, Any]:
+        return {name: state for name, one in self.named.items() if (state := one.state())}
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        for name, one in self.named.items():
+            own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            if own or name in state:
+                one.restore(own, state.get(name, {}))

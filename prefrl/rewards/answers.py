@@ -1,0 +1,83 @@
+"""The answers of one kind that a reward model learns from: their segments, and what was answered."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefrl.core.data import Feedback
+from prefrl.kinds import Kind
+from prefrl.rewards.memory import Memory
+
+ENVIRONMENT = 2**40  # steps from one environment to the next where all of them are laid on one line
+
+Rows = TypeVar("Rows", Tensor, np.ndarray)
+
+
+class Answers:
+    """The latest `window` answers of a kind. Q of them, about K segments each."""
+
+    def __init__(self, kind: Kind, memory: Memory, window: int):
+        self.kind, self.memory, self.window = kind, memory, window
+        self.fresh = 0  # answers that came or changed since the last fit
+        self._clear()
+
+    def _clear(self) -> None:
+        self.memory.clear()
+        self.answer: dict[str, Tensor] = {}  # by field (Q, ...)
+        self.returns = torch.zeros(0)  # (Q, K) true ones
+        self.query = np.zeros(0, int)  # (Q,) their questions' numbers
+        self.places = np.zeros(0, int)  # (Q, K) first steps of their segments, the environments on one line
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def add(self, feedback: Feedback) -> None:
+        """Remember answers. Where they are all that stand (`whole`), they take the place of those before."""
+        new = {name: _float32(torch.as_tensor(values)) for name, values in feedback.answer.items()}
+        self.fresh += self._changes(feedback.query, new) if feedback.whole else len(feedback)
+        if feedback.whole:
+            self._clear()
+        if not len(feedback):
+            return
+        segments = feedback.segments
+        self.memory.add(segments, self.window)
+        self.answer = {name: self._latest(self.answer.get(name), values) for name, values in new.items()}
+        self.returns = self._latest(self.returns, torch.as_tensor(segments.true_returns, dtype=torch.float32))
+        self.query = self._latest(self.query, feedback.query)
+        self.places = self._latest(self.places, segments.env_index * ENVIRONMENT + segments.start_step)
+
+    def _latest(self, old: Rows | None, new: Rows) -> Rows:
+        if old is not None and len(old):
+            new = torch.cat([old, new]) if isinstance(new, Tensor) else np.concatenate([old, new])
+        return new[-self.window :]
+
+    def _changes(self, query: np.ndarray, answer: dict[str, Tensor]) -> int:
+        """How many answers these differ in from those remembered; at least one, as something was corrected."""
+        before, now = _contents(self.query, self.answer), _contents(query, answer)
+        return max(1, len(now - before), len(before - now))
+
+    def arrays(self, rows: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        """Some of the answers by field, for the kind."""
+        return {name: values[rows].numpy() for name, values in self.answer.items()}
+
+    @property
+    def decisive(self) -> int:
+        """How many answers favour an outcome; all, where the kind has none."""
+        if not self.kind.outcomes or not len(self):
+            return len(self)
+        said = self.kind.said(self.arrays())
+        return int((said != said[:, :1]).any(-1).sum())
+
+
+def _float32(values: Tensor) -> Tensor:
+    return values.float() if values.is_floating_point() else values
+
+
+def _contents(query: np.ndarray, answer: dict[str, Tensor]) -> set[tuple[int, bytes]]:
+    """Each answer with the number of its question, to be compared."""
+    fields = [values.numpy() for _, values in sorted(answer.items())]
+    return {(int(number), b"".join(field[row].tobytes() for field in fields)) for row, number in enumerate(query)}

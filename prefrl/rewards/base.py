@@ -1,0 +1,50 @@
+"""What passes between the reward model, its parts and the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from prefrl.core.data import Segments
+
+
+class Steps(Protocol):
+    """Steps of a rollout, batch shape (n, n_envs)."""
+
+    observations: np.ndarray
+    actions: np.ndarray
+    next_observations: np.ndarray
+    true_rewards: np.ndarray
+    begins: np.ndarray  # whether an episode begins with the step; read where reward networks look at sequences
+    earlier: Steps | None  # the steps just before these, where `reward.context` asks for some
+
+
+class Reward(Protocol):
+    """What pays the agent: a reward model, or a control in its place."""
+
+    version: int  # fits so far
+
+    def rewards(self, rollout: Steps) -> np.ndarray:
+        """(n, n_envs)"""
+
+    def member_rewards(self, segments: Segments) -> Tensor | None:
+        """Each member's prediction for segments (N,): (E, N, T). None before the first fit."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a fit went. Metrics are on answers that no member in the average has trained on."""
+
+    answers: int
+    decisive: int  # answers that favour an outcome
+    epochs: int
+    updates: int
+    train_loss: float
+    held_out_loss: float
+    l2: float
+    seconds: float  # CPU
+    metrics: dict[str, float]
+    note: str = ""  # why the reward was left as it was, if it was

@@ -1,0 +1,197 @@
+"""The recipe of Christiano et al. 2017 (2.2.3): bootstrap, held-out answers, adaptive L2, early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefrl.config.settings import RewardConfig
+from prefrl.core.tensors import pack_optimiser, unpack_optimiser
+from prefrl.rewards.ensemble import RewardEnsemble
+from prefrl.rewards.fits.base import Fitted, Labelled, TrainingData
+from prefrl.rewards.fits.splitting import split
+from prefrl.rewards.objectives import OBJECTIVES
+
+RATIO = (1.1, 1.5)  # wanted held-out loss over training loss (Christiano et al. 2017, 2.2.3)
+L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
+ENOUGH = 1e-3  # nats: a smaller gain on held-out answers is none
+PASS, CHECK = 96, 50  # most answers of a kind in a pass, and most held-out ones in a check: a fit's cost stays bounded
+MOST = 10_000  # answers times steps of a segment that a member looks at in a warm fit, for the same reason
+SHORT = 5  # passes of a fit that nobody would stop early: one look at held-out answers, at its end, adapts the L2
+FEW_PICTURES = 8  # answers that are checked at a time where each shows hundreds of pictures
+
+Part = tuple[int, Tensor]  # a member, and the rows of some of its answers
+
+
+@dataclass(frozen=True)
+class Task:
+    """Answers of one kind, and which member learns from which of them."""
+
+    answers: Labelled
+    weights: Tensor  # (E, Q)
+    train: list[np.ndarray]  # per member
+    held_out: list[np.ndarray]
+
+
+class Bootstrap:
+    """Owns the optimiser and each member's L2. Both live from fit to fit, so that a warm start is one."""
+
+    def __init__(self, ensemble: RewardEnsemble, settings: RewardConfig, seed: int):
+        self.ensemble, self.settings, self.seed = ensemble, settings, seed
+        self.objective = OBJECTIVES[settings.objective].loss
+        self.l2 = [settings.l2] * len(ensemble.members)
+        self.optimiser = self._fresh_optimiser()
+
+    def _fresh_optimiser(self) -> torch.optim.Adam:
+        groups = [
+            {"params": list(m.parameters()), "weight_decay": l2}
+            for m, l2 in zip(self.ensemble.members, self.l2, strict=True)
+        ]
+        return torch.optim.Adam(groups, lr=self.settings.learning_rate, fused=True)
+
+    def fit(self, data: TrainingData, rng: np.random.Generator) -> Fitted:
+        """Train for a number of passes at most, fewer once held-out answers stop improving."""
+        if not self.settings.warm:
+            self.ensemble.start_over()
+            self.optimiser = self._fresh_optimiser()
+        tasks = self.tasks(data)
+        passes = self._passes(data)
+        best, idle, done, updates, train, held_out = np.inf, 0, 0, 0, np.nan, np.nan
+        checked = [[rng.permutation(rows)[:CHECK] for rows in task.held_out] for task in tasks]
+        while done < passes and idle < self.settings.patience:
+            done += 1
+            self.ensemble.train()
+            losses = self._pass(tasks, rng)
+            updates += sum(min(len(rows), PASS) for task in tasks for rows in task.train)
+            if passes <= SHORT and done < passes:
+                continue
+            self.ensemble.eval()
+            checks = np.stack([self._held_out_losses(task, rows) for task, rows in zip(tasks, checked, strict=True)])
+            self._adapt_l2(*_comparable(losses, checks))
+            train, held_out = float(losses.mean()), _mean(checks)
+            if np.isfinite(held_out):  # else nothing is held out, and nothing says when to stop
+                best, idle = (held_out, 0) if held_out < best - ENOUGH else (best, idle + 1)
+        return Fitted(done, updates, train, held_out, float(np.mean(self.l2)), [task.held_out for task in tasks])
+
+    def tasks(self, data: TrainingData) -> list[Task]:
+        """Answers by kind, and how members share them."""
+        tasks = []
+        for answers, drawn in zip(data.labelled, split(data.labelled, len(self.l2), self.seed), strict=True):
+            weights = drawn.weights if self.settings.bootstrap else np.minimum(drawn.weights, 1)
+            on_device = torch.from_numpy(weights).float().to(answers.returns.device)
+            tasks.append(Task(answers, on_device, drawn.train, drawn.held_out))
+        return tasks
+
+    def _passes(self, data: TrainingData) -> int:
+        """The most passes of a fit over the answers."""
+        if data.fits == 0 or not self.settings.warm:
+            return self.settings.first_epochs
+        steps = sum(min(PASS, len(answers.query)) * answers.length for answers in data.labelled)
+        return min(self.settings.epochs, max(1, MOST // steps))
+
+    def _pass(self, tasks: list[Task], rng: np.random.Generator) -> np.ndarray:
+        """One pass of every member over its answers, or PASS of each kind, in minibatches. Returns training losses (kinds, E)
+
+        A minibatch is of one kind; those of several kinds come in random order.
+        """
+        orders = [[draw(rows, task.answers.fresh, rng) for rows in task.train] for task in tasks]
+        found: list[list[list[Tensor]]] = [[[] for _ in order] for order in orders]
+        batches = [
+            (kind, block) for kind, order in enumerate(orders) for block in blocks(order, self.settings.batch_size)
+        ]
+        if len(tasks) > 1:
+            batches = [batches[place] for place in rng.permutation(len(batches))]
+        for kind, block in batches:
+            self.optimiser.zero_grad(set_to_none=True)
+            for parts in [block] if self._at_once else [[part] for part in block]:
+                losses = [self._loss(part, tasks[kind]) for part in parts]
+                sum(losses, torch.zeros((), device=losses[0].device)).backward()
+                for (member, rows), loss in zip(parts, losses, strict=True):
+                    found[kind][member].append(loss.detach() * len(rows))
+            self.optimiser.step()
+        sums = [
+            [sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in found
+        ]  # read once
+        return np.array(sums) / np.maximum([[len(rows) for rows in order] for order in orders], 1)
+
+    @property
+    def _at_once(self) -> bool:
+        """Whether members share a backward pass: what one remembers of pictures is large, of one member at a time."""
+        return self.ensemble.axes == 1
+
+    def _loss(self, part: Part, task: Task) -> Tensor:
+        member, rows = part
+        weights = task.weights[member, rows]
+        return (weights * self._losses(part, task)).sum() / weights.sum()
+
+    def _losses(self, part: Part, task: Task) -> Tensor:
+        """The loss of each of a member's answers: (B,)"""
+        member, rows = part
+        inputs = task.answers.inputs[rows]  # (B, K, T, *features)
+        rewards = self.ensemble.of(member, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])  # (B, K, T)
+        answer = {name: values[rows] for name, values in task.answers.answer.items()}
+        return self.objective(task.answers.kind, rewards, answer, task.answers.returns[rows], self.settings.error)
+
+    @torch.no_grad()
+    def _held_out_losses(self, task: Task, checked: list[np.ndarray]) -> np.ndarray:
+        """Mean loss of each member over answers that it has not learned from, NaN where there are none: (E,)"""
+        found: list[list[Tensor]] = [[] for _ in checked]
+        for block in blocks(checked, CHECK if self.ensemble.axes == 1 else FEW_PICTURES):
+            for part in block:
+                found[part[0]].append(self._losses(part, task))
+        return np.array([torch.cat(losses).mean().item() if losses else np.nan for losses in found])
+
+    def _adapt_l2(self, train: np.ndarray, held_out: np.ndarray) -> None:
+        """Keep held-out losses in RATIO to training losses: (E,) each, NaN where there is nothing to compare"""
+        for e, group in enumerate(self.optimiser.param_groups):
+            if held_out[e] > RATIO[1] * train[e] > 0:  # 0: this member has drawn no answer yet
+                self.l2[e] = min(self.l2[e] * L2_STEP, L2_MOST)
+            elif held_out[e] < RATIO[0] * train[e]:
+                self.l2[e] = max(self.l2[e] / L2_STEP, L2_LEAST)
+            group["weight_decay"] = self.l2[e]
+
+    def tensors(self) -> dict[str, Tensor]:
+        return pack_optimiser(self.optimiser, "optimiser.")[0]
+
+    def state(self) -> dict[str, Any]:
+        return {"l2": self.l2, "groups": pack_optimiser(self.optimiser, "optimiser.")[1]}
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        unpack_optimiser(self.optimiser, "optimiser.", tensors, state["groups"])
+        self.l2 = list(state["l2"])
+
+
+def blocks(orders: list[np.ndarray], size: int) -> Iterator[list[Part]]:
+    """The members' answers in their order, `size` of each at a time; who has none left is left out."""
+    for start in range(0, max(map(len, orders)), size):
+        yield [
+            (e, torch.from_numpy(order[start : start + size])) for e, order in enumerate(orders) if start < len(order)
+        ]
+
+
+def draw(rows: np.ndarray, fresh: int, rng: np.random.Generator) -> np.ndarray:
+    """At most PASS of a member's answers in random order: half of them fresh ones, if there are so many.
+
+    Drawn from all alike, few passes over many answers would hardly look at what the agent has done since.
+    """
+    old, new = rng.permutation(rows[rows < fresh]), rng.permutation(rows[rows >= fresh])
+    old = old[: max(PASS // 2, PASS - len(new))]
+    return rng.permutation(np.concatenate([old, new[: PASS - len(old)]]))
+
+
+def _comparable(train: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each member's mean losses over those kinds of which it has answers of both sorts: (kinds, E) -> (E,), NaN if none"""
+    both = (train != 0) & ~np.isnan(held_out)
+    count = np.where(both.any(0), both.sum(0), np.nan)
+    return tuple(np.where(both, losses, 0.0).sum(0) / count for losses in (train, held_out))  # type: ignore[return-value]
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of the numbers among the values, infinity if there are none: then nothing can be said to improve."""
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else np.inf

@@ -1,0 +1,62 @@
+"""Before a run learns: make sure that people can be shown what happened, exactly, and read what is to be replayed."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from prefrl.config.settings import Config
+from prefrl.rendering.check import film, prepare
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.runs import build, recordings
+from prefrl.runs.build import Own
+from prefrl.runs.parts import Parts
+from prefrl.teachers.replay import ReplayTeacher
+
+
+class Preparation:
+    """What has to be done before the first step, by the kind of teacher."""
+
+    def __init__(self, folder: Path, config: Config, own: Own, parts: Parts):
+        self.folder, self.config, self.own, self.parts = folder, config, own, parts
+
+    def prepare(self) -> None:
+        if isinstance(self.parts.teacher, ReplayTeacher) and build.asks(self.config):
+            self._take_recording(self.parts.teacher)
+        if self.parts.notices:
+            self._prepare_drawing()
+
+    def _take_recording(self, teacher: ReplayTeacher) -> None:
+        """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
+        recorder = self.parts.recorder
+        found, notes = recordings.read(self.config, teacher.function.until)
+        shapes = (recorder.memory.shapes_of_observations, recorder.action_space.shape or ())
+        recordings.require_shapes(found, *shapes)
+        teacher.function.until = found.last_seq
+        if found.from_people:
+            self.parts.asker.at_once = self.config.teacher.wait
+        if notes == "film":
+            self._film()
+        elif notes == "seed" and found.from_people:
+            with suppress(CannotDraw):  # whoever cannot draw here has to believe that the generator's state was noted
+                self._prepare_drawing()
+        teacher.take(found, self.parts.agent.step)
+
+    def _prepare_drawing(self) -> None:
+        maker = partial(build.maker, self.config, self.own)
+        if self.own.env is None:
+            try:
+                return prepare(self.parts.recorder, maker, self.config.seed)
+            except Unfaithful as fault:
+                warnings.warn(
+                    f"{fault}. One environment is filmed at every step instead, which is slower", stacklevel=2
+                )
+        self._film()
+
+    def _film(self) -> None:
+        maker = partial(build.maker, self.config, self.own)
+        megabytes, files = self.config.record.frames_mb, self.parts.store.files
+        self.parts.teacher.origins = film(self.parts.recorder, maker, megabytes, self.folder, files)
