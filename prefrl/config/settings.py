@@ -121,7 +121,7 @@ class QuestionConfig:
     """Questions over the whole run; skipped and tied ones count."""
     kinds: tuple[str, ...] = ("pair",)
     """Kinds of feedback that are asked for; see `prefrl list`."""
-    mix: tuple[float, ...] = setting((), low=0, high=1)
+    mix: tuple[float, ...] = setting((), low=0, high=1e6)
     """Shares of the budget, one for each kind; empty: equal ones."""
     turns: str = "mixed"
     """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
