@@ -16,7 +16,7 @@ def test_both_clips_play_in_step(visit):
 
     def look() -> int:
         state = window.state()
-        seen.add((*state["drawn"]))
+        seen.add(tuple(state["drawn"]))
         return len(seen)
 
     until(lambda: look() > 8)
