@@ -1,4 +1,4 @@
-"""The agent: acts in recorded environments, says when the loop takes its turn, and improves its policy."""
+"""The agent: acts in recorded environments, calls the preference loop once a turn, and improves its policy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pay(Protocol):
 
 
 class Watcher:
-    """What may happen around an agent's learning; a run overrides what it needs."""
+    """Callbacks around an agent's turns; a run overrides those that it needs."""
 
     def start(self) -> None:
         """Before the first turn."""
@@ -48,9 +48,9 @@ class Watcher:
 
 
 class Agent(Protocol):
-    """What a run needs of an agent. RecordedAgent has most of it."""
+    """The interface of an agent. RecordedAgent implements most of it."""
 
-    memory: Recorder  # its environments, and what happened in them lately
+    memory: Recorder  # its environments, and their latest steps
     total_steps: int  # of the run, in whole turns
     turn_steps: int  # environment steps in a turn
     gamma: float  # discount per step
@@ -72,7 +72,7 @@ class Agent(Protocol):
 
 
 class RecordedAgent:
-    """What all agents have in common. One of your own says how it learns, predicts and is checkpointed.
+    """Base class of agents. A subclass defines how it learns, predicts and is checkpointed.
 
     `learn` calls `self.watcher.start()`, then for each turn `between_turns()`, `turn_steps` environment steps, `turn()`,
     its update and `end_turn()`; and `self.watcher.end()`. Episodes are cut where checkpoints are, and random streams
@@ -94,7 +94,7 @@ class RecordedAgent:
 
     @property
     def policy(self) -> nn.Module:
-        """Its parameters are checked to be finite."""
+        """The policy network; `check` requires finite parameters."""
         raise NotImplementedError
 
     @property
@@ -106,7 +106,7 @@ class RecordedAgent:
         return self.memory.observation_space
 
     def reward_changed(self) -> None:
-        """The learner was just fitted: an agent that keeps rewards learns them anew."""
+        """The learner was just fitted: an agent that stores rewards computes them anew."""
 
     def between_turns(self) -> None:
         """Before the first step of each turn."""
@@ -137,7 +137,7 @@ class RecordedAgent:
         self.logger = logger
 
     def check(self) -> None:
-        """Raise if a parameter is no longer finite: it would be saved, and nothing would bring it back."""
+        """Raise UserError if a parameter is not finite: saved in a checkpoint, it could not be repaired."""
         for name, values in self.policy.named_parameters():
             if not torch.isfinite(values).all():
                 raise UserError(
@@ -150,18 +150,18 @@ class RecordedAgent:
         return {f"policy.{name}": values for name, values in self.policy.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON."""
+        """The rest of what a checkpoint keeps, as JSON."""
         return {}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave; `memory` stands at the checkpoint's step already."""
+        """Restore what `tensors` and `state` returned; `memory` is at the checkpoint's step already."""
         own = {k.removeprefix("policy."): values for k, values in tensors.items() if k.startswith("policy.")}
         self.policy.load_state_dict(own)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaidRollout(Rollout):
-    """A rollout as mechanisms see it."""
+    """A rollout with sampled actions and learned rewards, as mechanisms get it."""
 
     sampled_actions: np.ndarray  # (n, n_envs, *act) as the policy gave them
     learned_rewards: np.ndarray  # (n, n_envs)

@@ -1,4 +1,4 @@
-"""A further loss in SB3's update, for which its `train` has no place. Any on-policy model, PPO or A2C, takes it."""
+"""Add a loss to SB3's policy update, which has no hook for one. Works with any on-policy model, PPO or A2C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def add_loss(model: OnPolicyAlgorithm, loss: Callable[[Any, Any], Tensor | None]) -> None:
-    """Add a loss of (minibatch, distribution of actions) to each update. Of a loss of None nothing changes.
+    """Add a loss of (minibatch, distribution of actions) to each update. A loss of None changes nothing.
 
     SB3 clears the gradients just before its own backward pass adds to them, then clips their sum. So the gradient of a
     further loss goes in right after they were cleared: it is the gradient of the sum of the losses.

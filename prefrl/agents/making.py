@@ -63,7 +63,7 @@ def _seed_at(seed: int, step: int) -> int:
 
 
 def _capacity(config: Config, recorder: Recorder, turn: int) -> int:
-    """Steps per environment that the recorder remembers. turn: those between two turns"""
+    """Steps per environment that the recorder keeps. turn: steps per environment in a turn"""
     fits = steps_that_fit(config.record.memory_mb, recorder)
     least = max(turn, config.questions.length + 1) + recorder.memory.history
     if fits < least:

@@ -1,4 +1,4 @@
-"""Agents that learn on policy by Stable-Baselines3: PPO, A2C, or a model of the user's. A turn is a rollout."""
+"""On-policy agents of Stable-Baselines3: PPO, A2C, or the user's own model. A turn is a rollout."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class OnPolicyAgent(RecordedAgent):
         self.callbacks: Sequence[BaseCallback] = ()
         self.paid: tuple[PaidRollout, np.ndarray] | None = None  # the last rollout, and its rewards
         self._moments: dict[str, np.ndarray] = {}  # of observations, as the checkpoint had them
-        self._episodes: list[tuple[float, int]] = []  # with which SB3's log of true returns goes on
-        model.num_timesteps = 0  # a model that was trained before starts this run at its beginning all the same
+        self._episodes: list[tuple[float, int]] = []  # true returns and lengths in the checkpoint, for SB3's log
+        model.num_timesteps = 0  # also for a model that was trained before
         mechanisms.begin(self)
         if mechanisms.overriding("loss"):
             add_loss(model, mechanisms.loss)
@@ -56,7 +56,7 @@ class OnPolicyAgent(RecordedAgent):
         return self.model.policy
 
     def rollout(self) -> Rollout:
-        """What happened since the policy was last improved."""
+        """The steps since the policy's last update."""
         return self.memory.latest(self.model.n_steps)
 
     def predict(
@@ -64,8 +64,8 @@ class OnPolicyAgent(RecordedAgent):
     ) -> tuple[np.ndarray, Any]:
         """Actions for a batch of observations, which are normalised as in training, if they were."""
         normaliser = self.model.get_vec_normalize_env()
-        seen = normaliser.normalize_obs(observation) if normaliser else observation
-        return self.model.predict(seen, state, episode_start, deterministic)
+        normalised = normaliser.normalize_obs(observation) if normaliser else observation
+        return self.model.predict(normalised, state, episode_start, deterministic)
 
     def learn(self, turn: Turn, pay: Pay) -> None:
         """Run to `total_steps` in one call of SB3's learn."""
@@ -79,15 +79,15 @@ class OnPolicyAgent(RecordedAgent):
             return self.paid[1]
 
         put_learned_reward(self.model, rewards_of)
-        left = self.total_steps - self.step
-        if left <= 0:
+        remaining = self.total_steps - self.step
+        if remaining <= 0:
             return
-        ours = _Turns(self)
-        callback = CallbackList([ours, *self.callbacks]) if self.callbacks else ours  # SB3 serves each at every step
-        self.model.learn(left, callback, reset_num_timesteps=False)
+        turns = _Turns(self)
+        callback = CallbackList([turns, *self.callbacks]) if self.callbacks else turns  # SB3 calls each at every step
+        self.model.learn(remaining, callback, reset_num_timesteps=False)
 
     def start(self) -> None:
-        """SB3 has just set itself up to learn: undo what its reset has added to what was restored."""
+        """At the start of SB3's learn: restore what its setup and reset have overwritten."""
         assert self.model.ep_info_buffer is not None
         self.model.ep_info_buffer.extend({"r": reward, "l": length, "t": 0.0} for reward, length in self._episodes)
         normaliser = self.model.get_vec_normalize_env()
@@ -105,7 +105,7 @@ class OnPolicyAgent(RecordedAgent):
     def reseed(self) -> None:
         super().reseed()
         if getattr(self.model, "use_sde", False):
-            self.policy.reset_noise(self.memory.num_envs)  # SB3 drew it just before, from the old stream
+            self.policy.reset_noise(self.memory.num_envs)  # SB3 drew the noise just before, from the old stream
 
     def log_to(self, logger: Logger) -> None:
         super().log_to(logger)
@@ -141,7 +141,7 @@ class OnPolicyAgent(RecordedAgent):
 
 
 class _Turns(BaseCallback):
-    """Tells the agent where SB3 is. Between two rollouts the recorder may just have cut all episodes."""
+    """SB3 callback that calls the agent's hooks. Between two rollouts the recorder may just have cut all episodes."""
 
     def __init__(self, agent: OnPolicyAgent):
         super().__init__()

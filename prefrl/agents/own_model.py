@@ -1,4 +1,4 @@
-"""An SB3 model that the user made: the recorder goes in below its wrappers, and what would spoil the reward is refused."""
+"""The user's own SB3 model: insert the recorder below its wrappers, and refuse wrappers that would change the reward."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefrl.environments.recorder import Recorder
 
 
 def insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
-    """Put a recorder below all wrappers of a model's environments; one from an earlier run gives way."""
+    """Put a recorder below all wrappers of a model's environments; one from an earlier run is removed."""
     if venv is None:
         raise UserError("agent= has no environment; make it with one: PPO('MlpPolicy', env)")
     wrappers = []
@@ -20,8 +20,8 @@ def insert_recorder(venv: VecEnv | None) -> tuple[Recorder, VecEnv]:
             wrappers.append(lowest)
         lowest = lowest.venv
     for wrapper in wrappers:
-        kept = isinstance(wrapper, VecNormalize | VecTransposeImage)  # a model transposes pictures by itself
-        if not kept and wrapper.observation_space != lowest.observation_space:
+        allowed = isinstance(wrapper, VecNormalize | VecTransposeImage)  # a model transposes pictures by itself
+        if not allowed and wrapper.observation_space != lowest.observation_space:
             raise UserError(
                 f"agent= sees its environments through {type(wrapper).__name__}, which an evaluation would lack;"
                 " wrap each single environment instead (gymnasium.wrappers has the same)"
@@ -45,7 +45,7 @@ def require_same_spaces(recorder: Recorder, env: gymnasium.Env, named: str) -> N
 
 
 def refuse_moving_scale(venv: VecEnv | None) -> None:
-    """A reward that is rescaled on its way would not be the reward model's."""
+    """Raise UserError for wrappers that rescale the learned reward."""
     while isinstance(venv, VecEnvWrapper):
         if isinstance(venv, VecNormalize) and venv.norm_reward:
             raise UserError(

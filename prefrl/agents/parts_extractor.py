@@ -1,4 +1,4 @@
-"""Features of a Dict of observations for a policy: convolutions for each picture, all else as numbers side by side."""
+"""Policy features of Dict observations: convolutions for each picture, all other parts flattened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets something else than the policy propose its actions, while it acts and when it predicts."""
+"""Let a mechanism propose actions in place of the policy's, in rollouts and in `predict`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Propose = Callable[[ActorCriticPolicy, Any], Tensor | None]
 
 
 def let_propose(policy: ActorCriticPolicy, propose: Propose) -> None:
-    """Turn an SB3 policy into one that takes proposed actions (N, *act); of None it gives its own.
+    """Let an SB3 policy take proposed actions (N, *act); where `propose` gives None, it takes its own.
 
     The update sees proposals as the policy's own: with the log-probability that they have under it.
     """

@@ -20,14 +20,14 @@ class LearnedRewards:
     """Replaces the environment's (hidden, zero) reward when the buffer is full. Mixed into a buffer of SB3's."""
 
     learned: Rewards
-    batch: Any = None  # the minibatch that SB3 works on
+    batch: Any = None  # the minibatch of SB3's current update
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: np.ndarray) -> None:
         self.rewards[:] = self.learned(self.actions, self.rewards)  # type: ignore[attr-defined, has-type]
         super().compute_returns_and_advantage(last_values, dones)  # type: ignore[misc]
 
-    def _get_samples(self, *given: Any, **named: Any) -> Any:
-        self.batch = super()._get_samples(*given, **named)  # type: ignore[misc]
+    def _get_samples(self, *args: Any, **kwargs: Any) -> Any:
+        self.batch = super()._get_samples(*args, **kwargs)  # type: ignore[misc]
         return self.batch
 
 

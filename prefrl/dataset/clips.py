@@ -28,14 +28,14 @@ def clip_name(place: Place, segment: int) -> str:
 def write_clips(content: Content, out: Path) -> None:
     """Draw what is not drawn yet. Segments that cannot be drawn exactly are left out, with one warning that says why."""
     answered = {row["query_id"] for row in content.labels}
-    wanted = [
+    clips = [
         (Place(row["id"], row["segments_file"], row["row"], row["kind"]), segment)
         for row in content.questions if row["id"] in answered for segment in range(kind_of(row["kind"]).segments)
     ]  # fmt: skip
     (out / layout.CLIPS).mkdir()
     missing, fault = 0, None
     with opened(content.run, content.own) as source:
-        for place, segment in tqdm(wanted, "clips", unit="clip", leave=False, file=sys.stderr, delay=1):
+        for place, segment in tqdm(clips, "clips", unit="clip", leave=False, file=sys.stderr, delay=1):
             try:
                 footage = source.footage(place, segment)
             except Unfaithful as unfaithful:
@@ -46,4 +46,4 @@ def write_clips(content: Content, out: Path) -> None:
             frames = (footage[number] for number in range(len(footage)))
             write_frames(frames, out / clip_name(place, segment), footage.fps)
     if fault:
-        warnings.warn(f"{missing} of {len(wanted)} clips are left out, as they cannot be drawn: {fault}", stacklevel=2)
+        warnings.warn(f"{missing} of {len(clips)} clips are left out, as they cannot be drawn: {fault}", stacklevel=2)

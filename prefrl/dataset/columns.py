@@ -62,13 +62,13 @@ def write_tables(content: Content, out: Path) -> None:
 
 
 def _segments(content: Content) -> Iterator[Any]:
-    """Tables of a row for each segment of some questions."""
-    for asked in tqdm(content.batches(BATCH), "segments.parquet", leave=False, file=sys.stderr, delay=1):
-        count = kind_of(asked[0]["kind"]).segments
-        found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked])
-        flat = found.flat()
+    """Tables with a row for each segment, a batch of questions at a time."""
+    for rows in tqdm(content.batches(BATCH), "segments.parquet", leave=False, file=sys.stderr, delay=1):
+        count = kind_of(rows[0]["kind"]).segments
+        segments = content.store.files.gather([row["segments_file"] for row in rows], [row["row"] for row in rows])
+        flat = segments.flat()
         yield pa.table({
-            "query_id": np.repeat([row["id"] for row in asked], count), "side": np.tile(np.arange(count), len(asked)),
+            "query_id": np.repeat([row["id"] for row in rows], count), "side": np.tile(np.arange(count), len(rows)),
             "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
             **{f"observations.{key}" if key else "observations": _tensor(np.asarray(part))
                for key, part in sorted(parts(flat.observations).items())},

@@ -56,8 +56,8 @@ def export(options: argparse.Namespace) -> int:
         os.nice(NICE)
     from prefrl.dataset.export import export_run
 
-    about = export_run(options.run, options.out, formats=formats, anonymous=options.anonymous, force=options.force)
-    print(f"{options.out}  {_counted(about.counts)}; {options.out / README} says what is what")
+    dataset = export_run(options.run, options.out, formats=formats, anonymous=options.anonymous, force=options.force)
+    print(f"{options.out}  {_counted(dataset.counts)}; {options.out / README} says what is what")
     return 0
 
 
@@ -65,8 +65,8 @@ def import_(options: argparse.Namespace) -> int:
     """Make a run folder of a dataset and say what is in it."""
     from prefrl.dataset.importing import import_dataset
 
-    about = import_dataset(options.dataset, options.run)
-    print(f"{options.run}  {_counted(about.counts)} in {about.env}")
+    dataset = import_dataset(options.dataset, options.run)
+    print(f"{options.run}  {_counted(dataset.counts)} in {dataset.env}")
     return 0
 
 
@@ -74,17 +74,17 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _parser(name: str, about: str) -> argparse.ArgumentParser:
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
-        prog=f"prefrl {name}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"prefrl {name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def _formats(text: str) -> tuple[str, ...]:
-    given = [one.strip() for one in text.split(",") if one.strip()]
-    for one in given:
-        if one not in FORMATS:
-            raise UserError(f"--formats {text}: unknown format {one!r}{near(one, FORMATS)}")
-    if not given:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise UserError(f"--formats {text}: unknown format {name!r}{near(name, FORMATS)}")
+    if not names:
         raise UserError(f"--formats names nothing; choose from {', '.join(FORMATS)}")
-    return tuple(one for one in FORMATS if one in given)
+    return tuple(name for name in FORMATS if name in names)

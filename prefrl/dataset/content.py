@@ -1,4 +1,4 @@
-"""What a run's label store holds, as the lines of a dataset."""
+"""The content of a run's label store as the rows of a dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prefrl.store.store import LabelStore
 
 @dataclass(frozen=True)
 class Content:
-    """What is to be written, as rows of the files that README.md describes."""
+    """A run's labels, questions and trainer events, as rows of the files that README.md describes."""
 
     run: Path
     config: Config
@@ -23,12 +23,12 @@ class Content:
     labels: list[Row]
     questions: list[Row]
     trainer: list[Row]
-    own: dict[str, Any]  # the experimenter's parts
+    own: dict[str, Any]  # the user's own parts
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         """The questions in their order, up to so many of one kind at a time, and of one number of segments."""
-        for _, asked in groupby(self.questions, key=lambda row: row["kind"]):
-            rows = list(asked)
+        for _, group in groupby(self.questions, key=lambda row: row["kind"]):
+            rows = list(group)
             yield from (rows[start : start + size] for start in range(0, len(rows), size))
 
     @property
@@ -44,10 +44,10 @@ def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
     labels = [row for row in store.history() if row["seq"] <= last]  # rows are only ever added
     closed = {row["query_id"]: {name: row[name] for name in ("reason", "step", "closed_at")} for row in record.closures}
     questions = [{**row, "closed": closed.get(row["id"])} for row in record.questions]
-    return labels, questions, _moments(record)
+    return labels, questions, _trainer_rows(record)
 
 
-def _moments(record: Contents) -> list[Row]:
+def _trainer_rows(record: Contents) -> list[Row]:
     heard = {row["round"]: row["seq"] for row in record.watermarks}
     room = {row["step"]: row["room"] for row in record.rooms}
     return [{"step": step, "heard": heard.get(step), "room": room.get(step)} for step in sorted({*heard, *room})]

@@ -45,31 +45,31 @@ def write_episodes(content: Content, out: Path) -> None:
         "description": f"Segments that questions were asked about; rewards are the true ones of {content.config.env}.",
     })  # fmt: skip
     written = 0
-    for asked in tqdm(content.batches(BATCH), "minari", leave=False, file=sys.stderr, delay=1):
-        episodes, about = zip(*_episodes(content, asked, written), strict=True)
+    for rows in tqdm(content.batches(BATCH), "minari", leave=False, file=sys.stderr, delay=1):
+        episodes, metadata = zip(*_episodes(content, rows, written), strict=True)
         storage.update_episodes(episodes)
-        storage.update_episode_metadata(about, range(written, written + len(about)))
-        written += len(about)
+        storage.update_episode_metadata(metadata, range(written, written + len(metadata)))
+        written += len(metadata)
 
 
-def _episodes(content: Content, asked: list[Row], first: int) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Episodes of some questions of one kind, numbered from `first` on, and what is to be said of each."""
-    count = kind_of(asked[0]["kind"]).segments
-    found = content.store.files.gather([row["segments_file"] for row in asked], [row["row"] for row in asked]).flat()
-    for place in range(len(found)):
-        one, steps = found[place], found.length
-        about = {
-            "query_id": asked[place // count]["id"], "side": place % count, "env_index": int(one.env_index),
-            "start_step": int(one.start_step),
+def _episodes(content: Content, rows: list[Row], first: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Episodes of some questions of one kind, numbered from `first` on, each with its metadata."""
+    count = kind_of(rows[0]["kind"]).segments
+    segments = content.store.files.gather([row["segments_file"] for row in rows], [row["row"] for row in rows]).flat()
+    for place in range(len(segments)):
+        segment, steps = segments[place], segments.length
+        metadata = {
+            "query_id": rows[place // count]["id"], "side": place % count, "env_index": int(segment.env_index),
+            "start_step": int(segment.start_step),
         }  # fmt: skip
         yield EpisodeBuffer(
-            id=first + place, observations=mapped(np.asarray, one.observations), actions=one.actions, rewards=one.true_rewards,
+            id=first + place, observations=mapped(np.asarray, segment.observations), actions=segment.actions, rewards=segment.true_rewards,
             terminations=np.zeros(steps, bool), truncations=np.arange(steps) == steps - 1, infos={},
-        ), about  # fmt: skip
+        ), metadata  # fmt: skip
 
 
 def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
-    """Those of the environment; where it cannot be made here, the widest that the segments fit into."""
+    """Observation and action space of the environment; if it cannot be made, the widest that the segments fit into."""
     try:
         env = build.maker(content.config, Own(**content.own))()
     except UserError:
@@ -91,7 +91,7 @@ def _widest(values: np.ndarray, lead: int) -> gym.Space:
 
 
 def _spec(env: str) -> Any:
-    """For Minari to make the environment again; None where the name tells nobody anything."""
+    """The spec from which Minari makes the environment; None for a name that Gymnasium does not know."""
     try:
         return gym.spec(env)
     except gym.error.Error:

@@ -1,4 +1,4 @@
-"""Writes a run's questions, answers and segments into a folder, in the formats asked for."""
+"""Export a run's questions, answers and segments as a dataset, in the requested formats."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ def export_run(
         pick(layout.FORMATS, name, "format")
     chosen = [name for name in layout.FORMATS if name in formats]
     writers = [_writer(name) for name in chosen]
-    config, about = read_run(folder)
+    config, run_json = read_run(folder)
     _require_labels(Path(folder), config)
     with LabelStore.open(folder, config.record.labels or None) as store:
         labels, questions, trainer = rows_of(store)
         if not questions:
             raise UserError(f"nothing was ever asked in {folder}; there is nothing to export")
         if anonymous:
-            people = Pseudonyms(labels)
-            labels, questions = list(map(people.label, labels)), list(map(people.question, questions))
+            pseudonyms = Pseudonyms(labels)
+            labels, questions = list(map(pseudonyms.label, labels)), list(map(pseudonyms.question, questions))
         content = Content(Path(folder), config, store, labels, questions, trainer, own)
         refuse_occupied(Path(out), layout.ABOUT if force else None, FORCE)
         with new_folder(Path(out)) as unfinished:
             for write in writers:
                 write(content, unfinished)
-            return _describe(content, about, unfinished, chosen, anonymous)
+            return _describe(content, run_json, unfinished, chosen, anonymous)
 
 
 Writer = Callable[[Content, Path], None]
 
 
 def _writer(name: str) -> Writer:
-    """How a format is written. Imports what only this one needs, so that what is missing is missed before a file is made."""
+    """The writer of a format. Imports the format's own packages, so that a missing one is reported before any file is made."""
     if name == "mp4":
         from prefrl.dataset.clips import write_clips
 
@@ -92,11 +92,11 @@ def _write_lines(content: Content, out: Path) -> None:
         write_durably(out / name, json_lines(rows))
     (out / layout.SEGMENTS).mkdir()
     for name in tqdm(content.files, "segments", unit="file", leave=False, file=sys.stderr, delay=1):
-        content.store.files.read(name)  # what is damaged is not handed on
+        content.store.files.read(name)  # raises UserError if it is damaged
         shutil.copyfile(content.store.files.folder / name, out / layout.SEGMENTS / name)
 
 
-def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
+def _describe(content: Content, run_json: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
     steps = {content.store.files.read(name).length for name in content.files}
     stand = len(standing(content.labels))
@@ -105,16 +105,16 @@ def _describe(content: Content, about: dict[str, Any], out: Path, formats: list[
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,
-        anonymous=anonymous or about.get("anonymous") is True, formats=formats, run=_machine(about),
+        anonymous=anonymous or run_json.get("anonymous") is True, formats=formats, run=_machine(run_json),
         config=_shareable(content.config), files=_entries(out),
     )  # fmt: skip
     write_durably(out / layout.ABOUT, (json.dumps(made.model_dump(), indent=1) + "\n").encode())
     return made
 
 
-def _machine(about: dict[str, Any]) -> Machine:
-    known = {name: about.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
-    return Machine.model_validate({**known, "own": sorted(about["own"])})
+def _machine(run_json: dict[str, Any]) -> Machine:
+    fields = {name: run_json.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
+    return Machine.model_validate({**fields, "own": sorted(run_json["own"])})
 
 
 def _shareable(config: Config) -> dict[str, Any]:

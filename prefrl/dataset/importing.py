@@ -1,4 +1,4 @@
-"""Makes a run folder of a dataset. Nothing in it is believed: every line, reference and array is checked first."""
+"""Make a run folder of a dataset. Datasets are not trusted: every line, reference and array is checked first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from prefrl.store.store import LabelStore
 
 MOST_ABOUT = 2**24  # bytes of dataset.json
 SHARED = ("uid", "segments_file", "row", "asked_step", "strategy", "score", "asked_at")
-"""What a label says about its question."""
+"""Fields of its question that a label repeats."""
 ABOUT_QUESTION = (*SHARED, "id", "asked_kind", "asked_model_version")
 
 
@@ -83,16 +83,16 @@ def _record(dataset: Path, about: About) -> Contents:
     labels = _labels(read(layout.LABELS, Label), questions)
     marks, rooms = _moments(read(layout.TRAINER, Moment), len(labels) and labels[-1]["seq"])
     closures = [{"query_id": id, **row["closed"]} for id, row in questions.items() if row["closed"]]
-    asked = [{name: value for name, value in row.items() if name != "closed"} for row in questions.values()]
-    return Contents(asked, labels, closures, marks, rooms)
+    question_rows = [{name: value for name, value in row.items() if name != "closed"} for row in questions.values()]
+    return Contents(question_rows, labels, closures, marks, rooms)
 
 
 def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     uids: set[str] = set()
     for where, line in lines:
-        if line.id != len(found) + 1:  # reward models count on it
-            raise UserError(f"{where}: id is {line.id}, expected {len(found) + 1}; questions are numbered from 1 on")
+        if line.id != len(rows) + 1:  # reward models count on it
+            raise UserError(f"{where}: id is {line.id}, expected {len(rows) + 1}; questions are numbered from 1 on")
         try:
             kind_of(line.kind)
         except UserError as fault:
@@ -100,30 +100,30 @@ def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, dict[str, Any
         if line.uid in uids:
             raise UserError(f"{where}: uid {line.uid!r} is that of another question already")
         uids.add(line.uid)
-        found[line.id] = line.model_dump()
-    return found
+        rows[line.id] = line.model_dump()
+    return rows
 
 
 def _labels(lines: Iterable[tuple[str, Label]], questions: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of answers, without what they repeat about their questions."""
-    found: dict[int, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     keys: set[str] = set()
-    gone: set[int] = set()
+    superseded: set[int] = set()
     for where, line in lines:
-        if found and line.seq <= next(reversed(found)):
-            raise UserError(f"{where}: seq {line.seq} does not come after {next(reversed(found))}")
+        if rows and line.seq <= next(reversed(rows)):
+            raise UserError(f"{where}: seq {line.seq} does not come after {next(reversed(rows))}")
         if line.key in keys:
             raise UserError(f"{where}: key {line.key!r} is that of another label already")
         _require_question(where, line, questions)
-        _require_superseded(where, line, found, gone)
+        _require_superseded(where, line, rows, superseded)
         keys.add(line.key)
         row = {**line.model_dump(), "answer": _answer(where, line, questions[line.query_id]["kind"])}
-        found[line.seq] = {name: row[name] for name in row if name not in ABOUT_QUESTION}
-    return list(found.values())
+        rows[line.seq] = {name: row[name] for name in row if name not in ABOUT_QUESTION}
+    return list(rows.values())
 
 
 def _answer(where: str, line: Label, asked_kind: str) -> Answer | None:
-    """What a line answers, checked against the kind of its question."""
+    """The answer of a line, checked against the kind of its question."""
     kind, only = kind_of(asked_kind), None if line.preference is None else {"preference": line.preference}
     answer = line.answer if "answer" in line.model_fields_set else only
     try:
@@ -144,31 +144,31 @@ def _answer(where: str, line: Label, asked_kind: str) -> Answer | None:
 
 
 def _require_question(where: str, line: Label, questions: dict[int, dict[str, Any]]) -> None:
-    if (asked := questions.get(line.query_id)) is None:
+    if (question := questions.get(line.query_id)) is None:
         raise UserError(f"{where}: there is no question {line.query_id}; there are {len(questions)}")
-    said = {**{name: getattr(line, name) for name in SHARED}, "id": line.id, "model_version": line.asked_model_version}
+    copy = {**{name: getattr(line, name) for name in SHARED}, "id": line.id, "model_version": line.asked_model_version}
     if line.asked_kind is not None:
-        said["kind"] = line.asked_kind
-    for name, value in said.items():
-        if asked[name] != value:
+        copy["kind"] = line.asked_kind
+    for name, value in copy.items():
+        if question[name] != value:
             raise UserError(
-                f"{where}: it says {name} {value!r} of question {line.query_id}, {layout.QUESTIONS} says {asked[name]!r}"
+                f"{where}: it says {name} {value!r} of question {line.query_id}, {layout.QUESTIONS} says {question[name]!r}"
             )
 
 
-def _require_superseded(where: str, line: Label, found: dict[int, dict[str, Any]], gone: set[int]) -> None:
+def _require_superseded(where: str, line: Label, rows: dict[int, dict[str, Any]], superseded: set[int]) -> None:
     if line.supersedes is None:
         if line.kind == "withdrawal":
             raise UserError(f"{where}: a withdrawal supersedes nothing; it must name the seq that it takes back")
         return
-    old = found.get(line.supersedes)
+    old = rows.get(line.supersedes)
     if old is None or old["query_id"] != line.query_id:
         raise UserError(
             f"{where}: it supersedes {line.supersedes}, which is no earlier label of question {line.query_id}"
         )
-    if line.supersedes in gone:
+    if line.supersedes in superseded:
         raise UserError(f"{where}: it supersedes {line.supersedes}, which another label superseded already")
-    gone.add(line.supersedes)
+    superseded.add(line.supersedes)
 
 
 def _moments(lines: Iterable[tuple[str, Moment]], last: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -200,22 +200,22 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
             raise UserError(
                 f"{folder / name} holds questions of kind {kinds[name]} and {row['kind']}; expected one kind"
             )
-    known: tuple[Any, ...] | None = None
+    earlier_shapes: tuple[Any, ...] | None = None
     for name, highest in tqdm(rows.items(), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
         write_durably(files.folder / name, content_of(path, MAX_FILE))
         _named(path, partial(files.read, name))
         batch = files.read(name)
         _require_segments(path, batch, highest, kind_of(kinds[name]))
-        here = batch.true_rewards.shape[2:], shapes(batch.observations, 2), batch.actions.shape[2:]
-        if known and here != known:
-            raise UserError(f"{path}: its segments have shapes {here}, those before it {known}")
-        known = here
+        batch_shapes = batch.true_rewards.shape[2:], shapes(batch.observations, 2), batch.actions.shape[2:]
+        if earlier_shapes and batch_shapes != earlier_shapes:
+            raise UserError(f"{path}: its segments have shapes {batch_shapes}, those before it {earlier_shapes}")
+        earlier_shapes = batch_shapes
         _named(path, partial(files.origin, name, 0, 0))
 
 
 def _named(path: Path, read: Callable[[], Any]) -> None:
-    """Blame the file of the dataset for what is wrong with its copy."""
+    """Read a copied file; errors name the file of the dataset instead of its copy."""
     try:
         read()
     except UserError as fault:

@@ -1,4 +1,4 @@
-"""What lies where in a dataset."""
+"""File and folder names of a dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files from elsewhere, read with care: every fault names the file and the line."""
+"""Read untrusted files: limits on size, checksums, and errors that name file and line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Model = TypeVar("Model", bound=BaseModel)
 def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
     """The bytes of a plain file of reasonable size. Raises UserError for anything else."""
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):  # a pipe would block
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block
             raise UserError(f"{path} is no plain file; it is not from prefrl export")
-        if about.st_size > most:
-            raise UserError(f"{path} has {about.st_size} bytes, more than the {most} that prefrl import reads")
+        if status.st_size > most:
+            raise UserError(f"{path} has {status.st_size} bytes, more than the {most} that prefrl import reads")
         return path.read_bytes()
     except OSError as fault:
         raise UserError(f"cannot read {path}: {fault}; export the run again, with --formats jsonl") from fault
 
 
 def unchanged(path: Path, content: bytes, entry: Entry | None) -> bytes:
-    """The same bytes, if they are those that dataset.json has the digest of."""
+    """The same bytes. Raises UserError if dataset.json lists another size or digest."""
     if entry and (len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256):
         raise UserError(
             f"{path} is damaged or was changed: it has {len(content)} bytes, and dataset.json says {entry.bytes} with"
@@ -49,7 +49,7 @@ def parsed(path: Path, content: bytes, model: type[Model]) -> Model:
 
 
 def lines_of(path: Path, content: bytes, model: type[Model]) -> Iterator[tuple[str, Model]]:
-    """The lines of a JSON Lines file as models, each with what to call it in a message."""
+    """The lines of a JSON Lines file as models, each with its location for error messages."""
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         where = f"{path}, line {number}"
         if not line.endswith(b"\n"):
@@ -63,7 +63,7 @@ def lines_of(path: Path, content: bytes, model: type[Model]) -> Iterator[tuple[s
 
 
 def _first(fault: ValidationError) -> str:
-    found = fault.errors(include_url=False)[0]
-    name = ".".join(map(str, found["loc"]))
-    given = "" if found["type"] in ("missing", "json_invalid") else f", got {brief(found['input'])}"
-    return f"{name + ': ' if name else ''}{found['msg']}{given}"
+    error = fault.errors(include_url=False)[0]
+    name = ".".join(map(str, error["loc"]))
+    value = "" if error["type"] in ("missing", "json_invalid") else f", got {brief(error['input'])}"
+    return f"{name + ': ' if name else ''}{error['msg']}{value}"

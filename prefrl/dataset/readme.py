@@ -21,7 +21,7 @@ HEAD = """\
 
 PARTS = {
     "jsonl": """\
-## labels.jsonl: everything ever said, in order
+## labels.jsonl: all answers and corrections, in order
 
 One JSON object a line, only ever added to: corrections and withdrawals are lines of their own.
 
@@ -48,9 +48,9 @@ strategy `gold`, which only check labellers.
 steps, and how often the reward model had been fitted; `strategy` and `score` why. `closed`: null, or why and at which
 step nobody had to answer it any more.
 
-## trainer.jsonl: when the trainer listened
+## trainer.jsonl: when the trainer read answers
 
-At environment step `step` it had heard all lines up to `seq` = `heard` (null: nothing new); from there on people had
+At environment step `step` it had read all lines up to `seq` = `heard` (null: nothing new); from there on people had
 `room` for so many more questions. With this a run can be repeated exactly: `prefrl train --teacher replay=RUN`.
 
 ## segments/: npz files named by their SHA-256
@@ -90,7 +90,7 @@ Episode metadata name `query_id`, `side` (the number of the segment, from 0 on),
 
 
 def readme(content: Content, formats: Sequence[str], counts: Mapping[str, int]) -> str:
-    """For the formats that were written."""
+    """The text of README.md, with a section for each written format."""
     config = content.config
     names = dict.fromkeys(row["kind"] for row in content.questions)
     head = HEAD.format(
@@ -107,5 +107,5 @@ def _described(kind: Kind, question: str) -> str:
         f"`{name}`" + (f" ({field['description']})" if "description" in field else "")
         for name, field in kind.schema.model_json_schema()["properties"].items()
     ]
-    asked = f"{kind.segments} segment{'s' if kind.segments > 1 else ''}; *{question or kind.question}*"
-    return f"- Questions of kind `{kind.name}`, {kind.about}. {asked} Fields of an answer: {', '.join(fields)}."
+    wording = f"{kind.segments} segment{'s' if kind.segments > 1 else ''}; *{question or kind.question}*"
+    return f"- Questions of kind `{kind.name}`, {kind.about}. {wording} Fields of an answer: {', '.join(fields)}."

@@ -1,4 +1,4 @@
-"""The models that every line of a dataset is checked against: nothing of an imported file is believed before."""
+"""Pydantic models that validate every line of a dataset before it is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ File = Annotated[str, Field(pattern=r"^[0-9a-f]{64}\.npz$")]
 
 
 class Strict(BaseModel):
-    """Nothing is converted, nothing unknown is passed over, and no number is NaN or infinite."""
+    """Strict validation: no conversion, no unknown field, no NaN or infinite number."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -73,12 +73,12 @@ class Label(Strict):
 
     @field_validator("details")
     @classmethod
-    def _says_how_it_was_shown(cls, details: str | None) -> str | None:
-        about = {} if details is None else json.loads(details)
-        if not isinstance(about, dict) or type(about.get("mirrored", False)) is not bool:
+    def _checked_details(cls, details: str | None) -> str | None:
+        values = {} if details is None else json.loads(details)
+        if not isinstance(values, dict) or type(values.get("mirrored", False)) is not bool:
             raise ValueError("it must be a JSON object, in which `mirrored` is true or false")
-        order = about.get("order", [])
-        if not isinstance(order, list) or [type(one) for one in order] != [int] * len(order):
+        order = values.get("order", [])
+        if not isinstance(order, list) or [type(place) for place in order] != [int] * len(order):
             raise ValueError("it must be a JSON object, in which `order` is a list of whole numbers")
         if sorted(order) != list(range(len(order))):
             raise ValueError("it must be a JSON object, in which `order` lists each of the segments once, from 0")
@@ -86,7 +86,7 @@ class Label(Strict):
 
 
 class Moment(Strict):
-    """A line of trainer.jsonl: at this step of the run the trainer had heard answers up to a number, or room changed."""
+    """A line of trainer.jsonl: at this step the trainer had read answers up to number `heard`, or `room` changed."""
 
     step: Number
     heard: Id | None
@@ -101,7 +101,7 @@ class Entry(Strict):
 
 
 class Machine(Strict):
-    """What the run was made with; for whoever wants to repeat it."""
+    """Versions and machine of the run, for repeating it."""
 
     method: str | None
     started: str | None
@@ -109,7 +109,7 @@ class Machine(Strict):
     packages: dict[str, str | None]
     machine: str | None
     threads: int | None
-    own: list[str]  # parts that the experimenter brought along
+    own: list[str]  # names of the user's own parts
 
 
 class About(Strict):

@@ -19,7 +19,7 @@ COMPARED, SAMPLES = 500, 128  # transitions and resampled ones in the EPIC dista
 
 
 def played(policy: Any, make_env: MakeEnv) -> Rollout:
-    """Steps of a policy in fresh environments: (STEPS, N_ENVS)"""
+    """A policy's rollout in new environments: (STEPS, N_ENVS)"""
     recorder = Recorder(make_venv(make_env, N_ENVS), STEPS, seed_at=lambda step: SEED)
     observations = recorder.reset()
     for _ in range(STEPS):
@@ -33,17 +33,17 @@ def played(policy: Any, make_env: MakeEnv) -> Rollout:
 def compare(reward_model: Any, policy: Any, make_env: MakeEnv, env: str, gamma: float) -> dict[str, float]:
     """Correlations with the true reward, and the EPIC distance where the true reward is known as a function.
 
-    Over steps half of which are the final policy's and half a random policy's: the coverage that the figures speak of.
+    Compared over steps of which half are the final policy's and half a random policy's; figures hold for this coverage.
     """
-    space_of = make_env()
-    random = RandomPolicy(space_of.action_space)
-    space_of.close()
+    sample_env = make_env()
+    random = RandomPolicy(sample_env.action_space)
+    sample_env.close()
     rollouts = [played(policy, make_env), played(random, make_env)]
     learned = np.concatenate([reward_model.rewards(rollout).T for rollout in rollouts])  # (2 * N_ENVS, STEPS)
-    found = reward_agreement(learned, np.concatenate([rollout.true_rewards.T for rollout in rollouts]))
+    metrics = reward_agreement(learned, np.concatenate([rollout.true_rewards.T for rollout in rollouts]))
     if env in TRUE_REWARDS and np.ndim(rollouts[0].observations) == 3:  # a function of the state, not of its picture
-        found["epic"] = _epic(reward_model, env, rollouts, gamma)
-    return found
+        metrics["epic"] = _epic(reward_model, env, rollouts, gamma)
+    return metrics
 
 
 def _epic(reward_model: Any, env: str, rollouts: list[Rollout], gamma: float) -> float:

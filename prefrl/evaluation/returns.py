@@ -1,4 +1,4 @@
-"""True returns of a policy: what the agent earns when nobody teaches."""
+"""True returns of a policy in evaluation episodes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Returns:
 
 
 class RandomPolicy:
-    """Acts at random: the floor."""
+    """Samples actions from the action space: the baseline of true returns."""
 
     def __init__(self, action_space: Any, seed: int = SEED):
         self.space = action_space
@@ -46,7 +46,7 @@ class RandomPolicy:
         return np.array([self.space.sample() for _ in range(count(observation))]), None
 
 
-LONGEST = 30_000  # steps; Atari's limit is 27,000. Where there is none, a policy may stand before a wall for ever
+LONGEST = 30_000  # steps; Atari's limit is 27,000. Without any limit a policy may stand still for ever
 
 
 def true_returns(policy: Any, make_env: MakeEnv, episodes: int, deterministic: bool = True) -> Returns:
@@ -65,7 +65,7 @@ def true_returns(policy: Any, make_env: MakeEnv, episodes: int, deterministic: b
 
 
 def random_returns(make_env: MakeEnv, episodes: int) -> Returns:
-    """The floor: true returns of a policy that acts at random."""
+    """True returns of a policy that acts at random, the baseline."""
     env = make_env()
     space = env.action_space
     env.close()

@@ -3,7 +3,7 @@
 Which one can be had depends on what is known of the true reward. As a function (`TRUE_REWARDS`, or your own), EPIC is
 right: it ignores scale and potential shaping. Where the true reward is known only along recorded trajectories it cannot
 be evaluated at the transitions EPIC invents; then `reward_agreement` compares steps and returns as recorded, which is
-honest about what was seen but takes shaping for a difference (.644 for a shaped copy that EPIC puts at 0). Always name
+true of the recorded steps but takes shaping for a difference (.644 for a shaped copy that EPIC puts at 0). Always name
 which one, and where the transitions came from. A reward that does not vary has no distance: NaN (print n/a), never 0.
 """
 

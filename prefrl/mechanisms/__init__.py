@@ -1,4 +1,4 @@
-"""Mechanisms: what is done to the policy beside paying it the learned reward."""
+"""Mechanisms: changes to policy learning beyond the learned reward, such as costs, losses and proposed actions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def check_mechanisms(config: Config) -> None:
         with_settings(pick(MECHANISMS, name, "mechanism").Settings(), settings, f"mechanisms.{name}")
 
 
-def make_mechanisms(config: Config, brought: Sequence[Mechanism] = ()) -> Mechanisms:
-    """Those that the settings ask for, then those that the user brought along."""
+def make_mechanisms(config: Config, own: Sequence[Mechanism] = ()) -> Mechanisms:
+    """The mechanisms that the settings name, then the user's own."""
     check_mechanisms(config)
     made = {name: kind.make(name, config) for name, kind in MECHANISMS.items()}
     named = {name: mechanism for name, mechanism in made.items() if mechanism is not None}
-    for mechanism in brought:
+    for mechanism in own:
         name = mechanism.name or type(mechanism).__name__
         if name in named:
             raise UserError(f"two mechanisms are called {name!r}; give one another name: class ...: name = '...'")

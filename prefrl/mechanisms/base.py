@@ -1,4 +1,4 @@
-"""A mechanism: something done to the policy beside paying it the learned reward. One file each, and one line in MECHANISMS."""
+"""The interface of mechanisms, which change policy learning beyond the learned reward. Each is a file and a line in MECHANISMS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefrl.config.values import with_settings
 
 
 class Actor(Protocol):
-    """The side of an agent that mechanisms see."""
+    """The part of an agent's interface that mechanisms use."""
 
     @property
     def action_space(self) -> spaces.Space: ...
@@ -30,7 +30,7 @@ class Actor(Protocol):
 
 
 class Rollout(Protocol):
-    """What the agent did since its last update, batch shape (n, n_envs)."""
+    """The agent's steps since its last update, batch shape (n, n_envs)."""
 
     @property
     def observations(self) -> np.ndarray: ...
@@ -49,7 +49,7 @@ class Rollout(Protocol):
 
 
 class Mechanism:
-    """Does nothing. A mechanism overrides the hooks that it needs; what it does not override costs nothing.
+    """Base class whose hooks do nothing. A mechanism overrides those that it needs; the others cost nothing.
 
     Randomness comes from torch's global generator, which agents seed anew at each checkpoint.
     """
@@ -58,16 +58,16 @@ class Mechanism:
     class Settings:
         """What `mechanisms: {NAME: {...}}` may say."""
 
-    name: ClassVar[str] = ""  # in checkpoints, of mechanisms that are brought along as objects; empty: the class's
+    name: ClassVar[str] = ""  # in checkpoints, of mechanisms that are given as objects; empty: the class's name
 
     def __init__(self, settings: Any = None):
         self.settings = settings
 
     @classmethod
     def make(cls, name: str, config: Config) -> Mechanism | None:
-        """From the settings of a run; None where they do not ask for it."""
-        given = config.mechanisms.get(name)
-        return None if given is None else cls(with_settings(cls.Settings(), given, f"mechanisms.{name}"))
+        """Make the mechanism from a run's settings; None where they do not name it."""
+        settings = config.mechanisms.get(name)
+        return None if settings is None else cls(with_settings(cls.Settings(), settings, f"mechanisms.{name}"))
 
     def begin(self, agent: Actor) -> None:
         """The agent has just been made; a checkpoint is restored after this."""
@@ -92,8 +92,8 @@ class Mechanism:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON."""
+        """The rest of what a checkpoint keeps, as JSON."""
         return {}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave."""
+        """Restore what `tensors` and `state` returned."""

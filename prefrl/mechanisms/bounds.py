@@ -29,7 +29,7 @@ class Bounds(Mechanism):
 
     def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
         if not self.cost or not np.ptp(rollout.learned_rewards) > 0:
-            return rewards  # a reward that tells nothing apart leaves no other wish than this cost
+            return rewards  # with constant rewards, this cost would be all that the policy learns from
         return rewards - self.cost * beyond_bounds(rollout.sampled_actions, self.space)
 
 

@@ -1,4 +1,4 @@
-"""All mechanisms of a run as one."""
+"""All mechanisms of a run combined in one."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ class Mechanisms(Mechanism):
         self.named = named
 
     def overriding(self, hook: str) -> list[Mechanism]:
-        """Those that do something at a hook."""
+        """The mechanisms that override a hook."""
         default = getattr(Mechanism, hook)
-        return [one for one in self.named.values() if getattr(type(one), hook) is not default]
+        return [m for m in self.named.values() if getattr(type(m), hook) is not default]
 
     def begin(self, agent: Actor) -> None:
-        for one in self.named.values():
-            one.begin(agent)
+        for mechanism in self.named.values():
+            mechanism.begin(agent)
 
     def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
-        for one in self.named.values():
-            rewards = np.asarray(one.pay(rollout, rewards))
+        for mechanism in self.named.values():
+            rewards = np.asarray(mechanism.pay(rollout, rewards))
             if rewards.shape != rollout.learned_rewards.shape:
                 raise ValueError(
-                    f"{type(one).__name__}.pay gave shape {rewards.shape}; expected {rollout.learned_rewards.shape}"
+                    f"{type(mechanism).__name__}.pay gave shape {rewards.shape}; expected {rollout.learned_rewards.shape}"
                 )
         return rewards
 
     def loss(self, batch: Any, distribution: Any) -> Tensor | None:
         """The sum of all further losses."""
-        found = [one.loss(batch, distribution) for one in self.overriding("loss")]
-        losses = [loss for loss in found if loss is not None]
+        terms = [m.loss(batch, distribution) for m in self.overriding("loss")]
+        losses = [loss for loss in terms if loss is not None]
         return sum(losses[1:], losses[0]) if losses else None
 
     def propose(self, policy: nn.Module, observations: Any) -> Tensor | None:
         """The first proposal."""
-        proposals = (one.propose(policy, observations) for one in self.overriding("propose"))
+        proposals = (m.propose(policy, observations) for m in self.overriding("propose"))
         return next((actions for actions in proposals if actions is not None), None)
 
     def after(self, rollout: Rollout, rewards: np.ndarray) -> None:
-        for one in self.named.values():
-            one.after(rollout, rewards)
+        for mechanism in self.named.values():
+            mechanism.after(rollout, rewards)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {f"{name}.{key}": values for name, one in self.named.items() for key, values in one.tensors().items()}
+        return {f"{name}.{key}": values for name, m in self.named.items() for key, values in m.tensors().items()}
 
     def state(self) -> dict[str, Any]:
-        return {name: state for name, one in self.named.items() if (state := one.state())}
+        return {name: state for name, m in self.named.items() if (state := m.state())}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        for name, one in self.named.items():
+        for name, mechanism in self.named.items():
             own = {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
             if own or name in state:
-                one.restore(own, state.get(name, {}))
+                mechanism.restore(own, state.get(name, {}))

@@ -1,1 +1,1 @@
-"""Videos that people keep: answered pairs, what the reward model likes, how the policy came to be (`prefrl render`)."""
+"""Videos of a run (`prefrl render`): answered questions, highest and lowest predicted returns, the policy at its checkpoints."""

@@ -1,4 +1,4 @@
-"""What the reward model likes best, and beside it what it likes least, of all segments that questions were about."""
+"""Video of the segments with the highest predicted returns beside those with the lowest, of all that were asked about."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Valued:
     """A segment and the reward that the model predicts for it."""
 
     place: Place
-    segment: int  # which of its question's, from 0
+    segment: int  # its number in the question, from 0
     env: int
     start: int  # its first step
     learned: np.ndarray  # (T,) rewards
@@ -45,78 +45,78 @@ def best(
     folder: Path | str, out: Path | str | None = None, *, count: int = 5, fps: float | None = None,
     width: int | None = None, **own: Any,
 ) -> Path:  # fmt: skip
-    """Write a reel of so many segments that the reward model likes best, each beside one that it likes least."""
+    """Write a video of the `count` segments with the highest predicted returns, each beside one of the lowest."""
     path = target(folder, out, "best")
     with opened(folder, own) as source:
-        valued = sorted(_valued(source), key=lambda one: one.predicted)
+        valued = sorted(_valued(source), key=lambda segment: segment.predicted)
         if len(valued) < 2:
             raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or answer more questions")
         with tqdm(total=2 * count, desc="drawing", unit="clip", leave=False, file=sys.stderr, delay=1) as bar:
-            liked = _filmed(source, valued[: len(valued) // 2 - 1 : -1], count, bar)
-            disliked = _filmed(source, valued[: len(valued) // 2], count, bar)
-    ends = list(zip(liked, disliked, strict=False))
-    wanted = form(path, max((film for end in ends for _, film in end), key=len), fps, width)
-    scale = panels.scale_of(*(one.learned for end in ends for one, _ in end))
-    return write_reel([_scene(rank, end, scale, wanted) for rank, end in enumerate(ends, 1)], wanted)
+            highest = _filmed(source, valued[: len(valued) // 2 - 1 : -1], count, bar)
+            lowest = _filmed(source, valued[: len(valued) // 2], count, bar)
+    ends = list(zip(highest, lowest, strict=False))
+    output = form(path, max((film for end in ends for _, film in end), key=len), fps, width)
+    scale = panels.scale_of(*(segment.learned for end in ends for segment, _ in end))
+    return write_reel([_scene(rank, end, scale, output) for rank, end in enumerate(ends, 1)], output)
 
 
 def _valued(source: Source) -> list[Valued]:
-    """All segments that there is a prediction for."""
-    found: list[Valued] = []
+    """All segments of asked questions that have a prediction."""
+    valued: list[Valued] = []
     batches = [
         ids[start : start + BATCH]
         for ids in by_kind(source.store, source.store.asked_queries()).values()
         for start in range(0, len(ids), BATCH)
     ]
     for ids in tqdm(batches, "predicting", leave=False, file=sys.stderr, delay=1):
-        where = places(source.store, ids)
-        thoughts = source.thoughts(ids)
-        known = [id for id in ids if id in thoughts]
-        if not known:
+        place_of = places(source.store, ids)
+        predictions = source.thoughts(ids)
+        predicted = [id for id in ids if id in predictions]
+        if not predicted:
             continue
-        segments = source.store.queries(known).segments
-        found += [
+        segments = source.store.queries(predicted).segments
+        valued += [
             Valued(
-                where[id], k, int(segments.env_index[at, k]), int(segments.start_step[at, k]),
-                thoughts[id].rewards[k], float(segments.true_returns[at, k]),
+                place_of[id], k, int(segments.env_index[row, k]), int(segments.start_step[row, k]),
+                predictions[id].rewards[k], float(segments.true_returns[row, k]),
             )
-            for at, id in enumerate(known) for k in range(where[id].segments)
+            for row, id in enumerate(predicted) for k in range(place_of[id].segments)
         ]  # fmt: skip
-    return found
+    return valued
 
 
 def _filmed(source: Source, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:
-    """The first of these that can be drawn and that show different moments."""
-    found: list[tuple[Valued, Footage]] = []
+    """The first `count` segments that can be drawn, no two of them overlapping."""
+    filmed: list[tuple[Valued, Footage]] = []
     fault: Unfaithful | None = None
-    for one in ranked:
-        if len(found) == count:
+    for valued in ranked:
+        if len(filmed) == count:
             break
-        if any(one.overlaps(other) for other, _ in found):
+        if any(valued.overlaps(other) for other, _ in filmed):
             continue
         try:
-            found.append((one, source.footage(one.place, one.segment)))
+            filmed.append((valued, source.footage(valued.place, valued.segment)))
             bar.update()
         except Unfaithful as unfaithful:
-            fault = Unfaithful(f"question {one.place.query} cannot be drawn: {unfaithful}")
-    if not found and fault:
+            fault = Unfaithful(f"question {valued.place.query} cannot be drawn: {unfaithful}")
+    if not filmed and fault:
         raise fault
-    return found
+    return filmed
 
 
-def _scene(rank: int, ends: Sequence[tuple[Valued, Footage]], scale: tuple[float, float], wanted: Form) -> VideoClip:
+def _scene(rank: int, ends: Sequence[tuple[Valued, Footage]], scale: tuple[float, float], output: Form) -> VideoClip:
     words = (f"liked best: {rank}", f"liked least: {rank}")
-    both = [_panel(word, one, film, scale, wanted) for word, (one, film) in zip(words, ends, strict=True)]
-    return panels.scene(panels.row(both), max(len(film) for _, film in ends) / wanted.fps)
+    both = [_panel(word, valued, film, scale, output) for word, (valued, film) in zip(words, ends, strict=True)]
+    return panels.scene(panels.row(both), max(len(film) for _, film in ends) / output.fps)
 
 
-def _panel(words: str, one: Valued, film: Footage, scale: tuple[float, float], wanted: Form) -> panels.Panel:
-    clip = panels.picture(film, wanted.fps, wanted.width)
-    about = f"question {one.place.query}, clip {one.segment + 1}"
+def _panel(words: str, valued: Valued, film: Footage, scale: tuple[float, float], output: Form) -> panels.Panel:
+    clip = panels.picture(film, output.fps, output.width)
+    caption = f"question {valued.place.query}, clip {valued.segment + 1}"
     return panels.column([
         panels.text(words, clip.width, 17),
         clip,
-        panels.strip(one.learned, scale, clip.width, len(film), wanted.fps),
-        panels.text(f"predicted return {one.predicted:.3g}, true return {one.true_return:.4g}", clip.width, rows=2),
-        panels.text(" · ".join(filter(None, [about, wanted.slowed])), clip.width, 12, colour=panels.SOFT),
+        panels.strip(valued.learned, scale, clip.width, len(film), output.fps),
+        panels.text(f"predicted return {valued.predicted:.3g}, true return {valued.true_return:.4g}", clip.width, rows=2),
+        panels.text(" · ".join(filter(None, [caption, output.slowed])), clip.width, 12, colour=panels.SOFT),
     ])  # fmt: skip

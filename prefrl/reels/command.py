@@ -33,8 +33,8 @@ def render(options: argparse.Namespace) -> int:
     from prefrl.reels import acting, best, pairs
 
     make = {"pairs": pairs.pairs, "best": best.best, "progress": acting.progress, "episode": acting.episode}
-    given = {name: value for name, value in vars(options).items() if name not in ("kind", "run", "modules")}
-    path = make[options.kind](options.run, **given)
+    arguments = {name: value for name, value in vars(options).items() if name not in ("kind", "run", "modules")}
+    path = make[options.kind](options.run, **arguments)
     print(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
     return 0
 
@@ -44,23 +44,23 @@ def parser() -> argparse.ArgumentParser:
         prog="prefrl render", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = made.add_subparsers(dest="kind", required=True, metavar="KIND")
-    each = {name: kinds.add_parser(name, help=about, description=about) for name, about in KINDS.items()}
-    for name, one in each.items():
-        one.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-        one.add_argument("--out", type=Path, metavar="FILE", help=f".mp4 or .gif (default: RUN/{name}.mp4)")
-        one.add_argument("--fps", type=_rate, help="frames per second (default: real time, or slower to last 2 s)")
-        one.add_argument("--width", type=_count, help="pixels across each clip (default: as drawn; a GIF: at most 320)")
-        one.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
+    parsers = {name: kinds.add_parser(name, help=text, description=text) for name, text in KINDS.items()}
+    for name, sub in parsers.items():
+        sub.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+        sub.add_argument("--out", type=Path, metavar="FILE", help=f".mp4 or .gif (default: RUN/{name}.mp4)")
+        sub.add_argument("--fps", type=_rate, help="frames per second (default: real time, or slower to last 2 s)")
+        sub.add_argument("--width", type=_count, help="pixels across each clip (default: as drawn; a GIF: at most 320)")
+        sub.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
                          help="registers environments")  # fmt: skip
-    which = each["pairs"].add_mutually_exclusive_group()
+    which = parsers["pairs"].add_mutually_exclusive_group()
     which.add_argument(
         "--query", type=_count, nargs="+", default=[], dest="queries", metavar="ID", help="these questions"
     )
     which.add_argument("--last", type=_count, default=12, help="so many, answered last (default 12)")
-    each["best"].add_argument("--count", type=_count, default=5, help="how many of each (default 5)")
-    each["episode"].add_argument("--episodes", type=_count, default=1, help="how many (default 1)")
-    each["episode"].add_argument("--steps", type=_count, default=1000, help="of an episode, at most (default 1000)")
-    each["progress"].add_argument("--steps", type=_count, default=200, help="of each episode, at most (default 200)")
+    parsers["best"].add_argument("--count", type=_count, default=5, help="how many of each (default 5)")
+    parsers["episode"].add_argument("--episodes", type=_count, default=1, help="how many (default 1)")
+    parsers["episode"].add_argument("--steps", type=_count, default=1000, help="of an episode, at most (default 1000)")
+    parsers["progress"].add_argument("--steps", type=_count, default=200, help="of each episode, at most (default 200)")
     return made
 
 

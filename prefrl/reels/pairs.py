@@ -1,4 +1,4 @@
-"""Answered questions, their clips side by side: who answered what after how long, and what the reward model predicts."""
+"""Video of answered questions, clips side by side: answer, labeller, response time and the reward model's prediction."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def pairs(
     folder: Path | str, out: Path | str | None = None, *, queries: Sequence[int] = (), last: int = 12,
     fps: float | None = None, width: int | None = None, **own: Any,
 ) -> Path:  # fmt: skip
-    """Write a video of answered questions: of these, or of those answered last. own: env=... and so on"""
+    """Write a video of answered questions: those numbered in `queries`, else the `last` ones. own: env=... and so on"""
     path = target(folder, out, "pairs")
     with opened(folder, own) as source:
         chosen = _chosen(source.store, queries, last)
         filmed = _filmed(source, chosen, strict=bool(queries))
-        thoughts = source.thoughts([row["query_id"] for row, _ in filmed])
-        wanted = form(path, max((clips[0] for _, clips in filmed), key=len), fps, width)
-        asked = source.config.teacher.question
-        told = [_answered(row, clips, asked, thoughts.get(row["query_id"])) for row, clips in filmed]
-        return write_reel([scene(one, wanted) for one in told], wanted)
+        predictions = source.thoughts([row["query_id"] for row, _ in filmed])
+        output = form(path, max((clips[0] for _, clips in filmed), key=len), fps, width)
+        wording = source.config.teacher.question
+        answered = [_answered(row, clips, wording, predictions.get(row["query_id"])) for row, clips in filmed]
+        return write_reel([scene(question, output) for question in answered], output)
 
 
 def _chosen(store: LabelStore, queries: Sequence[int], last: int) -> list[dict[str, Any]]:
     """The standing answers to these questions, or the last ones, as rows of the store's history."""
     rows = list(store.history())
-    gone = {row["supersedes"] for row in rows}
-    standing = {row["query_id"]: row for row in rows if row["kind"] == "answer" and row["seq"] not in gone}
+    superseded = {row["supersedes"] for row in rows}
+    standing = {row["query_id"]: row for row in rows if row["kind"] == "answer" and row["seq"] not in superseded}
     if missing := [query for query in queries if query not in standing]:
         raise UserError(
             f"question {missing[0]} has no answer that stands; there are {len(standing)} answered ones"
@@ -56,30 +56,30 @@ def _chosen(store: LabelStore, queries: Sequence[int], last: int) -> list[dict[s
 def _filmed(
     source: Source, chosen: Sequence[dict[str, Any]], strict: bool
 ) -> list[tuple[dict[str, Any], list[Footage]]]:
-    """Answers with their clips in the order in which they were shown. Those that cannot be drawn are left out, if not strict."""
-    found, fault = [], None
+    """Answers with their clips in the order in which they were shown. Without strict, those that cannot be drawn are left out."""
+    filmed, fault = [], None
     for row in tqdm(chosen, "drawing", unit="question", leave=False, file=sys.stderr, delay=1):
         place, order = place_of(row), shown(row["details"], row["asked_kind"])["order"]
         try:
-            found.append((row, [source.footage(place, segment) for segment in order]))
+            filmed.append((row, [source.footage(place, segment) for segment in order]))
         except Unfaithful as unfaithful:
             fault = Unfaithful(f"question {place.query} cannot be drawn: {unfaithful}")
             if strict:
                 raise fault from unfaithful
-    if fault and not found:
+    if fault and not filmed:
         raise fault
     if fault:
-        warnings.warn(f"{len(chosen) - len(found)} of {len(chosen)} questions are left out; {fault}", stacklevel=3)
-    return found
+        warnings.warn(f"{len(chosen) - len(filmed)} of {len(chosen)} questions are left out; {fault}", stacklevel=3)
+    return filmed
 
 
-def _answered(row: dict[str, Any], clips: Sequence[Footage], question: str, thought: Thought | None) -> Answered:
+def _answered(row: dict[str, Any], clips: Sequence[Footage], question: str, prediction: Thought | None) -> Answered:
     kind, order = kind_of(row["asked_kind"]), shown(row["details"], row["asked_kind"])["order"]
     answer = kind.as_displayed(row["answer"], order)
-    told = Answered(
+    answered = Answered(
         row["query_id"], kind, question or kind.question, clips, row["labeller"], answer, row["response_seconds"]
     )
-    if thought is None:
-        return told
-    rewards = [thought.rewards[segment] for segment in order]
-    return replace(told, chances=kind.displayed(thought.chances, order), rewards=rewards)
+    if prediction is None:
+        return answered
+    rewards = [prediction.rewards[segment] for segment in order]
+    return replace(answered, chances=kind.displayed(prediction.chances, order), rewards=rewards)

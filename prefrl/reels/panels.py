@@ -1,4 +1,4 @@
-"""What a scene is put together from: a clip with an edge, some text, a strip of rewards with a cursor that moves."""
+"""Panels that scenes are composed of: a clip with an edge, text, a strip of rewards with a moving cursor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE, TEXT, SOFT, LINE = (255, 255, 255), (26, 33, 48), (86, 96, 116), (219, 224
 RAISED, ACCENT, ABOVE, BELOW = (243, 244, 247), (58, 91, 217), (23, 114, 74), (176, 58, 43)
 FONT = str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))  # with more letters than Pillow's own
 LEAST = 300  # pixels across: smaller pictures are enlarged, pixel by pixel
-EDGE, MARGIN = 4, 6  # pixels: round a clip, and round that
+EDGE, MARGIN = 4, 6  # pixels: widths of a clip's edge and of the margin around it
 STRIP, CURSOR = 36, 3  # pixels: a strip's height, a cursor's width
 
 
@@ -32,14 +32,14 @@ class Panel:
 
 
 def column(panels: Sequence[Panel]) -> Panel:
-    """One below the other."""
+    """Stack panels from top to bottom."""
     tops = np.cumsum([0, *(panel.height for panel in panels)]).tolist()
     moved = (_moved(panel, 0, top) for panel, top in zip(panels, tops[:-1], strict=True))
     return Panel(sum(moved, ()), max(panel.width for panel in panels), tops[-1])
 
 
 def row(panels: Sequence[Panel]) -> Panel:
-    """Side by side."""
+    """Place panels side by side."""
     lefts = np.cumsum([0, *(panel.width for panel in panels)]).tolist()
     moved = (_moved(panel, left, 0) for panel, left in zip(panels, lefts[:-1], strict=True))
     return Panel(sum(moved, ()), lefts[-1], max(panel.height for panel in panels))
@@ -80,7 +80,7 @@ def picture(footage: Footage, fps: float, width: int | None = None, edge: tuple[
 
 
 def text(words: str, width: int, size: int = 15, rows: int = 1, colour: tuple[int, int, int] = TEXT) -> Panel:
-    """Some words in a place of their own, broken into at most so many rows."""
+    """A box of text, broken into at most `rows` rows."""
     inner, height = width - 2 * MARGIN, round(1.5 * size * rows)
     clip = TextClip(
         FONT, "\n".join(broken(words, inner, size, rows)) or " ", font_size=size, size=(inner, height), color=colour,
@@ -90,7 +90,7 @@ def text(words: str, width: int, size: int = 15, rows: int = 1, colour: tuple[in
 
 
 def broken(words: str, width: int, size: int, rows: int) -> list[str]:
-    """The words in rows no wider than this; what does not fit ends in dots. moviepy breaks only the first row rightly."""
+    """Break text into rows of at most `width` pixels, the last one shortened to fit. moviepy breaks only the first row rightly."""
     font = ImageFont.truetype(FONT, size)
     lines: list[str] = []
     for word in words.split():
@@ -104,31 +104,31 @@ def broken(words: str, width: int, size: int, rows: int) -> list[str]:
 
 
 def _shortened(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    kept = line
-    while kept and font.getlength(line if kept == line else kept + "…") > width:
-        kept = kept[:-1]
-    return line if kept == line else kept + "…"
+    shortened = line
+    while shortened and font.getlength(line if shortened == line else shortened + "…") > width:
+        shortened = shortened[:-1]
+    return line if shortened == line else shortened + "…"
 
 
 def strip(rewards: np.ndarray, scale: tuple[float, float], width: int, frames: int, fps: float) -> Panel:
-    """Rewards (T,) as bars, and a cursor that stands between the step before a frame and the one after it."""
+    """Rewards (T,) as bars, and a cursor between the steps before and after the shown frame."""
     drawn, last = bars(rewards, scale, width - 2 * MARGIN), max(1, frames - 1)
 
     def at(t: float) -> np.ndarray:
         left = round((drawn.shape[1] - CURSOR) * min(int(t * fps), last) / last)
-        moment = drawn.copy()
-        moment[:, left : left + CURSOR] = ACCENT
-        return moment
+        image = drawn.copy()
+        image[:, left : left + CURSOR] = ACCENT
+        return image
 
     return Panel(((VideoClip(at, duration=frames / fps), MARGIN, 0),), width, STRIP + MARGIN)
 
 
 def bars(rewards: np.ndarray, scale: tuple[float, float], width: int) -> np.ndarray:
-    """Rewards (T,), up from zero where they are above it and down where below: (STRIP, width, 3) uint8"""
+    """Rewards (T,) as bars up or down from zero: (STRIP, width, 3) uint8"""
     low, high = scale
     steps = np.arange(width) * len(rewards) // width  # (width,)
     values = np.nan_to_num(np.asarray(rewards, float))[steps]
-    level = high - (np.arange(STRIP)[:, None] + 0.5) / STRIP * (high - low)  # (STRIP, 1) what each row stands for
+    level = high - (np.arange(STRIP)[:, None] + 0.5) / STRIP * (high - low)  # (STRIP, 1) reward at each row
     drawn = np.full((STRIP, width, 3), RAISED, np.uint8)
     drawn[np.abs(level[:, 0]).argmin()] = LINE
     drawn[(level > 0) & (level < values)] = ABOVE
@@ -139,6 +139,6 @@ def bars(rewards: np.ndarray, scale: tuple[float, float], width: int) -> np.ndar
 
 
 def scale_of(*rewards: np.ndarray) -> tuple[float, float]:
-    """The scale of strips that are to be compared, with zero on it."""
-    found = np.concatenate([np.zeros(1), *(np.nan_to_num(np.ravel(one)) for one in rewards)])
-    return (float(found.min()), float(found.max())) if found.any() else (-1.0, 1.0)
+    """The common (low, high) of strips that are compared; it includes zero."""
+    values = np.concatenate([np.zeros(1), *(np.nan_to_num(np.ravel(strip_rewards)) for strip_rewards in rewards)])
+    return (float(values.min()), float(values.max())) if values.any() else (-1.0, 1.0)

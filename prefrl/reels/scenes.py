@@ -1,4 +1,4 @@
-"""An answered question as a scene: its words above the clips; below, what was answered and what the model predicts."""
+"""The scene of an answered question: its wording above the clips; below, the answer and the reward model's prediction."""
 
 from __future__ import annotations
 
@@ -25,53 +25,53 @@ class Answered:
     labeller: str
     answer: Answer | None
     seconds: float | None
-    chances: Sequence[float] | None = None  # of the kind's outcomes; None: no reward was learned yet
+    chances: Sequence[float] | None = None  # probabilities of the kind's outcomes; None: no reward was learned yet
     rewards: Sequence[np.ndarray] | None = None  # (T,) of each clip
 
 
-def scene(told: Answered, wanted: Form) -> VideoClip:
-    """One answered question, its clips side by side."""
-    row = panels.row(_sides(told, wanted))
-    about = [f"question {told.query}", _predicts(told), wanted.slowed]
+def scene(answered: Answered, output: Form) -> VideoClip:
+    """Compose the scene of one answered question, clips side by side."""
+    row = panels.row(_sides(answered, output))
+    facts = [f"question {answered.query}", _prediction_line(answered), output.slowed]
     parts = [
-        panels.text(told.question, row.width, 17, rows=2),
+        panels.text(answered.question, row.width, 17, rows=2),
         row,
-        panels.text(_says(told), row.width, 17),
-        panels.text(" · ".join(filter(None, about)), row.width, 13, rows=2, colour=panels.SOFT),
+        panels.text(_answer_line(answered), row.width, 17),
+        panels.text(" · ".join(filter(None, facts)), row.width, 13, rows=2, colour=panels.SOFT),
     ]
-    return panels.scene(panels.column(parts), max(map(len, told.clips)) / wanted.fps)
+    return panels.scene(panels.column(parts), max(map(len, answered.clips)) / output.fps)
 
 
-def _sides(told: Answered, wanted: Form) -> list[panels.Panel]:
-    """The clips, what was preferred with a coloured edge, each above its learned rewards where they are known."""
-    clips, places = told.clips, range(len(told.clips))
-    liked = [] if told.answer is None else [told.kind.favoured(told.answer)]
-    edges = [panels.ACCENT if place in liked or None in liked else panels.LINE for place in places]
-    sides = [panels.picture(clip, wanted.fps, wanted.width, edge) for clip, edge in zip(clips, edges, strict=True)]
-    if told.rewards is None:
+def _sides(answered: Answered, output: Form) -> list[panels.Panel]:
+    """The clips, preferred ones with a coloured edge, each above its learned rewards if there are any."""
+    clips, places = answered.clips, range(len(answered.clips))
+    preferred = [] if answered.answer is None else [answered.kind.favoured(answered.answer)]
+    edges = [panels.ACCENT if place in preferred or None in preferred else panels.LINE for place in places]
+    sides = [panels.picture(clip, output.fps, output.width, edge) for clip, edge in zip(clips, edges, strict=True)]
+    if answered.rewards is None:
         return sides
-    rewards = [np.asarray(one) for one in told.rewards]
+    rewards = [np.asarray(each) for each in answered.rewards]
     scale = panels.scale_of(*rewards)
     strips = [
-        panels.strip(one, scale, side.width, len(clip), wanted.fps)
-        for one, side, clip in zip(rewards, sides, clips, strict=True)
+        panels.strip(each, scale, side.width, len(clip), output.fps)
+        for each, side, clip in zip(rewards, sides, clips, strict=True)
     ]
-    return [panels.column(one) for one in zip(sides, strips, strict=True)]
+    return [panels.column(each) for each in zip(sides, strips, strict=True)]
 
 
-def _says(told: Answered) -> str:
-    words = told.kind.words(told.answer)
-    after = "" if told.seconds is None else f", after {told.seconds:.1f} s"
-    return f"{told.labeller}: {words[:1].lower()}{words[1:]}{after}"
+def _answer_line(answered: Answered) -> str:
+    words = answered.kind.words(answered.answer)
+    after = "" if answered.seconds is None else f", after {answered.seconds:.1f} s"
+    return f"{answered.labeller}: {words[:1].lower()}{words[1:]}{after}"
 
 
-def _predicts(told: Answered) -> str:
-    if told.rewards is None:
+def _prediction_line(answered: Answered) -> str:
+    if answered.rewards is None:
         return "no reward was learned yet"
     bars = "bars: learned reward of each step"
-    if not told.chances:
+    if not answered.chances:
         return bars
-    best = int(np.argmax(told.chances))
-    foretold = told.kind.foretold(told.chances, told.answer)
-    agrees = "" if foretold is None else ", agrees" if foretold else ", disagrees"
-    return f"reward model: {told.kind.outcomes[best]} {told.chances[best]:.0%}{agrees} · {bars}"
+    best = int(np.argmax(answered.chances))
+    correct = answered.kind.foretold(answered.chances, answered.answer)
+    agrees = "" if correct is None else ", agrees" if correct else ", disagrees"
+    return f"reward model: {answered.kind.outcomes[best]} {answered.chances[best]:.0%}{agrees} · {bars}"

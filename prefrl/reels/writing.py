@@ -1,4 +1,4 @@
-"""A composed reel becomes a file in which each of its frames is present exactly once."""
+"""Write a composed video (reel) as a file in which each frame is present exactly once."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ GIF_WIDTH = 320  # pixels across each clip in a GIF, unless told otherwise
 
 @dataclass(frozen=True)
 class Form:
-    """How a reel is to be written."""
+    """Output path, frame rate and size of a reel."""
 
     path: Path
     fps: float
     width: int | None  # across each clip; None: as drawn
-    slowed: str  # what to say of its speed
+    slowed: str  # a caption of its speed; empty: real time
 
 
 def target(folder: Path | str, out: Path | str | None, name: str) -> Path:
-    """Where to write, checked before anything is drawn for it."""
+    """The output path, its ending checked before anything is drawn."""
     path = Path(out or Path(folder) / f"{name}.mp4")
     codec_of(path, 1)
     return path
 
 
 def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> Form:
-    """By default so slow that a clip can be followed, and so small that a README can hold it if it is a GIF."""
+    """Choose frame rate and width: by default clips last at least SECONDS, and a GIF is small enough for a README."""
     rate = fps or min(longest.fps, len(longest) / SECONDS)
     if path.suffix == GIF:
         if fps and fps > FASTEST_GIF:
@@ -52,24 +52,24 @@ def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> 
     return Form(path, rate, width, "" if abs(share - 1) < 0.05 else f"{share:.2g} × speed")
 
 
-def write_reel(parts: Sequence[VideoClip], wanted: Form) -> Path:
+def write_reel(parts: Sequence[VideoClip], output: Form) -> Path:
     """Write clips one after the other, each a whole number of frames long."""
-    path, fps = wanted.path, wanted.fps
-    alike = len({tuple(part.size) for part in parts}) == 1
+    path, fps = output.path, output.fps
+    same_size = len({tuple(part.size) for part in parts}) == 1
     page = np.array(PAGE, np.uint8)
-    reel = concatenate_videoclips(list(parts), method="chain" if alike else "compose", bg_color=page)
+    reel = concatenate_videoclips(list(parts), method="chain" if same_size else "compose", bg_color=page)
     count = sum(round(part.duration * fps) for part in parts)
     if path.suffix == GIF:
         _require_short(count, reel.size)
-    moments = tqdm(range(count), f"writing {path.name}", unit="frame", leave=False, file=sys.stderr, delay=1)
-    frames = (reel.get_frame((place + 0.5) / fps) for place in moments)  # in its middle, no rounding can miss a frame
+    places = tqdm(range(count), f"writing {path.name}", unit="frame", leave=False, file=sys.stderr, delay=1)
+    frames = (reel.get_frame((place + 0.5) / fps) for place in places)  # its middle, which rounding cannot miss
     return write_frames(frames, path, fps)
 
 
 def _require_short(count: int, size: tuple[int, int]) -> None:
-    held = 4 * count * size[0] * size[1]
-    if held > MOST_GIF:
+    needed = 4 * count * size[0] * size[1]
+    if needed > MOST_GIF:
         raise UserError(
-            f"a GIF of {count} frames of {size[0]} x {size[1]} pixels takes {held / 2**30:.1f} GiB to make; write .mp4,"
+            f"a GIF of {count} frames of {size[0]} x {size[1]} pixels takes {needed / 2**30:.1f} GiB to make; write .mp4,"
             " or choose fewer clips or a smaller --width"
         )

@@ -1,4 +1,4 @@
-"""Before people are asked anything: can what happens in this environment be drawn later, exactly, and how?"""
+"""Check, before people are asked, whether and how segments of this environment can be redrawn exactly."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Maker = Callable[[str | None], MakeEnv]  # render mode -> how to make the enviro
 OriginsOf = Callable[[Segments], Origins]
 
 EPISODES, STEPS = 3, 100  # played at random
-LENGTH, SHOWN = 4, 6  # of segments that are drawn, and how many
+LENGTH, SHOWN = 4, 6  # steps of the segments that are redrawn, and how many segments
 
 
 def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: int) -> None:
-    """Act at random for three short episodes, and draw some of it again. Raises Unfaithful or CannotDraw.
+    """Record three short random episodes, and redraw some segments of them. Raises Unfaithful or CannotDraw.
 
     make_env: the environment as the agent has it; make_drawing: with rgb_array rendering.
     """
@@ -52,12 +52,12 @@ def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: in
 
 
 def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
-    """Let the recorder note what later drawing needs. Raises Unfaithful where no way of drawing would be exact."""
+    """Let the recorder note what redrawing needs, in the first way that is exact. Raises Unfaithful if none is."""
     fault = None
     env = maker(None)()
-    ways = possible_notes(env)
+    possible = possible_notes(env)
     env.close()
-    for notes in ways:
+    for notes in possible:
         try:
             check_drawing(maker(None), maker("rgb_array"), notes, seed)
         except Unfaithful as unfaithful:
@@ -68,7 +68,7 @@ def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
 
 
 def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files: SegmentFiles) -> OriginsOf:
-    """Film the first environment of the vector. Returns what gives segments their origins, and puts up their clips."""
+    """Film the first environment at every step. Returns a function that writes segments' clips and gives their origins."""
     redrawer = Redrawer(maker("rgb_array"))
     recorder.film_first(redrawer.env, megabytes)
 
@@ -77,7 +77,7 @@ def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files
         file, count = files.write(segments, each), segments.true_rewards.shape[1]  # (Q, K, T)
         for place in range(len(each)):
             origin = each[place]
-            assert origin and recorder.film  # nothing else is asked about
+            assert origin and recorder.film  # questions are only about the filmed environment
             frames = recorder.film.frames(number(origin.opening) + len(origin.actions), segments.length + 1)
             small = shrunk(frames, shrinkage(*frames.shape[:3]))
             write_clip(folder, file, place // count, place % count, small, redrawer.fps)

@@ -1,6 +1,6 @@
-"""The folder of clips that people look at: sheets of frames named by their content, and where each segment's is.
+"""The cache of clips for the label page: sheets of frames named by their SHA-256, and an index of segments.
 
-It is a cache. Whatever is missing or damaged is drawn again.
+Whatever is missing or damaged is drawn again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PARTS = {"clip": str, "frames": int, "columns": int, "width": int, "height": in
 
 
 def write_clip(folder: Path, file: str, row: int, side: int, frames: np.ndarray, fps: float) -> dict[str, Any]:
-    """Keep the clip of one segment of a run: the sheet first, then the note where it is. frames: (T + 1, H, W, 3)"""
+    """Write the clip of one segment: the sheet first, then its index entry. frames: (T + 1, H, W, 3)"""
     content, columns = sheet(frames)
     name = hashlib.sha256(content).hexdigest()
     count, height, width, _ = frames.shape
@@ -40,7 +40,7 @@ def write_clip(folder: Path, file: str, row: int, side: int, frames: np.ndarray,
 
 
 def clip_of(folder: Path, file: str, row: int, side: int) -> dict[str, Any] | None:
-    """The clip of one segment: its place in a row of a segment file. None if it is not there, whole and sound."""
+    """The clip of one segment: its place in a row of a segment file. None if it is missing or damaged."""
     note = _note(folder, file, row, side)
     try:
         content = note.read_bytes()
@@ -57,35 +57,35 @@ def clip_of(folder: Path, file: str, row: int, side: int) -> dict[str, Any] | No
 
 
 def clips_ready(folder: Path, places: Iterable[tuple[str, int, int]]) -> list[bool]:
-    """Whether all clips of each question are there, by segment file, row and their number. No look into the files."""
+    """Whether all clips of each question (segment file, row, number of clips) are in the index. Reads no file."""
     index = folder / "clips" / "index"
     try:
-        there = {entry.name for entry in os.scandir(index)}
+        notes = {entry.name for entry in os.scandir(index)}
     except FileNotFoundError:
-        there = set()
-    return [all(_note(folder, file, row, side).name in there for side in range(count)) for file, row, count in places]
+        notes = set()
+    return [all(_note(folder, file, row, side).name in notes for side in range(count)) for file, row, count in places]
 
 
 def prune(folder: Path, most: int, keep: Iterable[tuple[str, int, int]]) -> None:
-    """Delete the oldest sheets until there are at most so many bytes; none of the questions to keep."""
+    """Delete the oldest sheets until they have at most `most` bytes together; none of the questions to keep."""
     kept = {_note(folder, file, row, side).name for file, row, count in keep for side in range(count)}
     sheets = {entry.name: entry.stat().st_size for entry in os.scandir(folder / "clips") if entry.is_file()}
     excess = sum(sheets.values()) - most
     if excess <= 0:
         return
     notes = sorted((folder / "clips" / "index").iterdir(), key=lambda note: note.stat().st_mtime)
-    held = {_named(note) for note in notes if note.name in kept}
+    kept_sheets = {_named(note) for note in notes if note.name in kept}
     for note in notes:
         if excess > 0 and note.name not in kept:
             name = _named(note)
             note.unlink(missing_ok=True)
-            if name not in held:
+            if name not in kept_sheets:
                 (folder / "clips" / name).unlink(missing_ok=True)
                 excess -= sheets.pop(name, 0)
 
 
 def _named(note: Path) -> str:
-    """The sheet's file that a note names."""
+    """The file of the sheet that an index entry names."""
     try:
         return f"{_checked(json.loads(note.read_bytes()))['clip']}.webp"
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
@@ -93,7 +93,7 @@ def _named(note: Path) -> str:
 
 
 def _checked(clip: Any) -> dict[str, Any]:
-    """Raise ValueError for a note that is not one of ours."""
+    """Return a well-formed index entry; raise ValueError for any other."""
     if {part: type(value) for part, value in clip.items()} != _PARTS or not _NAME.fullmatch(clip["clip"]):
         raise ValueError(f"{clip} is no note of a clip")
     if min(clip[part] for part in ("frames", "columns", "width", "height", "fps")) <= 0:
@@ -110,7 +110,7 @@ def _note(folder: Path, file: str, row: int, side: int) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """What a loss of power damages is noticed, and drawn again."""
+    """Write without fsync: a file that a power loss damages fails its checksum and is drawn again."""
     try:
         with new_file(path, durable=False) as unfinished:
             unfinished.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Environments that are drawn. MuJoCo's with a camera that follows the body, and, without a GPU, without what costs most."""
+"""Render environments: a tracking camera for MuJoCo, cheap settings without a GPU."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from prefrl.core.errors import UserError
 from prefrl.environments.offscreen import HEADLESS
 
-SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"software")  # how Mesa names what is no GPU
+SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"software")  # names of Mesa's software renderers
 SMALL = 300  # pixels: enough to judge a body by, and a third of the work of Gymnasium's 480
 
 
 class CannotDraw(UserError):
-    """No picture of this environment can be made here."""
+    """This environment cannot be rendered on this machine."""
 
 
 def drawn(make_env: Callable[[], gym.Env]) -> gym.Env:
-    """An environment that draws, with its camera on the body. Raises CannotDraw."""
+    """Make an environment that renders rgb_array, with its camera on the body. Raises CannotDraw."""
     try:
         env = make_env()
     except (ImportError, AttributeError) as fault:  # what a missing EGL or OSMesa library looks like
@@ -37,7 +37,7 @@ def drawn(make_env: Callable[[], gym.Env]) -> gym.Env:
 
 
 def picture_of(env: gym.Env) -> np.ndarray:
-    """What it looks like now: (height, width, 3) uint8. Raises CannotDraw."""
+    """Render the current state: (height, width, 3) uint8. Raises CannotDraw."""
     try:
         frame = np.asarray(env.render())
     except Exception as fault:  # each renderer fails in its own way: GLError, FatalError, AttributeError, ...
@@ -62,10 +62,10 @@ def draws_in_software(env: gym.Env) -> bool:
     """Whether MuJoCo draws without a GPU: 50 to 150 ms a frame instead of 1 to 5. Ask after the first frame."""
     if _mujoco(env)[0] is None:
         return False
-    from OpenGL import GL  # here: it settles on a platform when it is imported, and MuJoCo has to choose that first
+    from OpenGL import GL  # here: its import fixes the platform, which MuJoCo has to choose first
 
-    told = (GL.glGetString(GL.GL_RENDERER) or b"").lower()
-    return any(name in told for name in SOFTWARE)
+    renderer = (GL.glGetString(GL.GL_RENDERER) or b"").lower()
+    return any(name in renderer for name in SOFTWARE)
 
 
 def simplify(env: gym.Env) -> None:
@@ -81,7 +81,7 @@ def simplify(env: gym.Env) -> None:
 
 
 def close(env: gym.Env) -> None:
-    """Close an environment with all that it draws with. Left to Gymnasium, what OpenGL holds for it is freed when Python
+    """Close an environment and its renderer. Left to Gymnasium, its OpenGL resources are freed when Python
     collects the garbage, in whichever context is current by then: the next environment's pictures turn black."""
     viewer = getattr(_mujoco(env)[0], "viewer", None)
     if viewer is not None:

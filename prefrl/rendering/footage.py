@@ -13,7 +13,7 @@ UNPACKED = 4  # sheets held unpacked, of all clips together; two clips are seen 
 
 
 class Footage:
-    """Frames by number."""
+    """The frames of a clip by number, unpacked when they are read."""
 
     def __init__(self, sheets: list[tuple[bytes, int, int]], size: tuple[int, int], fps: float):
         """sheets: WebP, number of frames, and how many in a row; all but the last hold as many. size: of a frame"""

@@ -1,4 +1,4 @@
-"""Act a segment again, step by step as it was, and draw it; what does not come out bit for bit the same is refused."""
+"""Redraw a segment: replay its actions and render each state; a replay that is not bit for bit the same is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its e
 
 
 class Unfaithful(UserError):
-    """A segment did not happen again as it was recorded."""
+    """A segment's replay differs from its recording."""
 
 
 def redraw(make_env: MakeEnv, segment: Segments, origin: Origin | None) -> np.ndarray:
@@ -32,12 +32,12 @@ def redraw(make_env: MakeEnv, segment: Segments, origin: Origin | None) -> np.nd
 
 
 class Redrawer:
-    """An environment that segments are acted again in, to be drawn."""
+    """An environment in which segments are replayed and rendered."""
 
     def __init__(self, make_env: MakeEnv):
         self.make_env = make_env
-        self.simple = self._in_software()  # whether MuJoCo leaves out what costs most
-        self.single = False  # an environment serves for one segment only: a used one has misled us
+        self.simple = self._renders_in_software()  # whether MuJoCo renders with the cheap settings of `simplify`
+        self.single = False  # make an environment for every segment: a reused one has differed
         self.used = False
         self.env = self._ready()
         self.fps = float(self.env.metadata.get("render_fps") or 30)
@@ -73,10 +73,10 @@ class Redrawer:
             frames[step] = shrunk(frame, factor)
         return frames
 
-    def _in_software(self) -> bool:
+    def _renders_in_software(self) -> bool:
         env = drawn(self.make_env)
         try:
-            _first_look(env)
+            _render_once(env)
             return draws_in_software(env)
         finally:
             close(env)
@@ -85,7 +85,7 @@ class Redrawer:
         env = drawn(self.make_env)
         if self.simple:
             simplify(env)
-        _first_look(env)
+        _render_once(env)
         return env
 
     def _renew(self) -> None:
@@ -94,9 +94,9 @@ class Redrawer:
 
 
 def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0) -> Iterator[int]:
-    """Bring the environment to each of the segment's T + 1 states in turn. Raises Unfaithful where one is another.
+    """Bring the environment to each of the segment's T + 1 states in turn. Raises Unfaithful where one differs.
 
-    Before them come up to `lead` states that led there, with numbers below zero.
+    Yields the step of each; up to `lead` states before the segment come first, as negative steps.
     """
     if origin is None:
         raise Unfaithful("how its episode began is no longer known, so it cannot be drawn")
@@ -106,7 +106,7 @@ def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0
         raise
     except UserError:
         raise
-    except Exception as fault:  # whatever an environment raises that is not where it was
+    except Exception as fault:  # an environment in another state than recorded may raise anything
         raise Unfaithful(f"the environment raised {fault!r} when the segment was acted again") from fault
 
 
@@ -150,7 +150,7 @@ def _compare(observed: Any, recorded: np.ndarray, name: str) -> None:
         )
 
 
-def _first_look(env: gym.Env) -> None:
+def _render_once(env: gym.Env) -> None:
     """Draw one state, always the same: a free camera keeps looking at what it saw first."""
     env.reset(seed=0)
     picture_of(env)

@@ -36,7 +36,7 @@ def sheet(frames: np.ndarray) -> tuple[bytes, int]:
 
 
 def shrinkage(count: int, height: int, width: int) -> int:
-    """By how much frames have to be made smaller, for so many of them to fit on a sheet: 1, 2, 4, ..."""
+    """The factor (1, 2, 4, ...) to scale frames down by, for `count` of them to fit on a sheet."""
     factor = 1
     while count * (height // factor) * (width // factor) > MAX_PIXELS:
         factor *= 2
@@ -44,7 +44,7 @@ def shrinkage(count: int, height: int, width: int) -> int:
 
 
 def shrunk(frames: np.ndarray, factor: int) -> np.ndarray:
-    """Every pixel the mean of factor x factor; what is left over at the edges goes. frames: (..., H, W, 3)"""
+    """Scale frames down: every pixel is the mean of factor x factor, incomplete ones at the edges are cropped. frames: (..., H, W, 3)"""
     if factor == 1:
         return frames
     height, width = frames.shape[-3] // factor, frames.shape[-2] // factor
@@ -63,6 +63,6 @@ def frames_of(content: bytes, count: int, columns: int) -> np.ndarray:
 
 
 def _colours(frame: np.ndarray) -> int:
-    """How many a quarter of the frame's pixels have."""
+    """The number of colours in a quarter of the frame's pixels."""
     pixels = frame[::2, ::2].reshape(-1, 3).astype(np.uint32)
     return len(np.unique(pixels @ np.array([65536, 256, 1], np.uint32)))

@@ -1,4 +1,4 @@
-"""The answers of one kind that a reward model learns from: their segments, and what was answered."""
+"""The answers of one kind that a reward model learns from, with their segments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answers:
         return len(self.query)
 
     def add(self, feedback: Feedback) -> None:
-        """Remember answers. Where they are all that stand (`whole`), they take the place of those before."""
+        """Remember answers. If they are all that stand (`whole`), they replace the earlier ones."""
         new = {name: _float32(torch.as_tensor(values)) for name, values in feedback.answer.items()}
         self.fresh += self._changes(feedback.query, new) if feedback.whole else len(feedback)
         if feedback.whole:
@@ -56,12 +56,12 @@ class Answers:
         return new[-self.window :]
 
     def _changes(self, query: np.ndarray, answer: dict[str, Tensor]) -> int:
-        """How many answers these differ in from those remembered; at least one, as something was corrected."""
+        """In how many answers these differ from those remembered; at least one, as one was corrected."""
         before, now = _contents(self.query, self.answer), _contents(query, answer)
         return max(1, len(now - before), len(before - now))
 
     def arrays(self, rows: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
-        """Some of the answers by field, for the kind."""
+        """The fields of some answers as arrays."""
         return {name: values[rows].numpy() for name, values in self.answer.items()}
 
     @property
@@ -69,8 +69,8 @@ class Answers:
         """How many answers favour an outcome; all, where the kind has none."""
         if not self.kind.outcomes or not len(self):
             return len(self)
-        said = self.kind.said(self.arrays())
-        return int((said != said[:, :1]).any(-1).sum())
+        outcomes = self.kind.said(self.arrays())
+        return int((outcomes != outcomes[:, :1]).any(-1).sum())
 
 
 def _float32(values: Tensor) -> Tensor:
@@ -78,6 +78,6 @@ def _float32(values: Tensor) -> Tensor:
 
 
 def _contents(query: np.ndarray, answer: dict[str, Tensor]) -> set[tuple[int, bytes]]:
-    """Each answer with the number of its question, to be compared."""
+    """A comparable entry of each answer: question number and bytes of all fields."""
     fields = [values.numpy() for _, values in sorted(answer.items())]
     return {(int(number), b"".join(field[row].tobytes() for field in fields)) for row, number in enumerate(query)}

@@ -1,4 +1,4 @@
-"""What passes between the reward model, its parts and the loop."""
+"""Interfaces between the reward model, its parts and the preference loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Steps(Protocol):
 
 
 class Reward(Protocol):
-    """What pays the agent: a reward model, or a control in its place."""
+    """The source of the agent's reward: a reward model, or a control in its place."""
 
     version: int  # fits so far
 
@@ -36,7 +36,7 @@ class Reward(Protocol):
 
 @dataclass(frozen=True)
 class FitReport:
-    """How a fit went. Metrics are on answers that no member in the average has trained on."""
+    """The result of a fit. Metrics are on answers that no member in the average has trained on."""
 
     answers: int
     decisive: int  # answers that favour an outcome
@@ -47,4 +47,4 @@ class FitReport:
     l2: float
     seconds: float  # CPU
     metrics: dict[str, float]
-    note: str = ""  # why the reward was left as it was, if it was
+    note: str = ""  # why the reward did not change; empty if it did

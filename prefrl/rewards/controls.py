@@ -1,4 +1,4 @@
-"""Controls: rewards that know everything, nothing, or noise. They stand where the reward model stands."""
+"""Controls in place of the reward model: the true reward, a constant, and an untrained network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefrl.rewards.model import RewardModel
 
 
 class TrueReward:
-    """The environment's own reward: the ceiling. Paid at the spread of a learned reward, unless `raw`.
+    """The environment's own reward: the ceiling. Scaled to the spread of a learned reward, unless `raw`.
 
     The spread is that of the first rollout. Without this the ceiling would be a comparison of reward scales: PPO's value
     loss and gradient clipping see them. A constant is not subtracted, for it matters where episodes can end early.
@@ -36,7 +36,7 @@ class TrueReward:
         """A control asks no questions, predicts nothing and learns nothing."""
 
     def hear(self, feedback: Feedback) -> None:
-        """Nothing is made of answers."""
+        """Ignore answers."""
 
     def due(self) -> bool:
         return False
@@ -52,12 +52,12 @@ class TrueReward:
         return {"factor": self.factor}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave."""
+        """Restore what `tensors` and `state` returned."""
         self.factor = state["factor"]
 
 
 class ConstantReward(TrueReward):
-    """The same reward for every step: solves whatever only an episode's end teaches."""
+    """The same reward for every step: a control for what episode ends alone teach."""
 
     def __init__(self, value: float):
         super().__init__()
@@ -68,7 +68,7 @@ class ConstantReward(TrueReward):
 
 
 class RandomReward(TrueReward):
-    """An untrained reward model, standardised over the first rollout: what a reward is worth that learned nothing."""
+    """An untrained reward model, standardised over the first rollout: a control without learning."""
 
     def __init__(self, model: RewardModel):
         super().__init__()

@@ -22,10 +22,10 @@ MAX_FEATURES = 4096  # beyond this a flat MLP is the wrong network (images)
 def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
     """A function (N, *shape) -> (N, d) float32 for one space, and d. Box actions are scaled by their bounds to [-1, 1].
 
-    Of a Dict the parts stand side by side, in the order of their keys.
+    The parts of a Dict are concatenated, in the order of their keys.
     """
     if isinstance(space, spaces.Dict):
-        return _side_by_side(space, what)
+        return _concatenated(space, what)
     if isinstance(space, spaces.Discrete):
         return (lambda x: np.eye(int(space.n), dtype=np.float32)[x.reshape(-1) - int(space.start)]), int(space.n)
     if isinstance(space, spaces.MultiDiscrete):
@@ -47,7 +47,7 @@ def encoder(space: spaces.Space, what: str) -> tuple[Encode, int]:
     )
 
 
-def _side_by_side(space: spaces.Dict, what: str) -> tuple[Encode, int]:
+def _concatenated(space: spaces.Dict, what: str) -> tuple[Encode, int]:
     each = {key: encoder(space.spaces[key], f"{what} {key!r}") for key in sorted(space.spaces)}
     size = sum(part for _, part in each.values())
     if size > MAX_FEATURES:
@@ -77,7 +77,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 
 
 class Features:
-    """Turns steps into the network's input, by name: what the reward may depend on."""
+    """Turns steps into feature vectors for the reward network: the parts that `inputs` names."""
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, inputs: str = "all"):
         self.parts = pick(INPUTS, inputs, "reward input")
@@ -89,9 +89,9 @@ class Features:
         self.size = sum(sizes)
         slides = isinstance(action_space, spaces.Box)
         kinds = {"observation": "state", "change": "change", "action": "push" if slides else "choice"}
-        self.kinds = np.repeat([kinds[part] for part in self.parts], sizes)  # (size,) what each feature is about
+        self.kinds = np.repeat([kinds[part] for part in self.parts], sizes)  # (size,) by which features are weighted
 
-    block = 1_000_000  # segments that are judged at a time: all of them
+    block = 1_000_000  # segments per forward pass: all of them
 
     def of_steps(self, rollout: Any) -> Tensor:
         """Batch shape (n, n_envs) -> (n, n_envs, size)"""
@@ -104,7 +104,7 @@ class Features:
         return self._tensor(before, segments.actions, after)
 
     def numbers(self, features: Tensor) -> Tensor:
-        """What is standardised: all of it."""
+        """The features that are standardised: all of them."""
         return features
 
     def _tensor(self, observations: Any, actions: np.ndarray, following: Any) -> Tensor:

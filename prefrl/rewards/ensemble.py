@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from prefrl.rewards.sequences import as_sequences, first_steps, looks_at_sequences
 
-COLLAPSED = 1e-3  # raw rewards that spread less than this say nothing; standardised they would be noise
+COLLAPSED = 1e-3  # standard deviation of raw rewards, below which they are noise and are not standardised
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
-AT_ONCE = 1024  # pictures that are judged at a time, so that a long rollout takes no more memory than a short one
-CLIP = 10.0  # standardised rewards beyond ten spreads are extrapolation, not knowledge
+AT_ONCE = 1024  # pictures per forward pass, so that a long rollout takes no more memory than a short one
+CLIP = 10.0  # standard deviations; standardised rewards beyond are extrapolation
 
 
 class RewardEnsemble(nn.Module):
@@ -42,7 +42,7 @@ class RewardEnsemble(nn.Module):
         self.register_buffer("reward_mean", torch.zeros(members))
         self.register_buffer("reward_std", torch.ones(members))
         self.register_buffer("scale", torch.zeros(()))  # zero: nothing has been learned yet
-        self.eval()  # dropout and batch norm learn in fits only; what the agent is paid does not flicker
+        self.eval()  # dropout and batch norm train in fits only; the agent's rewards are deterministic
 
     def scaled(self, features: Tensor) -> Tensor:
         """Features as members take them; pictures are laid out pixel by pixel, which convolutions on a CPU like best."""
@@ -73,21 +73,21 @@ class RewardEnsemble(nn.Module):
         at_once = max(1, count if self.axes == 1 else AT_ONCE // steps)
         parts = sequences.split(at_once)
         marks = [None] * len(parts) if begins is None else begins.reshape(count, steps).to(device).split(at_once)
-        found = []
+        rewards = []
         for part, begin in zip(parts, marks, strict=True):
             inputs = self.scaled(part.to(device))
-            found.append(torch.stack([self.of(e, inputs, begin) for e in range(len(self.members))]))
-        return torch.cat(found, 1).reshape(-1, *lead)
+            rewards.append(torch.stack([self.of(e, inputs, begin) for e in range(len(self.members))]))
+        return torch.cat(rewards, 1).reshape(-1, *lead)
 
     @torch.no_grad()
     def rewards(self, features: Tensor, begins: Tensor | None = None) -> Tensor:
         """What the agent is paid: (..., T, *features) -> (..., T)"""
-        found = self.per_member(features, begins)
-        each = (found.flatten(1) - self.reward_mean[:, None]) / self.reward_std[:, None]
-        return (each.mean(0).clamp(-CLIP, CLIP) * self.scale).reshape(found.shape[1:])
+        member_rewards = self.per_member(features, begins)
+        each = (member_rewards.flatten(1) - self.reward_mean[:, None]) / self.reward_std[:, None]
+        return (each.mean(0).clamp(-CLIP, CLIP) * self.scale).reshape(member_rewards.shape[1:])
 
     def standardise(self, each: Tensor, spread: float = 1.0, collapsed: float = COLLAPSED) -> bool:
-        """Give members' rewards like these (E, N) zero mean and this spread. False, and no change, if all are alike.
+        """Give members' rewards like these (E, N) zero mean and this spread. Returns False, and changes nothing, if all are alike.
 
         collapsed: the spread up to which they count as alike.
         """
@@ -99,7 +99,7 @@ class RewardEnsemble(nn.Module):
         return True
 
     def start_over(self) -> None:
-        """Give members the weights of networks newly made."""
+        """Re-initialise the members' weights."""
         for member in self.members:
             member.load_state_dict(self._network().state_dict())
 

@@ -1,4 +1,4 @@
-"""How well an ensemble predicts the answers that it has not learned from."""
+"""Metrics of an ensemble on held-out answers."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def of_kinds(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Each kind's metrics as one table: those of one kind as they are, of several as `kind/name` and the mean accuracy."""
     if len(metrics) == 1:
         return dict(*metrics.values())
-    found = {f"{kind}/{name}": value for kind, own in metrics.items() for name, value in own.items()}
-    known = [own["accuracy"] for own in metrics.values() if own.get("accuracy", np.nan) == own.get("accuracy")]
-    return found | ({"accuracy": float(np.mean(known))} if known else {})
+    table = {f"{kind}/{name}": value for kind, own in metrics.items() for name, value in own.items()}
+    accuracies = [own["accuracy"] for own in metrics.values() if own.get("accuracy", np.nan) == own.get("accuracy")]
+    return table | ({"accuracy": float(np.mean(accuracies))} if accuracies else {})

@@ -1,4 +1,4 @@
-"""The answers that a reward model learns from: their segments as features, or as packed frames."""
+"""The segments of answers that a reward model learns from, as features or as packed frames."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Memory(Protocol):
         """All steps (N, d), for standardising features; None where nothing is standardised by what was seen."""
 
     def prepared(self, ensemble: RewardEnsemble) -> Inputs:
-        """What gives members their inputs by rows, standardised."""
+        """The members' standardised inputs, indexed by answer."""
 
 
 class VectorMemory:
-    """Features, as one tensor: (Q, K, T, d)"""
+    """Segments as one tensor of features: (Q, K, T, d)"""
 
     def __init__(self, features: Features):
         self.features, self.held = features, torch.zeros(0)
@@ -74,7 +74,7 @@ class VectorMemory:
 
 
 class PictureMemory:
-    """Frames, each once, packed in memory: 5,500 pairs of 25 steps of Pong take some 50 MB so, and 2.2 GB unpacked."""
+    """Segments as compressed frames, each kept once: 5,500 pairs of 25 steps of Pong take some 50 MB so, and 2.2 GB unpacked."""
 
     def __init__(self, pictures: Pictures):
         self.pictures = pictures
@@ -109,11 +109,11 @@ class PictureMemory:
 
     def read(self, rows: Any, device: torch.device | None = None) -> Tensor:
         """(B,) -> (B, K, T, C, H, W) uint8. Frames go to the device, and are stacked there."""
-        found = np.empty((len(rows), len(self.packed[0]), *self.shape), np.uint8)
+        frames = np.empty((len(rows), len(self.packed[0]), *self.shape), np.uint8)
         for place, row in enumerate(rows):
             for k, packed in enumerate(self.packed[int(row)]):
-                found[place, k] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self.shape)
-        return self.pictures.stacks(torch.from_numpy(found).to(device or "cpu"), self.history)
+                frames[place, k] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self.shape)
+        return self.pictures.stacks(torch.from_numpy(frames).to(device or "cpu"), self.history)
 
 
 class _Scaled:
@@ -125,7 +125,7 @@ class _Scaled:
 
 
 def memory_for(features: Any) -> Memory:
-    """An empty memory for what networks see."""
+    """An empty memory for these features."""
     if hasattr(features, "memory"):
         return features.memory()
     return PictureMemory(features) if isinstance(features, Pictures) else VectorMemory(features)

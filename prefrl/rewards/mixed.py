@@ -1,4 +1,4 @@
-"""Rewards for a Dict of observations with pictures in it: the inputs of networks, a memory, an ensemble."""
+"""Rewards of Dict observations with pictures: network inputs, memory of segments, and ensemble."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Mixed:
         images = pictures_in(observation_space)
         self.keys = [key for key in observation_space.spaces if key not in images]  # of the other parts
         others = spaces.Dict({key: observation_space.spaces[key] for key in self.keys})
-        wanted = inputs if self.keys else "action" if "action" in pick(INPUTS, inputs, "reward input") else ""
-        self.vectors = Features(others, action_space, wanted) if wanted else None
+        vector_inputs = inputs if self.keys else "action" if "action" in pick(INPUTS, inputs, "reward input") else ""
+        self.vectors = Features(others, action_space, vector_inputs) if vector_inputs else None
         self.pictures = {key: Pictures(images[key], action_space, inputs) for key in sorted(images)}
         self.kinds = self.vectors.kinds if self.vectors else np.zeros(0, str)
         self.size = Layout(len(self.kinds), [picture.shape for picture in self.pictures.values()])
@@ -71,7 +71,7 @@ class Mixed:
         return self.vectors.of_segments(replace(segments, observations=others))
 
     def numbers(self, rows: Tensor) -> Tensor:
-        """What is standardised of steps: (N, 1, width) uint8 -> (N, d)"""
+        """The features of steps that are standardised: (N, 1, width) uint8 -> (N, d)"""
         return self.size.unpack(rows)[0]
 
 

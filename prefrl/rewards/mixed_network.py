@@ -1,4 +1,4 @@
-"""A reward network for numbers and pictures together, and how both lie in one row."""
+"""A reward network for numbers and pictures together, and the layout of both in one row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Layout(tuple):
 
 
 class MixedNetwork(nn.Module):
-    """Convolutions for each picture; what they find goes, with the numbers, through the dense layers of a head."""
+    """Convolutions for each picture; their features go, with the numbers, through the dense layers of a head."""
 
     def __init__(self, layout: Layout, bodies: Sequence[nn.Module], head: Callable[[int], nn.Module]):
         """bodies: for each picture, (N, C, H, W) -> (N, d'); head: number of features -> (N, features) to (N, 1)"""
@@ -51,8 +51,8 @@ class MixedNetwork(nn.Module):
         """(N, 1, d + P) -> (N, 1)"""
         numbers, *pixels = rows.squeeze(-2).split([self.numbers, *map(_pixels, self.shapes)], -1)
         pictures = (flat.unflatten(-1, shape) for flat, shape in zip(pixels, self.shapes, strict=True))
-        seen = [body(picture) for body, picture in zip(self.bodies, pictures, strict=True)]
-        return self.head(torch.cat([numbers, *seen], -1))
+        features = [body(picture) for body, picture in zip(self.bodies, pictures, strict=True)]
+        return self.head(torch.cat([numbers, *features], -1))
 
 
 def _pixels(shape: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""The reward model: answers in, rewards out. What the loop knows of reward learning."""
+"""The reward model: learns from answers and predicts rewards. The preference loop's interface to reward learning."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from prefrl.rewards.sequences import of_rollout
 
 FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
-PAUSE = 3  # turns without new answers after which those that are there are learned from, few as they may be
-UNTRAINED = 1e-7  # untrained networks tell pictures apart by 1e-4, more than they err by
-LATEST = 100  # answers of a kind over which rewards are standardised and judged: they are about what the agent does now
+PAUSE = 3  # turns without new answers, after which even a few are learned from
+UNTRAINED = 1e-7  # spread; rewards of untrained networks for pictures spread by 1e-4, more than rounding
+LATEST = 100  # answers of a kind over which rewards are standardised and validated: about recent behaviour
 
 Draw = Callable[[np.random.Generator], Segments]
-"""Segments (N,) of what the agent did lately, which nobody has judged."""
+"""Unlabelled segments (N,) of the agent's recent steps."""
 
 
 class RewardModel:
@@ -55,12 +55,12 @@ class RewardModel:
         self.fitter = FITS[settings.fit][0](self.ensemble, settings, seed)
         self.answers: dict[str, Answers] = {}  # by kind
         self.version = 0  # fits so far
-        self.known = 0  # answers that the last of them knew
+        self.known = 0  # answers in the last fit
         self.silence = 0  # turns since answers came
         self.cpu_seconds = 0.0  # spent on fitting
         self._heard = False  # whether answers came in this turn
 
-    # -- what it pays and predicts
+    # -- rewards and predictions
 
     def rewards(self, rollout: Steps) -> np.ndarray:
         """What the agent is paid for a rollout: (n, n_envs)"""
@@ -81,7 +81,7 @@ class RewardModel:
             )
 
     def encode(self, segments: Segments) -> Tensor:
-        """What networks see of segments: (N,) -> (N, T, *features)"""
+        """The networks' inputs for segments: (N,) -> (N, T, *features)"""
         return self.features.of_segments(segments)
 
     def member_rewards(self, segments: Segments) -> Tensor | None:
@@ -91,14 +91,14 @@ class RewardModel:
     def _member_rewards(self, segments: Segments) -> Tensor:
         """Not standardised, on the CPU: (N,) -> (E, N, T)"""
         block = self.features.block
-        found = [
+        rewards = [
             self.ensemble.per_member(self.encode(segments[start : start + block])).cpu()
             for start in range(0, max(1, len(segments)), block)
         ]
-        return found[0] if len(found) == 1 else torch.cat(found, 1)
+        return rewards[0] if len(rewards) == 1 else torch.cat(rewards, 1)
 
     def opinion(self, kind: str, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
-        """Each step's reward, and the chances of the outcomes of a question: (Q, K) -> (Q, K, T), (Q, A)"""
+        """Each step's reward, and the probabilities of a question's outcomes: (Q, K) -> (Q, K, T), (Q, A)"""
         rewards = self._member_rewards(segments.flat()).unflatten(1, segments.true_rewards.shape[:2])  # (E, Q, K, T)
         asked = kind_of(kind)
         chances = (
@@ -116,10 +116,10 @@ class RewardModel:
         each = self.ensemble.per_member(features, begins).flatten(1)
         self.ensemble.standardise(each, self.settings.scale, UNTRAINED)
 
-    # -- what it hears
+    # -- answers
 
     def hear(self, feedback: Feedback) -> None:
-        """Remember answers; where they are all of their kind that stand (`whole`), in place of those before."""
+        """Remember answers; if they are all of their kind that stand (`whole`), in place of earlier ones."""
         self._heard = True
         kind, window = kind_of(feedback.kind), self.settings.window
         if feedback.kind not in self.answers:
@@ -141,7 +141,7 @@ class RewardModel:
         """The numbers of the questions that were answered last, of each kind."""
         return [query for answers in self.answers.values() for query in answers.query[-most:].tolist()]
 
-    # -- what it learns
+    # -- fits
 
     def fit(self, step: int) -> FitReport:
         """Learn from all answers heard so far."""
@@ -163,12 +163,12 @@ class RewardModel:
         return self._report(decisive, fitted, seconds, self._metrics(rewards, fitted), note)
 
     def training_data(self) -> TrainingData:
-        """All answers, ready to learn from; features are standardised by what they show."""
-        heard = [answers for answers in self.answers.values() if len(answers)]
-        shown = [steps for answers in heard if (steps := answers.memory.steps()) is not None]
+        """All answers as training data; features are standardised over their segments."""
+        answered = [answers for answers in self.answers.values() if len(answers)]
+        shown = [steps for answers in answered if (steps := answers.memory.steps()) is not None]
         if shown:
             self._set_input_scale(_joined(shown))
-        every = _joined([answers.returns.flatten() for answers in heard]) if heard else torch.zeros(0)
+        every = _joined([answers.returns.flatten() for answers in answered]) if answered else torch.zeros(0)
         device = self.ensemble.scale.device
         labelled = [
             Labelled(
@@ -181,19 +181,19 @@ class RewardModel:
                 length=answers.memory.length,
                 fresh=max(0, len(answers) - answers.fresh),  # what was corrected comes last, too
             )
-            for answers in heard
+            for answers in answered
         ]
         return TrainingData(labelled, self.version, self._unlabelled)
 
     def _unlabelled(self, most: int, rng: np.random.Generator) -> Tensor:
-        """Segments that nobody has judged, as members take them: (N, T, *features)"""
+        """Unlabelled segments as members take them: (N, T, *features)"""
         assert self.unlabelled is not None, "this reward model was made without a source of unlabelled segments"
         segments = self.unlabelled(rng)
         chosen = segments[np.sort(rng.permutation(len(segments))[:most])]
         return self.ensemble.scaled(self.encode(chosen).to(self.ensemble.scale.device))
 
     def _set_input_scale(self, features: Tensor) -> None:
-        """Standardise features as these (N, d) need it."""
+        """Standardise features by the statistics of these (N, d)."""
         weights = {
             "state": 1.0,
             "choice": 1.0,
@@ -230,20 +230,20 @@ class RewardModel:
             seconds, metrics, note,
         )  # fmt: skip
 
-    # -- what a checkpoint keeps
+    # -- checkpoints
 
     def tensors(self) -> dict[str, Tensor]:
-        """The networks, and what the fit owns."""
+        """The networks' and the fitter's tensors."""
         return {f"ensemble.{name}": v for name, v in self.ensemble.state_dict().items()} | self.fitter.tensors()
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON. The answers are in the label store."""
+        """The rest of what a checkpoint keeps, as JSON. The answers are in the label store."""
         fresh = {kind: answers.fresh for kind, answers in self.answers.items()}
         counts = {"version": self.version, "known": self.known, "fresh": fresh, "silence": self.silence}
         return self.fitter.state() | counts | {"cpu_seconds": self.cpu_seconds}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave, once the answers are heard."""
+        """Restore what `tensors` and `state` returned, after `hear` was given the answers."""
         own = {k.removeprefix("ensemble."): v for k, v in tensors.items() if k.startswith("ensemble.")}
         self.ensemble.load_state_dict(own)
         self.fitter.restore({k: v for k, v in tensors.items() if not k.startswith("ensemble.")}, state)

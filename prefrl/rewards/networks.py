@@ -100,7 +100,7 @@ PICTURE_NETWORKS: dict[str, tuple[PictureNetwork, str]] = {
 
 
 def mixed(layout: Layout, hidden: Sequence[int] = (64, 64)) -> nn.Module:
-    """The usual convolutions for each picture of a Dict; dense layers for what they find and all other parts together."""
+    """The usual convolutions for each picture of a Dict; dense layers for their features and all other parts together."""
     each: list[Any] = [PICTURE_NETWORKS[default_network(shape)][0](shape, hidden) for shape in layout.pictures]
     return MixedNetwork(layout, [body for body, _ in each], partial(mlp, hidden=hidden))
 

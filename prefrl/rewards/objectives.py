@@ -18,7 +18,7 @@ def of_answers(kind: Kind, rewards: Tensor, answer: dict[str, Tensor], _returns:
 
 
 def of_returns(_kind: Kind, rewards: Tensor, _answer: dict[str, Tensor], returns: Tensor, _error: float) -> Tensor:
-    """Squared distance from the true returns, as if the teacher had told them: (B, K, T), (B, K) -> (B,)"""
+    """Squared distance from the true returns, as if the teacher had given them: (B, K, T), (B, K) -> (B,)"""
     return (rewards.sum(-1) - returns).square().mean(-1)
 
 

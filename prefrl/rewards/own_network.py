@@ -1,4 +1,4 @@
-"""A reward network that the user brought along: checked before a run stands on it."""
+"""The user's own reward network, checked before the run starts."""
 
 from __future__ import annotations
 

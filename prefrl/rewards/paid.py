@@ -1,4 +1,4 @@
-"""What the agent is paid: the reward, learned or not, and a bonus."""
+"""The reward that the agent gets: that of a reward model or control, plus a bonus."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class PaidReward:
         return self.bonus.tensors() if self.bonus else {}
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON."""
+        """The rest of what a checkpoint keeps, as JSON."""
         return self.bonus.state() if self.bonus else {}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave."""
+        """Restore what `tensors` and `state` returned."""
         if self.bonus:
             self.bonus.restore(tensors, state)

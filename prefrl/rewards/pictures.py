@@ -27,12 +27,12 @@ def pictures_in(space: spaces.Space) -> dict[str, spaces.Space]:
 
 
 class Pictures:
-    """Turns steps into the picture that each of them led to: what was, what is, and so what the action did.
+    """Turns steps into the frame stack after each step, which shows what the action changed.
 
     With inputs "observation" it is the picture before the step, as in Christiano et al. 2017, appendix A.2.
     """
 
-    block = 32  # segments that are read and judged at a time
+    block = 32  # segments per forward pass
     kinds = np.zeros(0, str)  # pictures are not standardised feature by feature
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space, inputs: str = "all"):
@@ -59,11 +59,11 @@ class Pictures:
         return self.stacks(torch.from_numpy(np.asarray(segments.observations)), segments.history)
 
     def numbers(self, features: Tensor) -> Tensor:
-        """What would be standardised, one by one."""
+        """The features that would be standardised."""
         return features
 
     def stacks(self, frames: Tensor, history: int) -> Tensor:
-        """Frames (..., history + T + 1, *frame) -> what each step is judged by, a view: (..., T, C, H, W)"""
+        """Frames (..., history + T + 1, *frame) -> each step's input, a view: (..., T, C, H, W)"""
         if not history:
             stacks = self._channels_first(frames)
         else:  # the channels of a frame are followed in memory by those of the next

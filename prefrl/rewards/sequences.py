@@ -33,7 +33,7 @@ def as_sequences(network: nn.Module) -> SequenceNetwork:
 
 
 def first_steps(sequences: Tensor) -> Tensor:
-    """`begins` where nothing is known but that each sequence (N, T, ...) has a first step: (N, T)"""
+    """`begins` that is true only at the first step of each sequence (N, T, ...): (N, T)"""
     begins = torch.zeros(sequences.shape[:2], dtype=torch.bool, device=sequences.device)
     begins[:, 0] = True
     return begins

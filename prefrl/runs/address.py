@@ -42,9 +42,9 @@ class Address:
 
     @property
     def tunnel(self) -> str:
-        """What to type on the machine in front of the labeller. The port must stay the same."""
-        there = self.host if is_loopback(self.host) and ":" not in self.host else "127.0.0.1"
-        return f"ssh -N -L {self.port}:{there}:{self.port} {user()}@{socket.gethostname()}"
+        """The ssh command to run on the labeller's machine. The port must stay the same."""
+        target = self.host if is_loopback(self.host) and ":" not in self.host else "127.0.0.1"
+        return f"ssh -N -L {self.port}:{target}:{self.port} {user()}@{socket.gethostname()}"
 
     def write(self, folder: Path) -> None:
         """Write the address into the run's folder, for this user's eyes only: it holds the token."""
@@ -73,18 +73,18 @@ def is_wildcard(host: str) -> bool:
 
 
 def listen(host: str, port: int, folder: Path, before: int | None = None) -> socket.socket:
-    """A listening socket. Port 0: the one that this run had before, else one that it always tries first, else any.
+    """A listening socket. Port 0: the one that this run had before, else the port derived from its path, else any.
 
-    A page that was left open, and what it keeps for sending, belong to an address: the same port brings them back.
+    An open page and its unsent answers are tied to the address, so a restarted server should get the same port.
     """
     usual = FIRST_PORT + zlib.crc32(str(folder.resolve()).encode()) % PORTS
-    wanted = [port] if port else [one for one in (before, usual, 0) if one is not None]
-    for one in wanted:
+    ports = [port] if port else [candidate for candidate in (before, usual, 0) if candidate is not None]
+    for candidate in ports:
         try:
-            return _bound(host, one)
+            return _bound(host, candidate)
         except OSError as fault:
             reason = fault
-    raise UserError(f"cannot listen on {host}, port {wanted[0]}: {reason}; give another --port or --host") from reason
+    raise UserError(f"cannot listen on {host}, port {ports[0]}: {reason}; give another --port or --host") from reason
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -101,7 +101,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def user() -> str:
-    """Whoever started this."""
+    """The name of the user who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

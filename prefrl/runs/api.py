@@ -1,4 +1,4 @@
-"""The Python interface: `train`, `resume`, `evaluate`. Every part can be named, or brought along as an object."""
+"""The Python interface: `train`, `resume`, `evaluate`. Every part can be given as a name or as an object."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = {
     "env": "env", "agent": "agent.algorithm", "teacher": "teacher.name", "reward_network": "reward.network",
     "strategy": "questions.strategy", "schedule": "questions.schedule",
 }  # fmt: skip
-"""Argument of `train` -> the setting that it is where it is a name."""
+"""Argument of `train` -> the setting that it sets if it is a name."""
 
 
 def train(
@@ -79,7 +79,7 @@ def train(
     nested = {name: part for name, part in parts.items() if isinstance(part, dict)}
     own = Own(**{name: part for name, part in parts.items() if not isinstance(part, str | dict)})
     if own.env is not None:
-        named["env"] = "own"  # for which nothing is tuned
+        named["env"] = "own"  # no tuned preset applies to it
     if isinstance(config, Config):
         preset, base = preset or DEFAULT, config
     else:
@@ -96,9 +96,9 @@ def _start(
     check(config)
     if recorded(config.teacher.name) and build.asks(config):
         recordings.check(config)
-    found = _probed(config, own)
+    probed = _probed(config, own)
     path = choose_folder(config, preset, folder)
-    plan = make_plan(config, own, found, path)
+    plan = make_plan(config, own, probed, path)
     if tell:
         tell(plan)
     if folder is None:
@@ -108,13 +108,13 @@ def _start(
             describe(path, config, preset, own.names())
             run = Run(path, config, own, callbacks, quiet)
             run.prepare()
-        with label_page(path, config, modules):  # until the end, so that open pages learn of it
+        with label_page(path, config, modules):  # served until the end, so that open pages show it
             run.learn()
             return finish(run)
 
 
 def _completed(config: Config) -> Config:
-    """The configuration with the folder of a recording in full, and the question that people are asked."""
+    """The configuration with a recording's absolute path, and with the question that people are asked."""
     teacher = config.teacher
     task = goal(config.env)
     question = f"Which clip is better? The task: {task}." if task else "Which clip is better?"
@@ -123,14 +123,14 @@ def _completed(config: Config) -> Config:
 
 
 def _probed(config: Config, own: Own) -> Probe:
-    """What a few steps of the environment show. Raises UserError for one that does not work; warns of giveaways."""
+    """Probe the environment for a few steps. Raises UserError if it does not work; warns if it gives the reward away."""
     asks = build.asks(config)
-    length = config.questions.length if asks else 1  # who asks nothing needs no segments
-    found = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
+    length = config.questions.length if asks else 1  # a run without questions needs no segments
+    probed = probe(build.maker(config, own), length, config.seed, config.record.step_timeout)
     if asks:
         oracle = own.teacher is None and synthetic(config.teacher.name)
-        warn_of_leaks(config.env, EQUIVALENT, found, config.agent.endless, oracle)
-    return found
+        warn_of_leaks(config.env, EQUIVALENT, probed, config.agent.endless, oracle)
+    return probed
 
 
 def resume(
@@ -142,17 +142,17 @@ def resume(
     **own: Any,
 ) -> Result:
     """Go on with a run that was stopped or killed. own: the parts of your own, by the names that `train` has for them."""
-    config, about = read_run(folder)
-    changed = differences(about, config)
-    brought = _brought(own, folder, about, "resume")
+    config, run_json = read_run(folder)
+    changed = differences(run_json, config)
+    own_parts = _own_parts(own, folder, run_json, "resume")
     with locked(Path(folder)):
-        run = Run(Path(folder), config, brought, callbacks, quiet)
+        run = Run(Path(folder), config, own_parts, callbacks, quiet)
         step = _restored(run, labels=True)
-        how = "not exactly: " + "; ".join(changed) if changed else "exactly"
+        exactness = "not exactly: " + "; ".join(changed) if changed else "exactly"
         if step >= run.total_steps:
-            log.info("%s was trained to its end, step %d; it is evaluated again, %s", folder, step, how)
+            log.info("%s was trained to its end, step %d; it is evaluated again, %s", folder, step, exactness)
         else:
-            log.info("resuming %s at step %d of %d, %s", folder, step, run.total_steps, how)
+            log.info("resuming %s at step %d of %d, %s", folder, step, run.total_steps, exactness)
         run.prepare()
         with label_page(Path(folder), config, modules):
             run.learn()
@@ -174,21 +174,21 @@ def evaluate(folder: Path | str, episodes: int | None = None, deterministic: boo
 
 def load_run(folder: Path | str, **own: Any) -> Run:
     """A run at its newest checkpoint: `.model`, `.reward_model`, `.store`. own: as for `evaluate`."""
-    config, about = read_run(folder)
-    run = Run(Path(folder), config, _brought(own, folder, about, "evaluate"), quiet=True)
+    config, run_json = read_run(folder)
+    run = Run(Path(folder), config, _own_parts(own, folder, run_json, "evaluate"), quiet=True)
     if _restored(run, labels=False) == 0:
         run.close()
         raise UserError(f"{folder} has no checkpoint yet; wait for the first, or start it with: prefrl resume {folder}")
     return run
 
 
-def _brought(parts: dict[str, Any], folder: Path | str, about: dict[str, Any], call: str) -> Own:
-    """The user's own parts. Raises UserError unless all with which the run was trained are here again."""
+def _own_parts(parts: dict[str, Any], folder: Path | str, run_json: dict[str, Any], call: str) -> Own:
+    """The user's own parts. Raises UserError unless they include all that the run was trained with."""
     known = vars(Own())
     if unknown := [name for name in parts if name not in known]:
         raise UserError(f"{call} has no argument {unknown[0]!r}{near(unknown[0], known)}")
     own = Own(**parts)
-    missing = sorted(set(about["own"]) - set(own.names()))
+    missing = sorted(set(run_json["own"]) - set(own.names()))
     if missing:
         raise UserError(
             f"{folder} was trained with {', '.join(missing)} of your own; bring it along again:"
@@ -204,5 +204,5 @@ def _restored(run: Run, labels: bool) -> int:
             run.require_labels()
         return step
     except BaseException:
-        run.close()  # an open label store would be in the way of a copy that is put back
+        run.close()  # an open label store would block restoring a copy of it
         raise

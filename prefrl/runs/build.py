@@ -1,4 +1,4 @@
-"""Names become objects here, and only here."""
+"""Make the parts of a run from the names in its settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from prefrl.teachers.stored import AnswerFunction, Shuffled
 
 @dataclass(frozen=True)
 class Own:
-    """Parts that the user brings along instead of naming ours."""
+    """The user's own parts, given as objects in place of names."""
 
     env: MakeEnv | None = None  # () -> gymnasium.Env
     agent: Model | Callable[[VecEnv], Model] | None = None  # an SB3 on-policy model, or how to make one
@@ -52,12 +52,12 @@ class Own:
     reward_network: Callable[[Any], nn.Module] | None = None  # number of features, or (C, H, W) -> (N, ...) to (N, 1)
     strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
     schedule: Schedule | None = None  # progress in [0, 1] -> share of the budget
-    mechanisms: Sequence[Mechanism] = ()  # done to the policy beside those that the settings name
+    mechanisms: Sequence[Mechanism] = ()  # in addition to those that the settings name
 
     def __post_init__(self) -> None:
-        for one in self.mechanisms:
-            if not isinstance(one, Mechanism):
-                raise UserError(f"mechanisms= has {brief(one)}; expected objects of subclasses of prefrl.Mechanism")
+        for m in self.mechanisms:
+            if not isinstance(m, Mechanism):
+                raise UserError(f"mechanisms= has {brief(m)}; expected objects of subclasses of prefrl.Mechanism")
         for name, part in vars(self).items():
             if name == "mechanisms":
                 continue
@@ -94,12 +94,12 @@ def vector_env(config: Config, own: Own) -> VecEnv:
         raise UserError("pixels.native is for Atari games by name, and env= is a function; leave one of them out")
     if config.teacher.name == "human" and config.reward.source == "learned":
         raise UserError("people need clips, and with pixels.native none can be drawn; leave it out")
-    maker(config, own)().close()  # with the errors and the ways out of environments that step one by one
+    maker(config, own)().close()  # for the checks that only single environments make
     return NativeAtari(config.env, config.agent.n_envs, config.pixels)
 
 
 def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardModel | TrueReward:
-    """The reward model, or the control that stands in its place."""
+    """The reward model, or the control that replaces it."""
     settings = config.reward
     if learns_itself(config):
         return ConstantReward(0.0)
@@ -119,7 +119,7 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
 
 
 def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures | Mixed:
-    """What reward networks see: pictures where observations are pictures, unless a network for vectors was named."""
+    """The reward network's inputs: pictures if observations are pictures, unless a network for vectors was named."""
     space, inputs = recorder.observation_space, config.reward.inputs
     name = "auto" if own_network else config.reward.network
     if isinstance(space, spaces.Dict) and pictures_in(space) and name in ("auto", *MIXED_NETWORKS):
@@ -149,7 +149,7 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
 
 
 def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[str, AnswerFunction]:
-    """Who answers, and the name under which answers are kept."""
+    """The labeller's name under which answers are stored, and the function that answers."""
     t, rng = config.teacher, stream(config.seed, "teacher")
     if own.teacher is not None:
         name, function = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
@@ -168,18 +168,18 @@ def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[
 
 
 def make_agent(config: Config, own: Own) -> Agent:
-    """The agent in its environments, with what is done to its policy."""
+    """The agent in its environments, with its mechanisms."""
     mechanisms = make_mechanisms(config, own.mechanisms)
     return making.make_agent(config, own.agent, maker(config, own), partial(vector_env, config, own), mechanisms)
 
 
 def check_parts(config: Config) -> None:
-    """Make agent and reward model once, with few environments, and throw them away: what cannot be made is said now."""
+    """Make agent and reward model once, with few environments, so that errors come before the run starts."""
     few = min(2, config.agent.n_envs)
     megabytes = config.record.memory_mb * few / config.agent.n_envs
     small = replace(config, agent=replace(config.agent, n_envs=few), record=replace(config.record, memory_mb=megabytes))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the run itself will say it
+        warnings.simplefilter("ignore")  # the run itself will warn
         recorder = make_agent(small, Own()).memory
         make_reward_model(small, Own(), recorder)
     recorder.close()
@@ -191,5 +191,5 @@ def learns_itself(config: Config) -> bool:
 
 
 def asks(config: Config) -> bool:
-    """Whether the run has anything to ask: controls other than `shuffled` have not."""
+    """Whether the run asks questions: controls other than `shuffled` ask none."""
     return (config.reward.source in ("learned", "shuffled") or learns_itself(config)) and config.questions.budget > 0

@@ -23,8 +23,8 @@ MOST_BYTES = {"manifest.json": 2**20, "state.json": 2**26, "tensors.safetensors"
 
 
 def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of one step, then drop all but the newest `keep`, and those of a later step, which the run
-    has gone back behind. Raises UserError for numbers that are not finite, StorageFull where the disk is.
+    """Write the checkpoint of one step, then delete all but the newest `keep`, and those of later steps, from before the
+    run was restored. Raises UserError for numbers that are not finite, StorageFull where the disk is.
     """
     for name, values in tensors.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
@@ -42,8 +42,8 @@ def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep
     files["manifest.json"] = json.dumps(manifest, indent=1).encode()
     final = folder / f"{step:012d}"
     _write_folder(final, files)
-    here = found(folder).index(final)
-    for other in found(folder)[:here] + found(folder)[here + keep :]:
+    index = found(folder).index(final)
+    for other in found(folder)[:index] + found(folder)[index + keep :]:
         shutil.rmtree(other, ignore_errors=True)
     return final
 
@@ -120,8 +120,8 @@ def _checked(path: Path, entries: dict[str, Any], name: str) -> bytes:
 def _content(file: Path) -> bytes:
     """The bytes of a file, unless it is no plain file (a pipe would block) or larger than any of ours."""
     try:
-        about = file.stat()
-        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES[file.name]:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES[file.name]:
             raise _Damaged(f"{file} is no plain file, or larger than {MOST_BYTES[file.name]} bytes")
         return file.read_bytes()
     except OSError as fault:

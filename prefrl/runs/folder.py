@@ -1,4 +1,4 @@
-"""A run's folder: choose and lock it, write what the run is, and read it back."""
+"""A run's folder: choose and lock it, write its configuration and run.json, and read them back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from prefrl.runs.lists import check
 
 FORMAT = 1
 FIXED = ("env", "questions.length", "agent.n_envs", "agent.n_steps", "agent.algorithm")
-"""Settings that a run keeps to its end."""
+"""Settings that must not change during a run."""
 LEAST_FREE = 256 * 2**20  # bytes
 PACKAGES = (
     "prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy", "ale-py", "opencv-python",
@@ -35,7 +35,7 @@ PACKAGES = (
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder if need be, and let nobody else train in it during the block. Raises FolderBusy."""
+    """Create the folder if necessary, and lock it against other trainers during the block. Raises FolderBusy."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
@@ -86,18 +86,18 @@ def choose_folder(config: Config, name: str, folder: Path | str | None = None) -
             raise UserError(f"{path} is not empty; choose another folder, or go on with: prefrl resume {path}")
     else:
         path = next_free(Path("runs") / f"{config.env.replace('/', '-')}-{name}-s{config.seed}")
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"cannot make the run folder {path}: {there} is no folder that can be written to")
-    free = shutil.disk_usage(there).free
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"cannot make the run folder {path}: {existing} is no folder that can be written to")
+    free = shutil.disk_usage(existing).free
     if free < LEAST_FREE:
-        raise StorageFull(f"{there} has {free / 2**20:.0f} MiB free; a run wants at least {LEAST_FREE / 2**20:.0f}")
+        raise StorageFull(f"{existing} has {free / 2**20:.0f} MiB free; a run wants at least {LEAST_FREE / 2**20:.0f}")
     return path
 
 
 @contextmanager
 def cleared_if_refused(folder: Path) -> Iterator[None]:
-    """Empty the folder again if the block raises: a run that could not be made leaves nothing behind."""
+    """Empty the folder again if the block raises: a run that could not start leaves no files."""
     try:
         yield
     except BaseException:
@@ -112,7 +112,7 @@ def cleared_if_refused(folder: Path) -> Iterator[None]:
 def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
     """Write config.yaml and run.json, before the run starts."""
     write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
-    about = {
+    run_json = {
         "format": FORMAT,
         "method": name,
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
@@ -121,7 +121,7 @@ def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> No
         "config": _settings(config),  # as it was then: config.yaml may be edited
         **machine(),
     }
-    write_durably(folder / "run.json", json.dumps(about, indent=1).encode())
+    write_durably(folder / "run.json", json.dumps(run_json, indent=1).encode())
 
 
 def machine() -> dict[str, Any]:
@@ -145,9 +145,9 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     """The configuration and run.json of a folder. Raises UserError if it is no run, or one of a newer format."""
     path = Path(folder)
     try:
-        about = json.loads((path / "run.json").read_text())
-        version = about["format"]
-        tables = (about["own"], about["packages"], about.get("config", {}))
+        run_json = json.loads((path / "run.json").read_text())
+        version = run_json["format"]
+        tables = (run_json["own"], run_json["packages"], run_json.get("config", {}))
         if type(version) is not int or not all(isinstance(table, dict) for table in tables):
             raise ValueError("not one of ours")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
@@ -156,7 +156,7 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
         raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
     config = load(path / "config.yaml")
     check(config)
-    return config, about
+    return config, run_json
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -164,13 +164,13 @@ def _settings(config: Config) -> dict[str, Any]:
     return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
 
 
-def differences(about: dict[str, Any], config: Config) -> list[str]:
-    """What has changed since the run was started, so that going on is no longer exact.
+def differences(run_json: dict[str, Any], config: Config) -> list[str]:
+    """What has changed since the run was started, so that resuming it is not exact.
 
-    Raises UserError for a setting that a run cannot change on its way.
+    Raises UserError for a changed setting of FIXED.
     """
     now = _settings(config)
-    before = _settings_at_start(about, config)
+    before = _settings_at_start(run_json, config)
     for name in FIXED:
         if now.get(name) != before.get(name):
             raise UserError(
@@ -178,27 +178,27 @@ def differences(about: dict[str, Any], config: Config) -> list[str]:
                 f" {brief(before.get(name))}, which its checkpoints and labels are made for; change it back, or start a"
                 " new run"
             )
-    here = machine()
-    then, packages = about["packages"], here["packages"]
-    older = {name: then.get(name, version) for name, version in packages.items()}  # an older prefrl noted fewer
+    current = machine()
+    recorded, packages = run_json["packages"], current["packages"]
+    earlier = {name: recorded.get(name, version) for name, version in packages.items()}  # an older prefrl noted fewer
     return [
         *_changes(before, now),
-        *_changes(older, packages),
-        *_changes(about, {key: here[key] for key in ("python", "machine")}),
+        *_changes(earlier, packages),
+        *_changes(run_json, {key: current[key] for key in ("python", "machine")}),
     ]
 
 
-def _settings_at_start(about: dict[str, Any], config: Config) -> dict[str, Any]:
+def _settings_at_start(run_json: dict[str, Any], config: Config) -> dict[str, Any]:
     """The settings with which a run was started; what an older prefrl did not know was at its default."""
-    noted = {name: value for name, value in about.get("config", {}).items() if name not in RETIRED}
+    noted = {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}
     return _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted if noted else _settings(config)
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What is no longer as it was, one line each. Mechanisms may have gone."""
-    gone = [name for name in before if name not in now and name.startswith("mechanisms.")]
+    """Changed values, one line each; of names that are missing now only those of mechanisms."""
+    removed = [name for name in before if name not in now and name.startswith("mechanisms.")]
     return [
         f"{name} {brief(before.get(name))} -> {brief(now.get(name))}"
-        for name in [*now, *gone]
+        for name in [*now, *removed]
         if before.get(name) != now.get(name)
     ]

@@ -1,4 +1,4 @@
-"""What reels of a run's questions are made of: its segments as footage, and what its reward model thinks of them."""
+"""A run's asked segments as footage, with the reward model's predictions for them: the source of reels and clips."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from prefrl.runs.run import Run
 from prefrl.store.lookup import Place, by_kind
 from prefrl.store.store import LabelStore
 
-BATCH = 256  # questions that are judged at once
+BATCH = 256  # questions per prediction
 
 
 @dataclass(frozen=True)
 class Thought:
-    """What the reward model thinks of a question."""
+    """The reward model's prediction for a question."""
 
     version: int
-    chances: list[float]  # of the kind's outcomes, in the stored order
+    chances: list[float]  # probabilities of the kind's outcomes, in the stored order
     rewards: np.ndarray  # (K, T)
 
 
 class Source:
-    """A run's label store, and the ways from there to pictures and predictions."""
+    """A run's label store, with footage and predictions for its questions."""
 
     def __init__(self, folder: Path, own: Mapping[str, Any]):
         self.folder, self.own = folder, Own(**own)
@@ -47,7 +47,7 @@ class Source:
 
     @cached_property
     def run(self) -> Run | None:
-        """The run at its newest checkpoint, if there is one and its parts are at hand; loaded when first asked for."""
+        """The run at its newest checkpoint, if there is one and all own parts were given; loaded at first use."""
         if set(self.about["own"]) - set(self.own.names()) or not checkpoint.found(self.folder / "checkpoints"):
             return None
         try:
@@ -70,19 +70,19 @@ class Source:
         return Footage([(content, clip["frames"], clip["columns"])], (clip["width"], clip["height"]), clip["fps"])
 
     def thoughts(self, ids: Sequence[int]) -> dict[int, Thought]:
-        """What the newest checkpoint's reward model thinks of questions; without one, what the trainer last said."""
+        """Predictions of the newest checkpoint's reward model; without one, those that the trainer posted last."""
         if self.run is None or not self.run.reward_model.version:
-            told = self.store.notices.predictions(ids).items()
+            posted = self.store.notices.predictions(ids).items()
             return {
                 id: Thought(t["model_version"], t["chances"], np.array(t["rewards"]))
-                for id, t in told
+                for id, t in posted
                 if "chances" in t
             }
-        found: dict[int, Thought] = {}
-        for kind, asked in by_kind(self.store, ids).items():
-            for start in range(0, len(asked), BATCH):
-                found |= self._predicted(kind, asked[start : start + BATCH])
-        return found
+        predictions: dict[int, Thought] = {}
+        for kind, of_kind in by_kind(self.store, ids).items():
+            for start in range(0, len(of_kind), BATCH):
+                predictions |= self._predicted(kind, of_kind[start : start + BATCH])
+        return predictions
 
     def _predicted(self, kind: str, ids: list[int]) -> dict[int, Thought]:
         model = self.run.reward_model  # type: ignore[union-attr]

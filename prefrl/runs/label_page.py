@@ -83,10 +83,10 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 
 def _end_left_behind(folder: Path) -> None:
     """End the server of a trainer that was killed; one that somebody started by hand stays."""
-    here = address.read(folder)
-    if here and here.beside_training and _served(folder):
+    server = address.read(folder)
+    if server and server.beside_training and _served(folder):
         with suppress(OSError):
-            os.kill(here.pid, signal.SIGTERM)
+            os.kill(server.pid, signal.SIGTERM)
 
 
 def _served(folder: Path) -> bool:

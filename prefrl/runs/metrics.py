@@ -1,4 +1,4 @@
-"""What a run writes down while it learns: through SB3's own logger, to CSV and TensorBoard, and to the screen."""
+"""Metrics of a run, logged through SB3's own logger to CSV and TensorBoard."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def read_metrics(path: Path | str) -> list[dict[str, float]]:
     """The rows of a metrics.csv; empty cells are left out. A torn last line is passed over."""
     whole, _, _ = Path(path).read_text().rpartition("\n")
     rows = [{k: v for k, v in row.items() if v and k} for row in csv.DictReader(whole.splitlines())]
-    found = []
+    parsed = []
     for row in rows:
         try:
-            found.append({key: float(value) for key, value in row.items()})
+            parsed.append({key: float(value) for key, value in row.items()})
         except (TypeError, ValueError):
             continue
-    return [row for row in found if STEP in row]
+    return [row for row in parsed if STEP in row]
 
 
 class TensorBoardFile(KVWriter):
@@ -92,7 +92,7 @@ class TensorBoardFile(KVWriter):
 
 
 class Log:
-    """What the loop reports to. Names under `reward/` and `preferences/` are ours, all others SB3's."""
+    """The logger of the preference loop. Names under `reward/` and `preferences/` are ours, all others SB3's."""
 
     def __init__(self, logger: Logger | None = None):
         self.logger = logger or Logger(None, [])
@@ -100,7 +100,7 @@ class Log:
         self._running: np.ndarray | None = None  # learned return of each environment's episode so far
 
     def open(self, folder: Path, step: int, tensorboard: bool) -> None:
-        """Write to files from this step on; rows of later steps, which a resumed run goes over again, are dropped."""
+        """Write to files from this step on; rows of later steps, which a resumed run repeats, are dropped."""
         writers: list[KVWriter] = [MetricsFile(folder / "metrics.csv", step)]
         if tensorboard:
             writers.append(TensorBoardFile(folder / "tensorboard", step))
@@ -109,7 +109,7 @@ class Log:
         self.note(pending)
 
     def pending(self) -> dict[str, float]:
-        """What is noted for the next row."""
+        """Values recorded for the next row."""
         return {name: float(value) for name, value in self.logger.name_to_value.items()}
 
     def note(self, values: dict[str, float]) -> None:
@@ -117,11 +117,11 @@ class Log:
             self.logger.record(name, value)
 
     def asked(self, questions: int) -> None:
-        """At the end of each turn."""
+        """Record the number of questions asked, at the end of each turn."""
         self.logger.record("preferences/asked", questions)
 
     def fitted(self, report: FitReport) -> None:
-        """After the reward model has learned from new answers."""
+        """Record a fit of the reward model."""
         self.last_fit = report
         if report.note:
             warnings.warn(report.note, stacklevel=2)
@@ -151,14 +151,14 @@ class Log:
         n_envs = rewards.shape[1]
         running = np.zeros(n_envs) if self._running is None else self._running
         total = np.cumsum(rewards, axis=0, dtype=float)
-        found = []
+        returns = []
         for env in range(n_envs):
             marks = np.concatenate([[-running[env]], total[np.flatnonzero(finished[:, env]), env]])
-            found += np.diff(marks).tolist()
+            returns += np.diff(marks).tolist()
             running[env] = total[-1, env] - marks[-1]
         self._running = running
-        return found
+        return returns
 
     def forget_episodes(self) -> None:
-        """Episodes were cut: what ran does not count."""
+        """Drop the returns of running episodes, which were just cut."""
         self._running = None

@@ -1,4 +1,4 @@
-"""What a trainer tells the people who label for it: how far it is, and what its reward model thinks of the clips."""
+"""Notices from the trainer to the label page: its progress, and the reward model's predictions for questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OFTEN = 1.0  # seconds between two notices
 
 
 class TrainerNotices:
-    """Posts to the label store of a run whose teacher is human. Others pay nothing for it."""
+    """Posts notices to the label store; only runs whose teacher is human have it."""
 
     def __init__(
         self, agent: Agent, asker: Asker, reward_model: RewardModel | None, store: LabelStore, log: Log, queue: int,
@@ -71,16 +71,16 @@ class TrainerNotices:
         }  # fmt: skip
 
     def _predict(self) -> None:
-        """Say what the reward model thinks of the questions that people look at now or looked at lately."""
+        """Post predictions for the questions that people look at now or answered lately."""
         if self.reward_model is None or self.reward_model.version <= self.version:
             return
         self.version = self.reward_model.version
-        checks = self.store.asked_queries(gold=True)[-LATELY:]  # else people would know them by our silence
+        checks = self.store.asked_queries(gold=True)[-LATELY:]  # a missing prediction would give gold questions away
         if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
             return
-        for kind, asked in by_kind(self.store, ids).items():
-            rewards, chances = self.reward_model.opinion(kind, self.store.queries(asked).segments)
+        for kind, query_ids in by_kind(self.store, ids).items():
+            rewards, chances = self.reward_model.opinion(kind, self.store.queries(query_ids).segments)
             self.store.notices.predict({
                 id: {"model_version": self.version, "chances": c.tolist(), "rewards": r.round(4).tolist()}
-                for id, c, r in zip(asked, chances, rewards, strict=True)
+                for id, c, r in zip(query_ids, chances, rewards, strict=True)
             })  # fmt: skip

@@ -1,4 +1,4 @@
-"""The outcome of a finished run: its true returns, what the reward model knows, plots and a video."""
+"""The outcome of a finished run: its true returns, how well the reward model predicts, plots and a video."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Result:
 
     folder: Path
     true_return: Returns  # of the final, deterministic policy
-    random_return: Returns  # the floor
+    random_return: Returns  # the baseline
     run: Run
 
     @property
@@ -129,6 +129,6 @@ def film(policy: Any, config: Config, own: Own, path: Path) -> Path | None:
         fps = float(env.metadata.get("render_fps") or 30)
         env.close()
         return write_video(frames, path, fps)
-    except Exception as fault:  # no drawing library may cost a finished run
+    except Exception as fault:  # a rendering error must not fail a finished run
         warnings.warn(f"no video of {config.env}: {fault}; --record.no-video asks for none", stacklevel=3)
         return None

@@ -1,4 +1,4 @@
-"""All parts of a run, made from its settings and from what the user brought along."""
+"""All parts of a run, made from its settings and the user's own parts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from prefrl.teachers.stored import AnswerFunction, StoredTeacher
 
 @dataclass
 class Parts:
-    """What the loop joins, and what a run keeps beside it."""
+    """The parts that the preference loop connects, and the run's store, log and notices."""
 
     agent: Agent
     recorder: Recorder  # the agent's memory
     reward_model: RewardModel | TrueReward  # or the control in its place
     paid: PaidReward  # its rewards and a bonus
-    learner: Learner  # what learns from feedback: the reward model, or the agent itself
+    learner: Learner  # learns from feedback: the reward model, or the agent itself
     asker: Asker
     store: LabelStore
     teacher: StoredTeacher
@@ -49,12 +49,12 @@ class Parts:
 
 
 def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> Parts:
-    """Names become objects here. Nothing has been learned yet, and nothing is written but an empty label store."""
+    """Make all parts, untrained. Nothing is written but an empty label store."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
     agent = build.make_agent(config, own)
     recorder = agent.memory
-    if is_image(recorder.observation_space):  # convolutions do
+    if is_image(recorder.observation_space):  # convolutions gain from threads
         torch.set_num_threads(threads)
     reward_model = build.make_reward_model(config, own, recorder)
     paid = PaidReward(reward_model, config.reward)
@@ -71,8 +71,8 @@ def make_parts(folder: Path, config: Config, own: Own, quiet: bool = False) -> P
     notices = None
     if asks and isinstance(function, Person):
         asker.at_once = config.teacher.wait
-        taught = reward_model if isinstance(reward_model, RewardModel) else None
-        notices = TrainerNotices(agent, asker, taught, store, log, config.teacher.queue, progress.say)
+        predictor = reward_model if isinstance(reward_model, RewardModel) else None
+        notices = TrainerNotices(agent, asker, predictor, store, log, config.teacher.queue, progress.say)
     teacher = _make_teacher(config, store, function, labeller, agent, notices)
     if asks and not notices and not isinstance(own.agent, BaseAlgorithm):  # a model's environments are left as they are
         _note_openings(recorder, teacher)
@@ -92,7 +92,7 @@ def _make_teacher(
 
 
 def _note_openings(recorder: Recorder, teacher: StoredTeacher) -> None:
-    """So that people can be shown later what an oracle was asked about. It costs next to nothing."""
-    with suppress(UserError):  # environments that keep to themselves cannot be drawn, and need not be
+    """Note how episodes begin, which is cheap, so that segments that an oracle was asked about can be redrawn."""
+    with suppress(UserError):  # environments without such notes cannot be redrawn, and need not be
         recorder.note_openings(recorder.cheapest_notes())
         teacher.origins = recorder.origins

@@ -1,4 +1,4 @@
-"""What a run is about to do: steps, questions, minutes and disk."""
+"""The plan of a run, before it starts: steps, questions, and estimates of time, memory and disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
 PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
 PICTURE_SECONDS = {"cpu": (1.3e-3, 7.5e-4, 2.8e-3), "cuda": (1e-4, 1e-4, 5e-5)}
 """The same for pictures of 84 x 84 x 4: measured on one core of a server; on a GPU not measured, only guessed."""
-SMALLEST = 0.05  # share of that time which even the smallest picture takes
+SMALLEST = 0.05  # share of PICTURE_SECONDS that even the smallest picture takes
 PACKED = 20  # how many times smaller frames become when they are packed, with a margin: Pong's 60 times
 
 
@@ -40,7 +40,7 @@ class Plan:
     questions: int
     minutes: float
     megabytes: float  # on disk
-    memory: float  # megabytes of observations that are held at a time
+    memory: float  # megabytes of observations in memory
     random_return: float
 
     def __str__(self) -> str:
@@ -57,15 +57,15 @@ class Plan:
         )
 
 
-def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
-    """What the run will do and cost. Raises UserError if no question fits into it; warns of settings that defeat it."""
+def make_plan(config: Config, own: Own, probed: Probe, folder: Path) -> Plan:
+    """Plan a run. Raises UserError if no question fits into it; warns of settings under which it cannot work."""
     questions = config.questions.budget if build.asks(config) else 0
     if questions and own.strategy is None:
         _check_members(config)
     steps = _steps(config, own)
     questions = _check_questions(config, questions, steps)
     if own.agent is None:
-        _check_cuts(config, steps, max(found.episode_lengths))
+        _check_cuts(config, steps, max(probed.episode_lengths))
     teacher = config.teacher
     if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
         warnings.warn(
@@ -74,13 +74,13 @@ def make_plan(config: Config, own: Own, found: Probe, folder: Path) -> Plan:
             stacklevel=2,
         )
     frame, history, image = _frame(config, own)
-    seconds = _seconds(config, steps, found, questions, frame * (history + 1) if image else 0)
+    seconds = _seconds(config, steps, probed, questions, frame * (history + 1) if image else 0)
     segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
     disk = questions * _shown(config) * (segment + 4 * config.questions.length) + 3e6
     rollout = config.agent.turn_steps * frame * (history + 1)
-    held = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
-    held += 3 * rollout + min(questions, config.reward.window) * _shown(config) * segment
-    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, held / 1e6, found.random_return)
+    memory = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
+    memory += 3 * rollout + min(questions, config.reward.window) * _shown(config) * segment
+    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, memory / 1e6, probed.random_return)
 
 
 def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
@@ -97,7 +97,7 @@ def _steps(config: Config, own: Own) -> int:
     return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
 
 
-def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: int) -> float:
+def _seconds(config: Config, steps: int, probed: Probe, questions: int, picture: int) -> float:
     """How long the run takes. picture: bytes of an observation; 0 where it is none"""
     update, act, pair = (UPDATE_SECONDS, ACT_SECONDS, PAIR_SECONDS)
     if picture:
@@ -106,7 +106,7 @@ def _seconds(config: Config, steps: int, found: Probe, questions: int, picture: 
         update, act, pair = (smaller * seconds for seconds in PICTURE_SECONDS[device])
     agent = config.agent
     epochs = agent.n_epochs if isinstance(agent, OnPolicyConfig) and agent.algorithm == "ppo" else 1
-    seconds = steps * (found.seconds_per_step + act + epochs * update)
+    seconds = steps * (probed.seconds_per_step + act + epochs * update)
     return seconds + questions * 60 * config.reward.members * config.questions.length * pair + 10
 
 
@@ -116,9 +116,9 @@ def _time(minutes: float) -> str:
 
 def _check_members(config: Config) -> None:
     strategy, members = config.questions.strategy, config.reward.members
-    if members < (wanted := STRATEGIES[strategy].members):
+    if members < (needed := STRATEGIES[strategy].members):
         raise UserError(
-            f"questions.strategy={strategy!r} compares ensemble members and needs reward.members={wanted} or more,"
+            f"questions.strategy={strategy!r} compares ensemble members and needs reward.members={needed} or more,"
             f" got {members}; enlarge the ensemble, or choose uniform"
         )
 
@@ -152,9 +152,9 @@ def _check_cuts(config: Config, steps: int, longest: int) -> None:
     if cut and longest > cut:
         turn = config.agent.turn_steps // config.agent.n_envs  # steps of each environment
         fits = steps // config.agent.turn_steps // -(-longest // turn)
-        way = f"set it to {fits} or less" if fits else "set it to 0"
+        remedy = f"set it to {fits} or less" if fits else "set it to 0"
         warnings.warn(
             f"{config.env} has episodes of {longest} steps, and with record.checkpoints={config.record.checkpoints} they"
-            f" are cut every {cut}, so none would finish; {way}, or raise steps",
+            f" are cut every {cut}, so none would finish; {remedy}, or raise steps",
             stacklevel=2,
         )

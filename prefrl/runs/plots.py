@@ -1,4 +1,4 @@
-"""Plots of a run, drawn from its folder: the learning curve and how well the reward model knows the teacher."""
+"""Plots of a run, drawn from its folder: the learning curve and how well the reward model predicts answers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
 
 def series(rows: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one metric, where it was recorded."""
-    found = [(row[STEP], row[name]) for row in rows if name in row]
-    return (np.array([s for s, _ in found]), np.array([v for _, v in found]))
+    points = [(row[STEP], row[name]) for row in rows if name in row]
+    return (np.array([s for s, _ in points]), np.array([v for _, v in points]))
 
 
 def _line(axes: Axes, rows: list[dict[str, float]], name: str, label: str, **style: Any) -> None:
@@ -58,7 +58,7 @@ def curve(rows: list[dict[str, float]], path: Path, floor: float | None = None) 
 
 
 def reward_quality(rows: list[dict[str, float]], path: Path) -> Path:
-    """How the reward model's knowledge grows: accuracy on held-out answers, correlation with the true reward, losses."""
+    """The reward model over the run: accuracy on held-out answers, correlation with the true reward, losses."""
     figure = Figure(figsize=(10, 4))
     left, right = figure.subplots(1, 2)
     _line(left, rows, "reward/accuracy", "accuracy on held-out answers", marker=".")

@@ -1,4 +1,4 @@
-"""Before a run learns: make sure that people can be shown what happened, exactly, and read what is to be replayed."""
+"""Prepare a run before its first step: find an exact way to redraw segments, and read the recording to replay."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from prefrl.teachers.replay import ReplayTeacher
 
 
 class Preparation:
-    """What has to be done before the first step, by the kind of teacher."""
+    """Preparation for human and replay teachers; other teachers need none."""
 
     def __init__(self, folder: Path, config: Config, own: Own, parts: Parts):
         self.folder, self.config, self.own, self.parts = folder, config, own, parts
 
     def prepare(self) -> None:
         if isinstance(self.parts.teacher, ReplayTeacher) and build.asks(self.config):
-            self._take_recording(self.parts.teacher)
+            self._read_recording(self.parts.teacher)
         if self.parts.notices:
             self._prepare_drawing()
 
-    def _take_recording(self, teacher: ReplayTeacher) -> None:
-        """Read what is to be replayed, and let episodes begin as they began for those who were asked then."""
+    def _read_recording(self, teacher: ReplayTeacher) -> None:
+        """Read the recording to replay, and begin episodes in the same way as the recorded run."""
         recorder = self.parts.recorder
-        found, notes = recordings.read(self.config, teacher.function.until)
+        recording, notes = recordings.read(self.config, teacher.function.until)
         shapes = (recorder.memory.shapes_of_observations, recorder.action_space.shape or ())
-        recordings.require_shapes(found, *shapes)
-        teacher.function.until = found.last_seq
-        if found.from_people:
+        recordings.require_shapes(recording, *shapes)
+        teacher.function.until = recording.last_seq
+        if recording.from_people:
             self.parts.asker.at_once = self.config.teacher.wait
         if notes == "film":
             self._film()
-        elif notes == "seed" and found.from_people:
-            with suppress(CannotDraw):  # whoever cannot draw here has to believe that the generator's state was noted
+        elif notes == "seed" and recording.from_people:
+            with suppress(CannotDraw):  # without a renderer, assume that the generator's state was noted
                 self._prepare_drawing()
-        teacher.take(found, self.parts.agent.step)
+        teacher.take(recording, self.parts.agent.step)
 
     def _prepare_drawing(self) -> None:
         maker = partial(build.maker, self.config, self.own)

@@ -13,7 +13,7 @@ from prefrl.runs.metrics import Log
 
 
 class Progress:
-    """One line that moves: steps, questions, the true return and how well the reward model predicts answers."""
+    """A tqdm progress bar with steps, questions, true return and the reward model's held-out accuracy."""
 
     def __init__(self, agent: Agent, asker: Asker, log: Log, quiet: bool = False):
         self.agent, self.asker, self.log, self.quiet = agent, asker, log, quiet
@@ -35,7 +35,7 @@ class Progress:
         self.bar.update(0)
 
     def say(self, what: str) -> None:
-        """Show a word in place of the figures, as they do not move meanwhile."""
+        """Show a text in place of the figures, which stand still while training waits."""
         if what != self.bar.postfix:
             self.bar.set_postfix_str(what)
 

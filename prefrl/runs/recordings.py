@@ -17,12 +17,12 @@ from prefrl.teachers.recording import NEVER, Recording
 
 SAME = ("seed", "steps", "agent.", "mechanisms.", "questions.", "reward.", "record.memory_mb", "record.frames_mb",
         "record.checkpoints", "teacher.wait")  # fmt: skip
-"""Settings, or beginnings of their names, that decide what is asked: a run that differs in one asks other questions."""
+"""Settings, or beginnings of their names, that decide what is asked: a run that differs in one of them asks other questions."""
 _LISTED = 4
 
 
 def absolute(name: str) -> str:
-    """The name of a teacher; in replay=RUN with the folder's absolute path, which holds wherever it is read again."""
+    """The name of a teacher; in replay=RUN with the folder's absolute path, valid in any working directory."""
     run = recorded(name)
     return f"replay={Path(run).expanduser().absolute()}" if run else name
 
@@ -30,42 +30,42 @@ def absolute(name: str) -> str:
 def find(config: Config) -> tuple[Path, Config]:
     """The folder that a run replays, and its configuration. Raises UserError if it cannot serve this run."""
     folder = Path(recorded(config.teacher.name) or "")
-    theirs, _ = read_run(folder)
-    if theirs.env != config.env:
+    recorded_config, _ = read_run(folder)
+    if recorded_config.env != config.env:
         raise UserError(
-            f"{folder} was recorded in {theirs.env}, this run acts in {config.env}; replay it with --env {theirs.env}"
+            f"{folder} was recorded in {recorded_config.env}, this run acts in {config.env}; replay it with --env {recorded_config.env}"
         )
-    if not theirs.record.labels and not (folder / "labels.db").is_file():
+    if not recorded_config.record.labels and not (folder / "labels.db").is_file():
         raise UserError(f"{folder} has no labels.db, so there are no answers; choose another run")
-    return folder, theirs
+    return folder, recorded_config
 
 
 def opened(config: Config) -> tuple[Path, LabelStore]:
     """The label store of the recording."""
-    folder, theirs = find(config)
-    return folder, LabelStore.open(folder, theirs.record.labels or None)
+    folder, recorded_config = find(config)
+    return folder, LabelStore.open(folder, recorded_config.record.labels or None)
 
 
 def read(config: Config, until: int | None) -> tuple[Recording, str]:
     """The recorded answers up to this number, and how their episodes' beginnings were noted (see `_notes`).
 
-    Raises UserError if they are none that this run can replay.
+    Raises UserError if this run cannot replay them.
     """
     folder, store = opened(config)
     with store:
         try:
-            found = Recording.read(store, until)
+            recording = Recording.read(store, until)
         except UserError as fault:
             raise UserError(f"{folder} cannot be replayed: {fault}") from fault
-        _require_useful(found, config, folder)
-        return found, _notes(found, store)
+        _require_useful(recording, config, folder)
+        return recording, _notes(recording, store)
 
 
 def check(config: Config) -> None:
-    """Raise UserError unless there are answers to replay; warn of settings that make this another run."""
-    folder, theirs = find(config)
+    """Raise UserError unless there are answers to replay; warn of settings that differ from the recorded run's."""
+    folder, recorded_config = find(config)
     read(config, None)
-    before, now = (dotted(as_dict(one)) for one in (theirs, config))
+    before, now = (dotted(as_dict(settings)) for settings in (recorded_config, config))
     changed = [name for name in {**now, **before} if name.startswith(SAME) and before.get(name) != now.get(name)]
     if changed:
         shown = [f"{name} {before.get(name)} -> {now.get(name)}" for name in changed[:_LISTED]]
@@ -75,7 +75,7 @@ def check(config: Config) -> None:
             f" not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
             stacklevel=2,
         )
-    if theirs.teacher.gold or theirs.wanted_opinions() > 1:
+    if recorded_config.teacher.gold or recorded_config.wanted_opinions() > 1:
         warnings.warn(
             f"{folder} combined several labellers' answers, or checked them by known ones; a replay learns from the first"
             " answer to each question, so its weights will differ",
@@ -83,39 +83,39 @@ def check(config: Config) -> None:
         )
 
 
-def require_shapes(found: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
+def require_shapes(recording: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
-    if found.shapes != {(observation, action)}:
-        there = " and ".join(f"{seen}, {done}" for seen, done in sorted(found.shapes, key=str))
+    if recording.shapes != {(observation, action)}:
+        shapes = " and ".join(f"{seen}, {done}" for seen, done in sorted(recording.shapes, key=str))
         raise UserError(
-            f"the recording shows observations and actions of shape {there}; this environment's are of {observation},"
+            f"the recording shows observations and actions of shape {shapes}; this environment's are of {observation},"
             f" {action}. Replay it in the environment that it was recorded in"
         )
 
 
-def _require_useful(found: Recording, config: Config, folder: Path) -> None:
-    if not found.events:
+def _require_useful(recording: Recording, config: Config, folder: Path) -> None:
+    if not recording.events:
         raise UserError(f"{folder} has no answers to replay; label it first: prefrl label {folder}")
-    if found.lengths != {config.questions.length}:
-        there = ", ".join(map(str, sorted(found.lengths)))
+    if recording.lengths != {config.questions.length}:
+        lengths = ", ".join(map(str, sorted(recording.lengths)))
         raise UserError(
-            f"{folder} has answers about segments of {there} steps, this run asks about segments of"
-            f" questions.length={config.questions.length}; replay it with --questions.length {min(found.lengths)}"
+            f"{folder} has answers about segments of {lengths} steps, this run asks about segments of"
+            f" questions.length={config.questions.length}; replay it with --questions.length {min(recording.lengths)}"
         )
-    if config.teacher.timing == "heard" and found.events[0].heard == NEVER:
+    if config.teacher.timing == "heard" and recording.events[0].heard == NEVER:
         raise UserError(
             f"no trainer has read the answers in {folder}, so it is unknown when they came;"
             " give them as soon as their questions are asked: --teacher.timing once"
         )
 
 
-def _notes(found: Recording, store: LabelStore) -> str:
+def _notes(recording: Recording, store: LabelStore) -> str:
     """How the recorded run noted its episodes' beginnings, by its segments: "film", "rng", "seed" or "" (not at all).
 
     It decides which resets are seeded: with "rng" only the first after a checkpoint, else every one.
     """
-    seen = ""
-    for file, row, side in found.origins:
+    notes = ""
+    for file, row, side in recording.origins:
         origin = store.files.origin(file, row, side)
         if origin is None:
             continue
@@ -123,5 +123,5 @@ def _notes(found: Recording, store: LabelStore) -> str:
             return "film"
         if b'"rng"' in origin.opening[:8]:
             return "rng"
-        seen = "seed"
-    return seen
+        notes = "seed"
+    return notes

@@ -1,4 +1,4 @@
-"""A run: its parts in the loop, with checkpoints on the way."""
+"""A run: its parts connected by the preference loop, with checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Run:
         self.agent, self.recorder, self.reward_model, self.learner = p.agent, p.recorder, p.reward_model, p.learner
         self.asker, self.teacher, self.store, self.log = p.asker, p.teacher, p.store, p.log
         self.saving = Saving(folder, config, p)
-        self.agent.watcher = _Between(p, self.saving)
+        self.agent.watcher = _TurnWatcher(p, self.saving)
         _take_callbacks(self.agent, callbacks)
 
     @property
@@ -50,7 +50,7 @@ class Run:
         return self.saving.restored
 
     def prepare(self) -> None:
-        """Where people are asked: make sure that they can be shown what happened, exactly. Before `learn`."""
+        """Find an exact way to redraw segments if people are asked, and read a recording to replay. Before `learn`."""
         Preparation(self.folder, self.config, self.own, self.parts).prepare()
 
     def learn(self) -> None:
@@ -62,7 +62,7 @@ class Run:
             self.agent, self.asker, self.teacher, self.learner, self.reward_model, self.parts.paid, self.log
         )
         try:
-            with stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._telling():
+            with stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._posting_end():
                 loop.run()
             if self.agent.step > before:  # a finished run's last checkpoint is not put at risk by writing it again
                 self.agent.check()
@@ -71,8 +71,8 @@ class Run:
             self.close()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """People who label are told when there is nobody left to label for."""
+    def _posting_end(self) -> Iterator[None]:
+        """Post to labellers that training has finished or stopped."""
         notices = self.parts.notices
         if not notices:
             yield
@@ -98,8 +98,8 @@ class Run:
         self.recorder.close()
 
 
-class _Between(Watcher):
-    """Between two turns of the agent: progress is shown, people are told, and where episodes were cut a checkpoint is written."""
+class _TurnWatcher(Watcher):
+    """Between two turns of the agent: shows progress, posts notices, and writes a checkpoint where episodes were cut."""
 
     def __init__(self, parts: Parts, saving: Saving):
         self.parts, self.saving = parts, saving
@@ -116,7 +116,7 @@ class _Between(Watcher):
 
     def cut(self) -> None:
         self.parts.log.forget_episodes()
-        if self.parts.agent.step != self.saving.restored:  # what was just read need not be written
+        if self.parts.agent.step != self.saving.restored:  # else this checkpoint was just restored
             self.saving.save()
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""A run's checkpoints: which part keeps what, and how a run goes back to one."""
+"""A run's checkpoints: the tensors and state of every part, saved and restored."""
 
 from __future__ import annotations
 
@@ -51,21 +51,21 @@ class Saving:
 
     def restore(self, path: Path | None = None) -> int:
         """Go back to a checkpoint, by default the newest. Returns its step; 0 if there is none, and the run starts anew."""
-        read = checkpoint.read(path) if path else checkpoint.read_newest(self.folder / "checkpoints")
-        if read is None:
+        contents = checkpoint.read(path) if path else checkpoint.read_newest(self.folder / "checkpoints")
+        if contents is None:
             return 0
         try:
-            self._take_up(*read)
+            self._restore_parts(*contents)
         except UserError:
             raise
         except (KeyError, RuntimeError, TypeError, ValueError) as fault:
             raise UserError(
                 f"the checkpoint in {self.folder} does not fit its config.yaml: {fault}. Was the file changed since?"
             ) from fault
-        self.restored = int(read[1]["step"])
+        self.restored = int(contents[1]["step"])
         return self.restored
 
-    def _take_up(self, tensors: Tensors, state: dict[str, Any]) -> None:
+    def _restore_parts(self, tensors: Tensors, state: dict[str, Any]) -> None:
         p = self.parts
         if state["spaces"] != self._spaces():
             raise ValueError(f"{self.config.env} has spaces {self._spaces()}, the checkpoint {state['spaces']}")

@@ -1,4 +1,4 @@
-"""What a run does when it is told to stop."""
+"""Signal handling of a run: Ctrl-C and SIGTERM end it with instructions for resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bonus is: something paid beside the learned reward, to make the agent explore."""
+"""The interface of bonuses, which are added to the learned reward to make the agent explore."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from prefrl.rewards.base import Reward, Steps
 
 
 class Bonus:
-    """One bonus of a run. A subclass says what it pays; one that remembers something says that to checkpoints, too."""
+    """A bonus. A subclass defines what it pays and, if it has state, what a checkpoint keeps."""
 
     def of(self, rollout: Steps, reward: Reward) -> np.ndarray:
-        """What each step earns beside its reward, before it is weighted: (n, n_envs)"""
+        """The bonus of each step, before it is weighted: (n, n_envs)"""
         raise NotImplementedError
 
     def tensors(self) -> dict[str, Tensor]:
@@ -22,8 +22,8 @@ class Bonus:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON."""
+        """The rest of what a checkpoint keeps, as JSON."""
         return {}
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave."""
+        """Restore what `tensors` and `state` returned."""

@@ -1,4 +1,4 @@
-"""What a way of fitting is: the contract that `bootstrap` and every other way fulfils."""
+"""The interface of fitters, which `bootstrap` and every other way of fitting implements."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class Labelled:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a fit learns from."""
+    """The training data of a fit."""
 
     labelled: list[Labelled]  # one a kind, none empty, in the order of the kinds' names
     fits: int  # before this one
-    unlabelled: Callable[[int, np.random.Generator], Tensor]  # (N at most, rng) -> (N, T, *features) that nobody judged
+    unlabelled: Callable[[int, np.random.Generator], Tensor]  # (N at most, rng) -> unlabelled (N, T, *features)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """How a fit went; losses are means over members and answers (of pairs in nats)."""
+    """The result of a fit; losses are means over members and answers (of pairs in nats)."""
 
     epochs: int
     updates: int  # each by an answer and a member
@@ -64,7 +64,7 @@ class Fit(Protocol):
         """What a checkpoint keeps beside the ensemble: optimisers and networks of its own. No name begins with `ensemble.`"""
 
     def state(self) -> dict[str, Any]:
-        """The rest of it, as JSON."""
+        """The rest of what a checkpoint keeps, as JSON."""
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `tensors` and `state` gave."""
+        """Restore what `tensors` and `state` returned."""

@@ -39,7 +39,7 @@ class Task:
 
 
 class Bootstrap:
-    """Owns the optimiser and each member's L2. Both live from fit to fit, so that a warm start is one."""
+    """Owns the optimiser and each member's L2, which are kept between fits for a warm start."""
 
     def __init__(self, ensemble: RewardEnsemble, settings: RewardConfig, seed: int):
         self.ensemble, self.settings, self.seed = ensemble, settings, seed
@@ -100,7 +100,7 @@ class Bootstrap:
         A minibatch is of one kind; those of several kinds come in random order.
         """
         orders = [[draw(rows, task.answers.fresh, rng) for rows in task.train] for task in tasks]
-        found: list[list[list[Tensor]]] = [[[] for _ in order] for order in orders]
+        totals: list[list[list[Tensor]]] = [[[] for _ in order] for order in orders]
         batches = [
             (kind, block) for kind, order in enumerate(orders) for block in blocks(order, self.settings.batch_size)
         ]
@@ -112,16 +112,16 @@ class Bootstrap:
                 losses = [self._loss(part, tasks[kind]) for part in parts]
                 sum(losses, torch.zeros((), device=losses[0].device)).backward()
                 for (member, rows), loss in zip(parts, losses, strict=True):
-                    found[kind][member].append(loss.detach() * len(rows))
+                    totals[kind][member].append(loss.detach() * len(rows))
             self.optimiser.step()
         sums = [
-            [sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in found
+            [sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in totals
         ]  # read once
         return np.array(sums) / np.maximum([[len(rows) for rows in order] for order in orders], 1)
 
     @property
     def _at_once(self) -> bool:
-        """Whether members share a backward pass: what one remembers of pictures is large, of one member at a time."""
+        """Whether members share a backward pass: with pictures, which need much memory, one at a time."""
         return self.ensemble.axes == 1
 
     def _loss(self, part: Part, task: Task) -> Tensor:
@@ -140,11 +140,11 @@ class Bootstrap:
     @torch.no_grad()
     def _held_out_losses(self, task: Task, checked: list[np.ndarray]) -> np.ndarray:
         """Mean loss of each member over answers that it has not learned from, NaN where there are none: (E,)"""
-        found: list[list[Tensor]] = [[] for _ in checked]
+        by_member: list[list[Tensor]] = [[] for _ in checked]
         for block in blocks(checked, CHECK if self.ensemble.axes == 1 else FEW_PICTURES):
             for part in block:
-                found[part[0]].append(self._losses(part, task))
-        return np.array([torch.cat(losses).mean().item() if losses else np.nan for losses in found])
+                by_member[part[0]].append(self._losses(part, task))
+        return np.array([torch.cat(losses).mean().item() if losses else np.nan for losses in by_member])
 
     def _adapt_l2(self, train: np.ndarray, held_out: np.ndarray) -> None:
         """Keep held-out losses in RATIO to training losses: (E,) each, NaN where there is nothing to compare"""
