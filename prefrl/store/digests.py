@@ -10,8 +10,8 @@ import numpy as np
 from prefrl.core.data import Segments
 from prefrl.core.observations import parts
 
-Pair = tuple[bytes, bytes]
-"""Digests of the first and the second segment of a question."""
+Shown = tuple[bytes, ...]
+"""Digests of the segments that a question shows, in its order."""
 
 
 def digests(segments: Segments) -> list[bytes]:
@@ -28,7 +28,7 @@ def digests(segments: Segments) -> list[bytes]:
     return [hashlib.sha256(head + b"".join(a[n].tobytes() for a in arrays)).digest() for n in range(len(segments))]
 
 
-def pair_digests(segments: Segments) -> list[Pair]:
-    """Of both segments of each question: batch shape (Q, 2) -> Q pairs"""
-    each = digests(segments.flat())
-    return list(zip(each[::2], each[1::2], strict=True))
+def shown_by(segments: Segments) -> list[Shown]:
+    """What each question shows: batch shape (Q, K) -> Q times K digests"""
+    each, size = digests(segments.flat()), segments.true_rewards.shape[1]
+    return [tuple(each[at : at + size]) for at in range(0, len(each), size)]

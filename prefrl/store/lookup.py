@@ -233,7 +233,6 @@ def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
     """
     about = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
     about["order"] = order_of(about.get("order"), about.get("mirrored", False), kind)
-    about["mirrored"] = about["order"] == [1, 0]
     if (model := about["model"]) and "chances" not in model:
         about["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
     return about

@@ -7,26 +7,15 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.observations import shapes
 from prefrl.store.contents import Contents, Row, read_contents, standing
-from prefrl.store.digests import digests
+from prefrl.store.digests import Shown, shown_by
 from prefrl.store.segment_files import SegmentFiles
 from prefrl.store.store import LabelStore
 
 NEVER = 2**62  # the step at which an answer is heard that came when nobody listened any more
 _COPIED = ("kind", "answer", "labeller", "response_seconds", "model_version", "answered_at", "details")
-
-
-Shown = tuple[bytes, ...]
-"""Digests of the segments that a question shows, in its order."""
-
-
-def shown_by(segments: Segments) -> list[Shown]:
-    """What each question shows: batch shape (Q, K) -> Q times K digests"""
-    each, size = digests(segments.flat()), segments.true_rewards.shape[1]
-    return [tuple(each[at : at + size]) for at in range(0, len(each), size)]
 
 
 @dataclass(frozen=True)

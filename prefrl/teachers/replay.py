@@ -13,9 +13,10 @@ from prefrl.config.settings import TeacherConfig
 from prefrl.core.data import Feedback, Origins, Queries, Segments
 from prefrl.kinds import Answer, kind_of
 from prefrl.store.database import together
+from prefrl.store.digests import Shown, shown_by
 from prefrl.store.lookup import shown
 from prefrl.store.store import LabelStore
-from prefrl.teachers.recording import NEVER, Event, Match, Recording, Shown, shown_by
+from prefrl.teachers.recording import NEVER, Event, Match, Recording
 from prefrl.teachers.stored import StoredTeacher
 
 TIMINGS = {
