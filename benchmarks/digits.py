@@ -41,7 +41,7 @@ def of_tensors(tensors: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def told(store: Any) -> list[tuple[int, float | None]]:
+def standing(store: Any) -> list[tuple[int, float | None]]:
     """Question and preference of each answer that stands, in order; None: could not tell."""
     found = store.feedback()
     batches = [] if found is None else found if isinstance(found, list) else [found]  # the first release gave one
@@ -59,7 +59,7 @@ def digits(env: str, steps: int = STEPS) -> dict[str, Any]:
         started = time.process_time()
         result = prefrl.train(env, folder=Path(folder) / "run", quiet=True, steps=steps, **SETTINGS)
         seconds = time.process_time() - started
-        answers = told(result.run.store)
+        answers = standing(result.run.store)
         found = {
             "policy": of_tensors(result.model.policy.state_dict()), "reward": of_tensors(result.reward_model.tensors()),
             "answers": hashlib.sha256(repr(answers).encode()).hexdigest(), "count": len(answers), "seconds": seconds,

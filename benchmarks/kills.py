@@ -78,8 +78,8 @@ class Person(threading.Thread):
         for question in shown:
             ticket, query, choice = question["ticket"], question["query"], self.rng.choice(["left", "right"])
             self.sent[ticket] = query, float(choice == "left")
-            told = {"session": session, "ticket": ticket, "query": query, "choice": choice}
-            self.acknowledged[ticket] = self._say("/api/answers", told)["seq"]
+            answer = {"session": session, "ticket": ticket, "query": query, "choice": choice}
+            self.acknowledged[ticket] = self._say("/api/answers", answer)["seq"]
             time.sleep(self.pause)
         if not shown:
             time.sleep(0.1)
@@ -120,9 +120,9 @@ def served(folder: Path, not_by: int, seconds: float = 180) -> int:
             except httpx.HTTPError:
                 pass
         time.sleep(0.05)
-    said = "\n".join((folder.parent / "log.txt").read_text().splitlines()[-30:])
+    log_end = "\n".join((folder.parent / "log.txt").read_text().splitlines()[-30:])
     raise RuntimeError(
-        f"no label server came back within {seconds:.0f} s, load {os.getloadavg()[0]:.1f}; the end of the log:\n{said}"
+        f"no label server came back within {seconds:.0f} s, load {os.getloadavg()[0]:.1f}; the end of the log:\n{log_end}"
     )
 
 
@@ -175,7 +175,7 @@ def soak(folder: Path, kills: int, people: list[Person], seconds: float = float(
 
 def check(folder: Path, people: list[Person]) -> dict[str, Any]:
     """What was acknowledged beside what is stored."""
-    sent = {ticket: told for person in people for ticket, told in person.sent.items()}
+    sent = {ticket: answer for person in people for ticket, answer in person.sent.items()}
     acknowledged = {ticket: seq for person in people for ticket, seq in person.acknowledged.items()}
     database = sqlite3.connect(folder / "labels.db")
     state = database.execute("PRAGMA integrity_check").fetchone()[0]

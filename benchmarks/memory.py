@@ -112,8 +112,8 @@ def _peak_megabytes() -> float:
 
 def fit_memory() -> list[Row]:
     code = "import benchmarks.memory; benchmarks.memory.fit_to_pictures()"
-    told = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    before, peak = map(float, told.split())
+    printed = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    before, peak = map(float, printed.split())
     about = f"of them {before:.0f} before the first answer; 10 passes, three members"
     return [Row("a process that fits 5,500 answers about Pong", f"{peak:.0f} MB", about, COMMAND)]
 

@@ -75,8 +75,8 @@ class _GpuLoad:
         if self.asking is None:
             return float("nan")
         self.asking.terminate()
-        said = [float(line) for line in self.asking.communicate()[0].splitlines() if line.strip().isdigit()]
-        return statistics.mean(said) if said else float("nan")
+        percents = [float(line) for line in self.asking.communicate()[0].splitlines() if line.strip().isdigit()]
+        return statistics.mean(percents) if percents else float("nan")
 
 
 def _in_turn(config: Config, seeds: int) -> dict[str, list[dict[str, float]]]:

@@ -51,7 +51,7 @@ class Experiment:
             old = load(file) if file.exists() and not options.quick else None
             if old:
                 _warn_of_changes(old, grid, file)
-            study = run_grid(grid, options, shlex.join(["python", "-m", f"experiments.{self.name}", *options.told]))
+            study = run_grid(grid, options, shlex.join(["python", "-m", f"experiments.{self.name}", *options.given]))
             if study is None:
                 return None
             if failed := sum(study.failures(env, arm) for env, arms in study.table.items() for arm in arms):
@@ -65,20 +65,20 @@ class Experiment:
 
     def _asked(self, options: argparse.Namespace) -> dict[str, Any]:
         """The grid, as the options change it."""
-        told = self.grid
+        grid = self.grid
         if options.quick:
-            small = {"environments": told["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
-            settings = {**told.get("settings", {}), "steps": 8192}
+            small = {"environments": grid["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
+            settings = {**grid.get("settings", {}), "steps": 8192}
             options.cache = QUICK if options.cache == CACHE else options.cache
-            told = {**told, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
+            grid = {**grid, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
         if options.envs:
-            told = {**told, "environments": options.envs}
+            grid = {**grid, "environments": options.envs}
         if options.seeds:
-            first = min(told["seeds"]) if isinstance(told.get("seeds"), list) else 0  # a search has seeds of its own
-            told = {**told, "seeds": [*range(first, first + options.seeds)]}
+            first = min(grid["seeds"]) if isinstance(grid.get("seeds"), list) else 0  # a search has seeds of its own
+            grid = {**grid, "seeds": [*range(first, first + options.seeds)]}
         if options.steps:
-            told = {**told, "settings": {**told.get("settings", {}), "steps": options.steps}}
-        return told
+            grid = {**grid, "settings": {**grid.get("settings", {}), "steps": options.steps}}
+        return grid
 
 
 def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespace:
@@ -90,7 +90,7 @@ def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespa
     parser.add_argument("--draw", action="store_true", help="only draw, from the committed results")
     add_sweep_options(parser)
     arguments = sys.argv[1:] if arguments is None else arguments
-    return parser.parse_args(arguments, argparse.Namespace(told=arguments))
+    return parser.parse_args(arguments, argparse.Namespace(given=arguments))
 
 
 def _warn_of_changes(old: Study, grid: Grid, file: Path) -> None:

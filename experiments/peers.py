@@ -134,9 +134,9 @@ def main() -> None:
         write_durably(file, json.dumps({"about": about, "results": found}, indent=1).encode())
     elif not file.exists():
         parser.error(f"there is no {file} to draw yet; run it first, without --draw")
-    told = json.loads(file.read_text())
-    print(f"{told['about']['steps']} steps, {told['about']['questions']} questions, Pendulum-v1\n")
-    print(markdown([table(told["results"])]))
+    content = json.loads(file.read_text())
+    print(f"{content['about']['steps']} steps, {content['about']['questions']} questions, Pendulum-v1\n")
+    print(markdown([table(content["results"])]))
 
 
 if __name__ == "__main__":

@@ -69,16 +69,18 @@ def asked(segments: Segments) -> Feedback:
     return Feedback("pair", segments, {"preference": (np.sign(gap) + 1) / 2}, number, number)
 
 
-def accuracy(model: RewardModel, told: Feedback) -> tuple[float, int]:
+def accuracy(model: RewardModel, feedback: Feedback) -> tuple[float, int]:
     """Share of decisive answers that the members' mean return predicts, and how many there are."""
-    decisive = np.flatnonzero(told.answer["preference"] != 0.5)
-    shown = told.segments[decisive]
+    decisive = np.flatnonzero(feedback.answer["preference"] != 0.5)
+    shown = feedback.segments[decisive]
     rewards = model.member_rewards(shown.flat())
     assert rewards is not None
     each = rewards.sum(-1).numpy()
     scale = model.ensemble.reward_std.cpu().numpy()[:, None]
     returns = (each / scale).mean(0).reshape(-1, 2)
-    return float(((returns[:, 0] > returns[:, 1]) == (told.answer["preference"][decisive] == 1)).mean()), len(decisive)
+    return float(((returns[:, 0] > returns[:, 1]) == (feedback.answer["preference"][decisive] == 1)).mean()), len(
+        decisive
+    )
 
 
 def main() -> None:

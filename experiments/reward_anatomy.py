@@ -75,8 +75,8 @@ def steps_from(view: View) -> tuple[SimpleNamespace, np.ndarray]:
 
 def seen(env: gymnasium.Env) -> np.ndarray:
     """What the environment shows of the state that it is in."""
-    told = env._get_obs() if hasattr(env, "_get_obs") else env.state  # type: ignore[attr-defined]
-    return np.asarray(told, np.float32)
+    observation = env._get_obs() if hasattr(env, "_get_obs") else env.state  # type: ignore[attr-defined]
+    return np.asarray(observation, np.float32)
 
 
 def stages(run: Run) -> Iterator[tuple[int, int]]:
@@ -85,7 +85,7 @@ def stages(run: Run) -> Iterator[tuple[int, int]]:
         yield run.restore(path), run.asker.asked
 
 
-def frame(view: View, learned: np.ndarray, true: np.ndarray, told: str) -> np.ndarray:
+def frame(view: View, learned: np.ndarray, true: np.ndarray, title: str) -> np.ndarray:
     """Both rewards side by side: (N,), (N,) -> (H, W, 3) uint8"""
     figure = Figure(figsize=(9, 4), dpi=90)
     extent = (*view.x[1:], *view.y[1:])
@@ -94,7 +94,7 @@ def frame(view: View, learned: np.ndarray, true: np.ndarray, told: str) -> np.nd
         shown = (values - values.mean()) / (spread if spread > 1e-9 else 1.0)
         axes.imshow(shown.reshape(ACROSS, ACROSS), origin="lower", extent=extent, aspect="auto", vmin=-2.5, vmax=2.5)
         axes.set(title=f"{name} reward", xlabel=view.x[0], ylabel=view.y[0])
-    figure.suptitle(told)
+    figure.suptitle(title)
     figure.tight_layout()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -114,8 +114,8 @@ def animate(view: View, folder: Path, path: Path, steps: int, questions: int) ->
         for step, asked in stages(run):
             learned = run.reward_model.rewards(steps_taken)[:, 0]
             agreement = pearson(learned, true)
-            told = f"{view.env}, step {step:,}: {asked} answers, correlation {agreement:.2f}"
-            frames.append(frame(view, learned, true, told))
+            title = f"{view.env}, step {step:,}: {asked} answers, correlation {agreement:.2f}"
+            frames.append(frame(view, learned, true, title))
     finally:
         run.close()
     return write_frames([*frames, *[frames[-1]] * 8], path, fps=4)

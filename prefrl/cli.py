@@ -85,7 +85,7 @@ def train(arguments: list[str]) -> int:
             build.check_parts(plan.config)
         print(plan, flush=True)
         if options.dry_run:
-            raise _Told
+            raise _DryRun
 
     try:
         result = api.train(
@@ -96,17 +96,17 @@ def train(arguments: list[str]) -> int:
             tell=tell,
             modules=options.modules,
         )
-    except _Told:
+    except _DryRun:
         return 0
-    _say(result)
+    _print_result(result)
     return 0
 
 
-class _Told(Exception):
+class _DryRun(Exception):
     """A dry run ends once the plan has been printed."""
 
 
-def _say(result: object) -> None:
+def _print_result(result: object) -> None:
     folder = result.folder  # type: ignore[attr-defined]
     print(result)
     for name, about in (("curve.png", "learning curve"), ("reward.png", "reward model"), ("video.mp4", "one episode")):
@@ -123,7 +123,7 @@ def resume(arguments: list[str]) -> int:
     import_modules(options.modules)
     from prefrl.runs import api
 
-    _say(api.resume(options.run, quiet=options.quiet, modules=options.modules))
+    _print_result(api.resume(options.run, quiet=options.quiet, modules=options.modules))
     return 0
 
 

@@ -29,7 +29,7 @@ ELSEWHERE = {"env": "environments", "seed": "seeds"}
 
 @dataclass(frozen=True)
 class Arm:
-    """One line of a table: what is the same for all its seeds. `labels` says by axis what it is."""
+    """One line of a table: what is the same for all its seeds. `labels`: its value on each axis."""
 
     name: str
     settings: Settings
@@ -38,20 +38,20 @@ class Arm:
     control: bool = False
 
 
-def arms_in(told: Settings, settings: Settings) -> tuple[Arm, ...]:
+def arms_in(content: Settings, settings: Settings) -> tuple[Arm, ...]:
     """The product of all axes."""
-    methods = named_in(told, "methods", [name for name in PRESETS if name not in CONTROLS], ("christiano",))
+    methods = named_in(content, "methods", [name for name in PRESETS if name not in CONTROLS], ("christiano",))
     axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
     for key, setting in AXES.items():
-        if key in told:
-            given = [settings_in({setting: value}, key) for value in listed(told, key)]
+        if key in content:
+            given = [settings_in({setting: value}, key) for value in listed(content, key)]
             if key == "budgets" and any(one[setting] < 1 for one in given):
                 raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
             axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
-    for setting, values in _vary(told, settings).items():
+    for setting, values in _vary(content, settings).items():
         axes[setting] = {_label(value): {setting: value} for value in values}
-    if "variants" in told:
-        axes["variants"] = _variants(told["variants"])
+    if "variants" in content:
+        axes["variants"] = _variants(content["variants"])
     _refuse_conflicts(axes, settings)
     chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     wide = [key for key, values in axes.items() if len(values) > 1]
@@ -61,9 +61,9 @@ def arms_in(told: Settings, settings: Settings) -> tuple[Arm, ...]:
 def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
     """Named after the axes along which arms differ."""
     labels = {key: value for key, (value, _) in parts.items()}
-    told = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
+    named = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
     merged = {setting: value for _, one in parts.values() for setting, value in one.items()}
-    return Arm(", ".join(told), merged, labels["methods"], labels)
+    return Arm(", ".join(named), merged, labels["methods"], labels)
 
 
 def _named(key: str, value: Any) -> str:
@@ -85,25 +85,25 @@ def control_arms(controls: Iterable[str], arms: tuple[Arm, ...], settings: Setti
 
 
 def _refuse_conflicts(axes: dict[str, dict[Any, Settings]], settings: Settings) -> None:
-    """Each setting is said once; else one of the two would win without a word."""
-    said: dict[str, str] = dict.fromkeys(settings, "settings")
+    """Raise UserError for a setting that is given twice: one of the two would win unnoticed."""
+    set_by: dict[str, str] = dict.fromkeys(settings, "settings")
     for key, values in axes.items():
         for setting in dict.fromkeys(name for one in values.values() for name in one):
-            if setting in said:
-                raise UserError(f"{setting} is said by {said[setting]}: and again by {key}:; take one of them out")
-            said[setting] = key
+            if setting in set_by:
+                raise UserError(f"{setting} is set by {set_by[setting]}: and again by {key}:; take one of them out")
+            set_by[setting] = key
     if {"human"} & (set(axes["methods"]) | set(axes.get("teachers", ()))) or settings.get("teacher.name") == "human":
         raise UserError("a benchmark has no people to ask; take human out of the grid, or train with --preset human")
 
 
-def _vary(told: Settings, settings: Settings) -> dict[str, list[Any]]:
-    axes = told.get("vary", {})
+def _vary(content: Settings, settings: Settings) -> dict[str, list[Any]]:
+    axes = content.get("vary", {})
     if not isinstance(axes, dict):
         raise UserError(f"vary: {brief(axes)} must name settings, like vary: {{questions.length: [10, 25]}}")
     known, taken = names(update(Config(), settings)), ELSEWHERE | {setting: key for key, setting in AXES.items()}
     for setting in axes:
         if setting in taken:
-            raise UserError(f"vary: {setting} is said by {taken[setting]}:")
+            raise UserError(f"vary: {setting} is set by {taken[setting]}:")
         if setting == "steps":
             raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
         if setting not in known:
@@ -115,14 +115,14 @@ def _vary(told: Settings, settings: Settings) -> dict[str, list[Any]]:
     return found
 
 
-def _variants(told: Any) -> dict[str, Settings]:
-    if not isinstance(told, dict) or not told:
+def _variants(content: Any) -> dict[str, Settings]:
+    if not isinstance(content, dict) or not content:
         raise UserError(
-            f"variants: {brief(told)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
+            f"variants: {brief(content)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
         )
-    found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in told.items()}
-    if len(found) < len(told):
-        raise UserError(f"variants: two of {brief(list(told))} are the same name; call one of them something else")
+    found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in content.items()}
+    if len(found) < len(content):
+        raise UserError(f"variants: two of {brief(list(content))} are the same name; call one of them something else")
     every = list(dict.fromkeys(setting for one in found.values() for setting in one))
     for setting in every:
         if setting in ELSEWHERE or setting == "steps":
@@ -130,9 +130,9 @@ def _variants(told: Any) -> dict[str, Settings]:
     return found
 
 
-def named_in(told: Settings, key: str, known: Iterable[str], default: Iterable[str]) -> list[str]:
+def named_in(content: Settings, key: str, known: Iterable[str], default: Iterable[str]) -> list[str]:
     """Names out of a table. YAML reads the name `true` as yes."""
-    given = listed(told, key, tuple(default)) if told.get(key, True) is not True else list(default)
+    given = listed(content, key, tuple(default)) if content.get(key, True) is not True else list(default)
     found = ["true" if name is True else name for name in given]
     for name in found:
         if name not in known:

@@ -40,7 +40,7 @@ class Job:
 
     @cached_property
     def key(self) -> str:
-        """A hash of all that is said above; of the environment alone where nothing else matters."""
+        """A hash of all fields above; of the environment alone where nothing else matters."""
         task = {"env": self.config.env, "pixels.atari": self.config.pixels.atari}
         config = self.config if self.task == "run" else update(Config(), task)
         read = [_source(module) for module in self.modules] + _recorded(config)
@@ -73,7 +73,7 @@ def code() -> str:
 
 @cache
 def versions() -> dict[str, Any]:
-    """What a result depends on besides its configuration: source, Python, packages. The machine is told, not compared."""
+    """What a result depends on besides its configuration: source, Python, packages. The machine is noted, not compared."""
     found = machine()
     return {"code": code(), "python": found["python"], "packages": found["packages"]}
 
@@ -108,7 +108,7 @@ class Cache:
             return None
 
     def keep(self, job: Job, result: dict[str, Any]) -> None:
-        """Write a result, whole or not at all."""
+        """Write a result."""
         write_durably(self.file(job), json.dumps(result, indent=1).encode())
 
     def others(self, job: Job) -> list[list[str]]:
@@ -150,5 +150,5 @@ def _recorded(config: Config) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()]
 
 
-def _digest(told: Any) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What of a grid cannot work, all of it at once and before anything runs; and how long the rest will take."""
+"""Check a grid before anything runs: all that cannot work at once, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def check_grid(grid: Grid, cache: Cache) -> Checked:
             others["; ".join(found)] = others.get("; ".join(found), 0) + 1
         if place not in tried:
             try:
-                with warnings.catch_warnings(record=True) as told:
+                with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", UserWarning)
                     tried[place] = _try(cell, probes)
-                checked.cautions += [str(one.message) for one in told if one.category is UserWarning]
+                checked.cautions += [str(one.message) for one in caught if one.category is UserWarning]
             except UserError as fault:
                 tried[place] = 0.0
                 faults.setdefault(str(fault), []).append(f"{cell.env}, {cell.arm.name}")

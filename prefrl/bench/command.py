@@ -148,16 +148,16 @@ def _arms(grid: Grid) -> list[str]:
         first.setdefault(cell.arm.name, cell)
     lines = [
         f"environments: {', '.join(grid.environments)}",
-        *(f"  tuned    {env}: {_said(tuned(env))}" for env in grid.environments if tuned(env)),
-        f"every run: {_said(grid.settings)}",
+        *(f"  tuned    {env}: {_listed(tuned(env))}" for env in grid.environments if tuned(env)),
+        f"every run: {_listed(grid.settings)}",
         f"seeds: {', '.join(map(str, grid.seeds))}",
     ]
     for name, cell in first.items():
-        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {_said(cell.arm.settings)}")
+        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {_listed(cell.arm.settings)}")
     return lines
 
 
-def _said(settings: Settings) -> str:
+def _listed(settings: Settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "the defaults"
 
 
@@ -227,13 +227,13 @@ def search(arguments: list[str]) -> int:
     if options.dry_run:
         return 0
     with lasting(team(options)) as same:
-        defaults, trials = tune(asked, cache, same, _tell, max(1, workers // runs))
+        defaults, trials = tune(asked, cache, same, _print_trial, max(1, workers // runs))
     folder = options.out or Path("runs") / "tune" / asked.grid.name
     print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
     return 0
 
 
-def _tell(number: int, trial: Trial, best: Trial) -> None:
+def _print_trial(number: int, trial: Trial, best: Trial) -> None:
     name = f"trial {number}" if number else "defaults"
     print(f"{name}: score {trial.score:.3f} (best so far {best.score:.3f})", flush=True)
 
@@ -244,7 +244,7 @@ def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, 
     best = max(trials, key=lambda one: one.score)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in best.settings.items()}
     write_durably(folder / "best.yaml", yaml.safe_dump(plain, sort_keys=False).encode())
-    told: list[Block] = [
+    blocks: list[Block] = [
         Heading(f"Search {asked.grid.name}", 1),
         Text(f"{', '.join(asked.grid.environments)}; seeds {', '.join(map(str, asked.grid.seeds))}. Score: 0 for a policy"
              " that acts at random, 1 for the true-reward agent. The best of many trials looks better than it is: measure"
@@ -252,7 +252,7 @@ def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, 
         Table(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
         Code(command),
     ]  # fmt: skip
-    write_durably(folder / "trials.md", markdown(told).encode())
+    write_durably(folder / "trials.md", markdown(blocks).encode())
     return (
         f"best: score {best.score:.3f}, defaults {defaults.score:.3f}; the best of {len(trials)} looks better than it is,"
         f" so measure it with prefrl bench\n{folder / 'best.yaml'}\n{folder / 'trials.md'}"

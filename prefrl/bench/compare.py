@@ -1,4 +1,4 @@
-"""Two reports beside each other: which arms changed, by how much, and whether that can be told from chance."""
+"""Two reports beside each other: which arms changed, by how much, and whether by more than chance."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def unlike(first: Study, second: Study) -> list[str]:
         found += [f"{env}: {line}" for line in differences(a, b)]
         seeds = [{one["seed"] for runs in study.table[env].values() for one in runs} for study in (first, second)]
         if seeds[0] != seeds[1]:
-            told = [f"{len(one)} seeds from {min(one)} to {max(one)}" for one in seeds]
-            found.append(f"{env}: {told[0]} / {told[1]}")
+            seeds_of = [f"{len(one)} seeds from {min(one)} to {max(one)}" for one in seeds]
+            found.append(f"{env}: {seeds_of[0]} / {seeds_of[1]}")
     for arm in (name for name in second.arms if name in first.arms):
         found += _settings_apart(arm, first.arms[arm]["settings"], second.arms[arm]["settings"])
     return found

@@ -91,9 +91,9 @@ def returns(study: Study, path: Path) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(by_arm)), list(by_arm), fontsize="small")
         axes.invert_yaxis()
-    told = {"fontsize": "x-small", "title": _shown(study), "title_fontsize": "x-small"}
+    style = {"fontsize": "x-small", "title": _shown(study), "title_fontsize": "x-small"}
     panels[0].legend(
-        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=3.5, ncols=2, **told
+        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=3.5, ncols=2, **style
     )  # above, not over seeds
     return _save(figure, path)
 

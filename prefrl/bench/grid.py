@@ -34,10 +34,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a file says, checked for contradictions. `cells` are its runs, `floors` the environments' random policies."""
+    """The content of a file, checked for contradictions. `cells` are its runs, `floors` the environments' random policies."""
 
     name: str
-    told: Settings  # the file, for the report
+    content: Settings  # the file, for the report
     environments: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: Settings
@@ -102,48 +102,48 @@ KEYS = (
 )  # fmt: skip
 
 
-def make_grid(told: Settings, name: str = "grid") -> Grid:
-    """A grid from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
-    for key in told:
+def make_grid(content: Settings, name: str = "grid") -> Grid:
+    """A grid from its file's content; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
+    for key in content:
         if key not in KEYS:
             if key in ELSEWHERE:
-                given = told[key] if isinstance(told[key], list) else [told[key]]
-                raise UserError(f"{key}: is said by {ELSEWHERE[key]}: in a grid, like {ELSEWHERE[key]}: {brief(given)}")
+                given = content[key] if isinstance(content[key], list) else [content[key]]
+                raise UserError(f"{key}: is set by {ELSEWHERE[key]}: in a grid, like {ELSEWHERE[key]}: {brief(given)}")
             if str(key) in names():
-                raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(told[key])}}}")
+                raise UserError(f"{key} is a setting of every run; say settings: {{{key}: {brief(content[key])}}}")
             raise UserError(f"unknown key {str(key)!r} in the grid{near(str(key), KEYS)}")
-    few = told.get("few_seeds", False)
+    few = content.get("few_seeds", False)
     if not isinstance(few, bool):
         raise UserError(f"few_seeds: {brief(few)} must be true or false")
-    modules = tuple(_texts(told, "import", ()))
+    modules = tuple(_texts(content, "import", ()))
     import_modules(modules, "import:")  # which may bring agents with settings of their own
-    settings = settings_in(told.get("settings", {}), "settings")
+    settings = settings_in(content.get("settings", {}), "settings")
     for setting, key in ELSEWHERE.items():
         if setting in settings:
-            raise UserError(f"settings: {setting} is said by {key}:, not by settings:")
-    if "controls" in told and told["controls"] is None:
+            raise UserError(f"settings: {setting} is set by {key}:, not by settings:")
+    if "controls" in content and content["controls"] is None:
         raise UserError("controls: is empty; say which, or false for none, or leave it out for all of them")
-    controls = named_in(told, "controls", CONTROLS, CONTROLS) if told.get("controls", True) else ()
-    arms = arms_in(told, settings)
+    controls = named_in(content, "controls", CONTROLS, CONTROLS) if content.get("controls", True) else ()
+    arms = arms_in(content, settings)
     grid = Grid(
-        str(told.get("name", name)), told, tuple(_texts(told, "environments")), _seeds(told), settings,
+        str(content.get("name", name)), content, tuple(_texts(content, "environments")), _seeds(content), settings,
         (*arms, *control_arms(controls, arms, settings)), modules,
-        _evaluation(told), _control_seeds(told),
+        _evaluation(content), _control_seeds(content),
     )  # fmt: skip
     _refuse_twins(grid)
     _refuse_unlike_tasks(grid)
     return grid
 
 
-def _texts(told: Settings, key: str, default: Iterable[str] | None = None) -> list[str]:
-    given = listed(told, key, default)
+def _texts(content: Settings, key: str, default: Iterable[str] | None = None) -> list[str]:
+    given = listed(content, key, default)
     if wrong := [value for value in given if not isinstance(value, str)]:
         raise UserError(f"{key}: {brief(wrong[0])} must be a name")
     return given
 
 
-def _evaluation(told: Settings) -> int:
-    steps = told.get("evaluation", EVALUATION)
+def _evaluation(content: Settings) -> int:
+    steps = content.get("evaluation", EVALUATION)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise UserError(f"evaluation: {brief(steps)} must be a number of steps, of which whole episodes are played")
     return steps
@@ -157,10 +157,12 @@ def _refuse_twins(grid: Grid) -> None:
     for env in grid.environments:
         seen: dict[str, Arm] = {}
         for arm in grid.arms:
-            told = repr(as_dict(grid.config(env, arm, 0)))
-            if told in seen:
-                raise UserError(f"arms {seen[told].name!r} and {arm.name!r} are the same configuration; leave one out")
-            seen[told] = arm
+            described = repr(as_dict(grid.config(env, arm, 0)))
+            if described in seen:
+                raise UserError(
+                    f"arms {seen[described].name!r} and {arm.name!r} are the same configuration; leave one out"
+                )
+            seen[described] = arm
 
 
 def _refuse_unlike_tasks(grid: Grid) -> None:
@@ -175,16 +177,16 @@ def _refuse_unlike_tasks(grid: Grid) -> None:
                 )
 
 
-def _seeds(told: Settings) -> tuple[int, ...]:
-    given = told.get("seeds", ENOUGH_SEEDS)
+def _seeds(content: Settings) -> tuple[int, ...]:
+    given = content.get("seeds", ENOUGH_SEEDS)
     if isinstance(given, bool) or not isinstance(given, int | list):
         raise UserError(f"seeds: {brief(given)} must be a number of seeds, or a list of them")
-    seeds = tuple(range(given)) if isinstance(given, int) else tuple(listed(told, "seeds"))
+    seeds = tuple(range(given)) if isinstance(given, int) else tuple(listed(content, "seeds"))
     if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds):
         raise UserError(f"seeds: {brief(given)} must be whole numbers from 0 on")
     if not seeds:
         raise UserError(f"seeds: {brief(given)} leaves nothing to run")
-    if len(seeds) < FEWEST_SEEDS and not told.get("few_seeds"):
+    if len(seeds) < FEWEST_SEEDS and not content.get("few_seeds"):
         raise UserError(
             f"seeds: {len(seeds)} give no interval; {FEWEST_SEEDS} are the least and {ENOUGH_SEEDS} enough to report."
             " To try a grid out without intervals, say few_seeds: true (--few-seeds)"
@@ -192,9 +194,9 @@ def _seeds(told: Settings) -> tuple[int, ...]:
     return seeds
 
 
-def _control_seeds(told: Settings) -> int | None:
-    count = told.get("control_seeds")
-    least = 1 if told.get("few_seeds") else FEWEST_SEEDS
+def _control_seeds(content: Settings) -> int | None:
+    count = content.get("control_seeds")
+    least = 1 if content.get("few_seeds") else FEWEST_SEEDS
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
         raise UserError(f"control_seeds: {brief(count)} must be a number of seeds, {least} at least")
     return count

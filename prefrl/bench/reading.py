@@ -1,4 +1,4 @@
-"""Reading what a grid or a search says in YAML; whatever is empty, unknown or there twice is named."""
+"""Read the YAML file of a grid or a search; errors name what is empty, unknown or there twice."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ Settings = dict[str, Any]
 
 
 def read_yaml(path: Path | str) -> Settings:
-    """What a YAML file says by key. Raises UserError if that is nothing."""
-    told = values.read_yaml(path)
-    if not isinstance(told, dict) or not told:
+    """The content of a YAML file by key. Raises UserError if it is empty."""
+    content = values.read_yaml(path)
+    if not isinstance(content, dict) or not content:
         raise UserError(
-            f"{path} holds {brief(told) if told else 'nothing'}; expected at least environments: [Pendulum-v1]"
+            f"{path} holds {brief(content) if content else 'nothing'}; expected at least environments: [Pendulum-v1]"
         )
-    return told
+    return content
 
 
-def settings_in(told: Any, where: str) -> Settings:
+def settings_in(content: Any, where: str) -> Settings:
     """Settings by dotted name, of the types that they have. Raises UserError for others."""
-    flat = flat_settings(told, where)
+    flat = flat_settings(content, where)
     made = update(Config(), flat, where)
     return {name: get(made, name) for name in flat if name not in RETIRED}
 
 
-def flat_settings(told: Settings, where: str) -> Settings:
+def flat_settings(content: Settings, where: str) -> Settings:
     """Settings by dotted name, however they were nested."""
-    if not isinstance(told, dict):
-        raise UserError(f"{where}: {brief(told)} must be settings by name, like {{steps: 100000}}")
-    return dotted(told)
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: {brief(content)} must be settings by name, like {{steps: 100000}}")
+    return dotted(content)
 
 
-def listed(told: Settings, key: str, default: Iterable[Any] | None = None, where: str = "") -> list[Any]:
+def listed(content: Settings, key: str, default: Iterable[Any] | None = None, where: str = "") -> list[Any]:
     """The values under a key, none twice."""
-    if key not in told and default is not None:
+    if key not in content and default is not None:
         return list(default)
-    given = told.get(key)
+    given = content.get(key)
     if isinstance(given, str | int | float):
         given = [given]
     if not isinstance(given, list) or not given:

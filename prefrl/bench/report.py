@@ -28,8 +28,8 @@ def write_report(study: Study, folder: Path) -> list[Path]:
 
 def report(study: Study, folder: Path) -> list[Block]:
     blocks: list[Block] = [Heading(study.name, 1), Text(LEGEND)]
-    if told := notes(study):
-        blocks += [Heading("Before you lean on it"), Lines(told)]
+    if cautions := notes(study):
+        blocks += [Heading("Before you lean on it"), Lines(cautions)]
     blocks += tables(study)
     blocks.append(Heading("Figures"))
     blocks += [Picture(path, caption) for path, caption in figures(study, folder)]
@@ -42,13 +42,13 @@ def _how(study: Study) -> list[Block]:
     by_making: dict[str, list[str]] = {}
     for env, about in study.about.items():
         packages = ", ".join(f"{name} {version}" for name, version in about.get("packages", {}).items() if version)
-        told = (
+        making = (
             f"{about['command']}\n# {about['steps']} steps; source {about['code']}, commit {about.get('commit')}; Python"
             f" {about.get('python')}; {packages}; {about.get('machine')}"
         )
-        by_making.setdefault(told, []).append(env)
-    for told, environments in by_making.items():
-        blocks += [Text(", ".join(environments) + ":"), Code(told)]
+        by_making.setdefault(making, []).append(env)
+    for making, environments in by_making.items():
+        blocks += [Text(", ".join(environments) + ":"), Code(making)]
     if study.grid:
         blocks += [Text("The grid:"), Code(yaml.safe_dump(study.grid, sort_keys=False))]
     if study.arms:

@@ -197,11 +197,11 @@ def load(path: Path | str) -> Study:
     """The study in a JSON file, or in a report's folder. Raises UserError if it is none, or of a newer format."""
     file = Path(path) / "study.json" if Path(path).is_dir() else Path(path)
     try:
-        told = json.loads(file.read_text())
-        version = told.get("format", FORMAT)
+        content = json.loads(file.read_text())
+        version = content.get("format", FORMAT)
         study = Study(
-            told.get("name", file.stem), told["table"], told["floors"], told["about"], told.get("arms", {}),
-            told.get("grid", {}),
+            content.get("name", file.stem), content["table"], content["floors"], content["about"], content.get("arms", {}),
+            content.get("grid", {}),
         )  # fmt: skip
         for env, by_arm in study.table.items():
             for arm in by_arm:
@@ -229,7 +229,7 @@ def make_study(grid: Grid, done: Sweep, command: str) -> Study:
         {env: {**about, "steps": steps[env]} for env in table},
         {a.name: {"labels": a.labels, "control": a.control, "method": a.method, "settings": grid.settings | a.settings}
          for a in grid.arms},
-        grid.told,
+        grid.content,
     )  # fmt: skip
 
 

@@ -59,44 +59,46 @@ class Search:
         return {name: self.choices[name][value] if name in self.choices else value for name, value in chosen.items()}
 
 
-def make_search(told: Settings, name: str = "search") -> Search:
-    """A search from what its file says; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
-    for key in told:
+def make_search(content: Settings, name: str = "search") -> Search:
+    """A search from its file's content; see KEYS. Raises UserError for what is empty, unknown or contradictory."""
+    for key in content:
         if key not in KEYS:
             raise UserError(f"unknown key {str(key)!r} in the search{near(str(key), KEYS)}")
-    trials = told.get("trials", TRIALS)
+    trials = content.get("trials", TRIALS)
     if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
         raise UserError(f"trials: {brief(trials)} must be a number of trials, at least 1")
-    shared: Settings = {key: told[key] for key in ("environments", "settings", "evaluation", "import") if key in told}
-    seeds = told.get("seeds", 3)
+    shared: Settings = {
+        key: content[key] for key in ("environments", "settings", "evaluation", "import") if key in content
+    }
+    seeds = content.get("seeds", 3)
     seeds = [TUNING + k for k in range(seeds)] if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
     grid = make_grid(
         {
             **shared,
-            "methods": [told.get("method", "christiano")],
+            "methods": [content.get("method", "christiano")],
             "controls": ["true"],
             "seeds": seeds,
             "few_seeds": True,
         },
-        str(told.get("name", name)),
+        str(content.get("name", name)),
     )
     if reporting := [seed for seed in grid.seeds if seed < TUNING]:
         raise UserError(
             f"seeds: {brief(reporting)} report results, and what was tuned on them would look better than it is;"
             f" tune on seeds from {TUNING} on"
         )
-    space, choices = _space(told.get("search"), grid)
+    space, choices = _space(content.get("search"), grid)
     return Search(grid, space, choices, trials)
 
 
-def _space(told: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def _space(content: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Optuna's distributions, and what the places of listed values stand for."""
-    if not isinstance(told, dict) or not told:
+    if not isinstance(content, dict) or not content:
         raise UserError(
-            f"search: {brief(told)} must name settings, like {{reward.learning_rate: {{low: 1e-4, high: 1e-2}}}}"
+            f"search: {brief(content)} must name settings, like {{reward.learning_rate: {{low: 1e-4, high: 1e-2}}}}"
         )
     optuna, space, choices = _optuna(), {}, {}
-    for name, where in told.items():
+    for name, where in content.items():
         if name in FIXED or name in grid.settings:
             raise UserError(f"search: {name} must be the same in all runs that are compared; take it out of one place")
         if isinstance(where, list) and where:

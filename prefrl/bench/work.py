@@ -27,13 +27,13 @@ POINTS = 20  # of a learning curve that are kept
 
 
 def do(job: Job, folder: Path) -> dict[str, Any]:
-    """The result of a job, as JSON, with the versions that made it and what it warned of."""
-    with warnings.catch_warnings(record=True) as told:
+    """The result of a job, as JSON, with the versions that made it and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = TASKS[job.task](job, folder)
     made = versions() | {"machine": machine()["machine"]}
     return result | {
-        "warnings": sorted({str(one.message) for one in told if one.category is UserWarning}),
+        "warnings": sorted({str(one.message) for one in caught if one.category is UserWarning}),
         "made": made,
     }
 

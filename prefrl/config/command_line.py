@@ -25,12 +25,12 @@ Learn a policy from preferences. Settings come from the preset, then --config FI
 The run's own options, before the settings:
   --preset NAME     method: {presets} (default christiano)
   --config FILE     settings in YAML, such as: {{preset: uniform, env: Pendulum-v1, questions: {{budget: 100}}}}
-  --import MODULE   import it first, for the environments, agents and other parts that it registers
+  --import MODULE   import a module first, for the environments, agents and other parts that it registers
   --folder DIR      where to write (default: the next free one under runs/)
   --teacher NAME    who answers: oracle, human, replay=RUN, ... (short for --teacher.name)
   --wait-for-labels N   with --teacher human: pause until the first N questions are answered (--teacher.wait)
   --mechanisms.NAME.SETTING VALUE   add a mechanism, such as those that `prefrl list` names; all its settings have defaults
-  --dry-run         say what would be done, and stop
+  --dry-run         print what would be done, and stop
   --quiet           no progress bar
 
 The settings under agent are those of --agent.algorithm, by default ppo: give it before --help to see those of another
@@ -49,18 +49,18 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Config]:
         base = preset(options.preset or DEFAULT)  # what holds for all environments
     else:
         options.preset, base = compose(next(iter(options.config), None), options.preset, options.env)
-    found = {"env": options.env, AGENT: options.algorithm}  # which decide about other settings
-    base = update(base, {name: value for name, value in found.items() if value is not None})
+    first = {"env": options.env, AGENT: options.algorithm}  # on which other settings depend
+    base = update(base, {name: value for name, value in first.items() if value is not None})
     base = update(base, mechanisms, "the command line")
     _refuse_unknown(rest, base)
-    about = ABOUT.format(presets=", ".join(PRESETS), agents=", ".join(AGENT_SETTINGS), tuned=", ".join(TUNED))
-    hidden = replace(base, mechanisms={})  # tyro would want their types
-    made = tyro.cli(Config, prog="prefrl train", description=about, default=hidden, args=rest)
-    return options, replace(made, mechanisms=base.mechanisms)
+    description = ABOUT.format(presets=", ".join(PRESETS), agents=", ".join(AGENT_SETTINGS), tuned=", ".join(TUNED))
+    hidden = replace(base, mechanisms={})  # tyro needs the types of all settings
+    config = tyro.cli(Config, prog="prefrl train", description=description, default=hidden, args=rest)
+    return options, replace(config, mechanisms=base.mechanisms)
 
 
 def _own_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The run's own options with the settings that have to be known first, and the remaining arguments."""
+    """The run's own options with the settings that others depend on, and the remaining arguments."""
     parser = _Parser(prog="prefrl train", add_help=False, allow_abbrev=False)
     parser.add_argument("--preset")
     parser.add_argument("--config", action="append", default=[])
@@ -79,7 +79,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _in_full(argument: str) -> str:
-    """An argument with short options in full, and 1e5 as 100000, which settings that count things take too."""
+    """An argument with its short option in full, and 1e5 as 100000, so that integer settings accept it."""
     name, equals, value = argument.partition("=")
     if equals and name.startswith("--"):
         return SHORT.get(name, name) + equals + _whole_number(value)
@@ -93,7 +93,7 @@ def _whole_number(text: str) -> str:
 
 def _mechanisms(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The settings of mechanisms by dotted name, their values read as YAML; and the arguments without them."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     rest: list[str] = []
     waiting = list(arguments)
     while waiting:
@@ -102,12 +102,12 @@ def _mechanisms(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
         if not argument.startswith("--mechanisms."):
             rest.append(argument)
         elif name.count(".") == 1 and not equals:  # the mechanism with its defaults
-            found.setdefault(name.replace("-", "_"), {})
+            settings.setdefault(name.replace("-", "_"), {})
         else:
             if not equals and (not waiting or waiting[0].startswith("--")):
                 raise UserError(f"--{name} needs a value")
-            found[name.replace("-", "_")] = _from_yaml(name, value if equals else waiting.pop(0))
-    return found, rest
+            settings[name.replace("-", "_")] = _from_yaml(name, value if equals else waiting.pop(0))
+    return settings, rest
 
 
 def _from_yaml(name: str, text: str) -> Any:

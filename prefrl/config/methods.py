@@ -89,14 +89,14 @@ PRESETS: dict[str, Method] = {
     ),
 }
 
-NOVEL: dict[str, Any] = {  # what each is worth: experiments/novel_search.py
+NOVEL: dict[str, Any] = {  # effect of each: experiments/novel_search.py
     "steps": 500_000,
     "agent.gamma": 0.995,  # both and an entropy bonus: Christiano et al. 2017, appendix A.1
     "agent.gae_lambda": 0.97,
-    "agent.ent_coef": 0.03,  # without it the policy is sure of lying on the floor before the reward tells what is better
+    "agent.ent_coef": 0.03,  # without it the policy settles on lying on the floor before the reward model knows better
     "questions.budget": 900,
     "questions.length": 15,
-    "questions.schedule": "constant",  # the behaviour comes late, and has to be asked about
+    "questions.schedule": "constant",  # the behaviour comes late, and needs questions then
 }
 TUNED: dict[str, dict[str, Any]] = {
     "prefrl/HopperBackflip-v0": NOVEL,
@@ -109,7 +109,7 @@ TUNED: dict[str, dict[str, Any]] = {
         "agent.n_epochs": 8,
         "agent.learning_rate": 5e-4,
         "agent.gamma": 0.9,
-        "agent.ent_coef": 0.02,  # without it the policy is sure before it has seen every place, on the true reward too
+        "agent.ent_coef": 0.02,  # without it the policy converges before it has seen every place, on the true reward too
         "agent.hidden": (),
         "questions.budget": 100,
         "questions.length": 10,
@@ -127,11 +127,11 @@ TUNED: dict[str, dict[str, Any]] = {
         "agent.endless": True,  # the rest: Christiano et al. 2017, appendix A.2
         "questions.budget": 5500,
         "questions.length": 25,
-        "reward.network": "nature",  # one of them tells .93 of unseen pairs of Pong after 1,000 answers, the paper's cnn .84
+        "reward.network": "nature",  # one member has .93 accuracy on unseen pairs of Pong after 1,000 answers, the paper's cnn .84
         "reward.hidden": (64,),
         "reward.batch_size": 16,
         "reward.patience": 25,  # dropout makes progress unsteady: with 4 a fit to Pong ended at .65 accuracy, not .84
-        "reward.refit": 0.1,  # a fit to pictures costs more than others
+        "reward.refit": 0.1,  # a fit to pictures is expensive
         "reward.scale": 0.05,
     },
 }
@@ -154,11 +154,11 @@ def preset(name: str, env: str | None = None) -> Config:
 def compose(file: Path | str | None, name: str | None = None, env: str | None = None) -> tuple[str, Config]:
     """The preset's name and the configuration: tuned settings, then the preset, then a YAML file, each on top.
 
-    The file may name preset and environment too; those given here go first.
+    The file may name preset and environment too; the arguments take precedence.
     """
     settings = read(file) if file else {}
     named = settings.pop("preset", None) or DEFAULT
     name = name or ("true" if named is True else str(named))  # YAML reads `true` as yes
     env = env or dotted(settings).get("env", Config.env)
-    base = preset(name, env if isinstance(env, str) else None)  # which the update refuses
+    base = preset(name, env if isinstance(env, str) else None)  # another type is refused below
     return name, update(base, settings, str(file or ""))

@@ -1,4 +1,4 @@
-"""Imports the user's own modules: an id or a name in a file imports nothing, be it in a stranger's run folder."""
+"""Import of the user's own modules, only when asked: names in files, such as a stranger's run folder, import nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from prefrl.core.errors import UserError
 
 def import_modules(names: Iterable[str], given_by: str = "--import") -> None:
     """Import modules, installed or of the current folder, which register environments, agents and other parts."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
     for name in names:
         try:
             importlib.import_module(name)

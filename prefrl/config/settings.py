@@ -1,4 +1,4 @@
-"""Every setting of a run: one dataclass per part. The text below a field is its help, its range stands in it."""
+"""Every setting of a run, one dataclass per part. The docstring below a field is its help text; `setting` has its range."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ RETIRED: dict[str, Any] = {"reward.together": False, "reward.precision": "float3
 
 
 def setting(default: Any, *, low: float, high: float) -> Any:
-    """A field with its default and the least and the most that it may be: each number of a tuple; None is always good."""
+    """A field with its default and its range, which holds for each number of a tuple; None is always allowed."""
     return field(default=default, metadata={"range": (low, high)})
 
 
 @dataclass
 class AgentConfig:
-    """Who acts and improves its policy: the settings that all agents share."""
+    """The agent, which acts and improves its policy: the settings that all agents share."""
 
     algorithm: str = "ppo"
     """Which agent; see `prefrl list`. Each has settings of its own."""
@@ -48,7 +48,7 @@ class OnPolicyConfig(AgentConfig):
     policy: str = "auto"
     """SB3 policy class; auto: CnnPolicy where observations are pictures, else MlpPolicy."""
     n_steps: int = setting(256, low=2, high=1e6)
-    """Steps per environment in a rollout; the reward model is asked once per rollout."""
+    """Steps per environment in a rollout; the learned reward is computed once per rollout."""
     batch_size: int = 128
     """Minibatch of PPO's update."""
     n_epochs: int = setting(10, low=1, high=1000)
@@ -58,8 +58,8 @@ class OnPolicyConfig(AgentConfig):
     anneal: float = setting(0.4, low=0, high=1)
     """Last share of the run, over which the learning rate falls linearly to zero: the last policy is what counts."""
     bounds: float = setting(0.5, low=0, high=1e6)
-    """Cost of an action sampled half the action space's width beyond its bounds, in spreads of the learned reward; a
-    policy that runs off over a wrong slope would not come back."""
+    """Cost of an action sampled half the action space's width beyond its bounds, in spreads of the learned reward:
+    it keeps the policy from running beyond the bounds where the learned reward is wrong there."""
     gamma: float = setting(0.99, low=0, high=1)
     """Discount per step."""
     gae_lambda: float = setting(0.95, low=0, high=1)
@@ -71,7 +71,7 @@ class OnPolicyConfig(AgentConfig):
     vf_coef: float = setting(0.5, low=0, high=100)
     """Weight of the value loss."""
     max_grad_norm: float = setting(0.5, low=1e-6, high=1e6)
-    """Gradients longer than this are shortened."""
+    """Gradients are clipped to this norm."""
     hidden: tuple[int, ...] = setting((64, 64), low=1, high=65_536)
     """Layers of policy and value network."""
 
@@ -101,14 +101,14 @@ def register_agent(name: str, settings: type[AgentConfig]) -> None:
 
 
 def with_agent(config: AgentConfig, algorithm: str) -> AgentConfig:
-    """The settings of another agent. If they are of another class, they keep what both share and was not at its default."""
+    """The settings of another agent. Of another class, they keep shared settings that are not at their defaults."""
     if algorithm not in AGENT_SETTINGS:
         raise UserError(f"agent.algorithm={algorithm!r} does not exist{near(algorithm, AGENT_SETTINGS)}")
     old, new = type(config), AGENT_SETTINGS[algorithm]
     if new is old:
         return replace(config, algorithm=algorithm)
     shared = next(ancestor for ancestor in old.__mro__ if issubclass(new, ancestor))
-    values = {one.name: getattr(config, one.name) for one in fields(shared)}
+    values = {each.name: getattr(config, each.name) for each in fields(shared)}
     changed = {name: value for name, value in values.items() if value != getattr(old(), name)}
     return new(**changed | {"algorithm": algorithm})
 
@@ -121,7 +121,7 @@ class QuestionConfig:
     """Questions over the whole run; skipped and tied ones count."""
     kinds: tuple[str, ...] = ("pair",)
     """Kinds of feedback that are asked for; see `prefrl list`."""
-    mix: tuple[float, ...] = setting((), low=0, high=1)
+    mix: tuple[float, ...] = setting((), low=0, high=1e6)
     """Shares of the budget, one for each kind; empty: equal ones."""
     turns: str = "mixed"
     """Several kinds: mixed at all times, or one_by_one, each when the budget of the one before is asked."""
@@ -136,7 +136,7 @@ class QuestionConfig:
     initial: float = setting(0.25, low=0, high=1)
     """Share of the budget that is due at once: asked as fast as the first rollouts give segments."""
     until: float = setting(1.0, low=0.01, high=1)
-    """Share of the run by which the whole budget has been asked; once nobody asks, agents find what pays by mistake."""
+    """Share of the run by which the budget is spent; questions until late guard against reward hacking."""
     half_at: float = setting(0.1, low=1e-6, high=1e6)
     """Share of the run after which a hyperbolic schedule asks half as fast."""
     growth: float = setting(0.2, low=0, high=10)
@@ -154,7 +154,7 @@ class TeacherConfig:
     gamma: float | None = setting(None, low=0, high=1)
     """Myopia: steps further from the segment's end count less."""
     mistake: float | None = setting(None, low=0, high=1)
-    """Share of answers turned round."""
+    """Share of answers that are reversed."""
     skip: float | None = setting(None, low=0, high=1)
     """How readily two poor segments are skipped."""
     equal: float | None = setting(None, low=0, high=1)
@@ -170,24 +170,24 @@ class TeacherConfig:
     queue: int = setting(50, low=1, high=1e6)
     """People: no more is asked while this many questions are unanswered."""
     stale: float = setting(0.25, low=0, high=1)
-    """People: unanswered questions are taken back after this share of the run; 0: never."""
+    """People: unanswered questions expire after this share of the run; 0: never."""
     page: bool = True
     """People: open the label page with the run."""
     opinions: float = setting(1.0, low=1, high=100)
     """People: how many labellers judge each question; 1.2: every fifth is judged by a second one."""
     combine: str = "reliability"
-    """What becomes of several opinions on one question: reliability, mean or first; see `prefrl list`."""
+    """How several opinions on one question are combined: reliability, mean or first; see `prefrl list`."""
     gold: float = setting(0.0, low=0, high=0.5)
     """People: share of what they see whose answer is known, to see how often each is right. Nothing is learned from it."""
     repeat: float = setting(0.0, low=0, high=1)
     """People: share of what they see that each has judged before, to see how steady they are."""
     mirror: float = setting(0.05, low=0, high=1)
-    """People: the same with the sides changed."""
+    """People: share of what they see that each has judged before, with the sides swapped."""
     timing: str = "heard"
-    """Replay: when recorded answers come. heard: at the step at which the recorded run heard them, corrections and
-    all. once: those that stand in the end, as soon as their question is asked."""
+    """Replay: when recorded answers come. heard: at the step at which the recorded run read them, with
+    corrections. once: those that stand in the end, as soon as their question is asked."""
     unknown: str = "skip"
-    """Replay: what becomes of questions that the recording does not know. skip, or oracle: the true reward decides."""
+    """Replay: the answer to questions that the recording does not have. skip, or oracle: the true reward decides."""
 
 
 @dataclass
@@ -205,20 +205,20 @@ class RewardConfig:
     members: int = setting(3, low=1, high=100)
     """Networks in the ensemble."""
     context: int = setting(0, low=0, high=1e6)
-    """Steps before a rollout that networks which look at sequences are shown with it."""
+    """Steps before a rollout that are given to networks of sequences with it."""
     fit: str = "bootstrap"
     """How networks are fitted to answers; see `prefrl list`."""
     bonus: str = "none"
-    """What is paid beside the learned reward; see `prefrl list`."""
+    """Bonus added to the learned reward; see `prefrl list`."""
     bonus_weight: float = setting(0.0, low=-1e6, high=1e6)
     """Weight of the bonus."""
     inputs: str = "all"
     """What the reward may depend on: all (observation, its change, action), transition (no action), observation, both
     (observation and action), action."""
     change_scale: float = setting(0.55, low=1e-6, high=1e6)
-    """Changes enter scaled by this, so that the fit explains by states what states can explain."""
+    """Changes enter scaled by this, so that the fit explains by observations what they can explain."""
     action_scale: float = setting(0.03, low=1e-6, high=1e6)
-    """Continuous actions enter scaled by this: on any wrong slope a policy runs to the bounds, and stays there."""
+    """Continuous actions enter scaled by this: where the reward slopes wrongly, policies stay at the bounds."""
     learning_rate: float = setting(1e-3, low=1e-8, high=1)
     """Adam's step size."""
     batch_size: int = setting(32, low=1, high=1e6)
@@ -230,7 +230,7 @@ class RewardConfig:
     patience: int = setting(4, low=1, high=1e6)
     """Passes without improvement on held-out answers before a fit stops."""
     refit: float = setting(0.01, low=0, high=10)
-    """Fit again once new answers are this share of those known, or none have come for a while."""
+    """Fit again once new answers are this share of the earlier ones, or none have come for a while."""
     warm: bool = True
     """Go on from the last fit's weights; off: from scratch every time."""
     bootstrap: bool = True
@@ -262,7 +262,7 @@ class PixelConfig:
     stack: int = setting(4, low=1, high=64)
     """Frames in an observation."""
     atari: str = "v5"
-    """How games are played: v5 (actions stick with probability .25) or paper (they do not; up to 30 no-ops at first)."""
+    """How games are played: v5 (sticky actions, probability .25) or paper (none; up to 30 no-ops at first)."""
     native: bool = False
     """Let ale-py step all games at once, faster: for synthetic teachers, since no clips can be drawn afterwards."""
     mask: bool = True
@@ -309,11 +309,11 @@ class Config:
     pixels: PixelConfig = field(default_factory=PixelConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     mechanisms: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What is done to the policy besides paying it the learned reward: name -> settings; see `prefrl list`."""
+    """Mechanisms that act on the policy besides the learned reward: name -> settings; see `prefrl list`."""
     record: RecordConfig = field(default_factory=RecordConfig)
 
     def wanted_opinions(self) -> float:
-        """How many labellers answer each question; a synthetic teacher has but one opinion."""
+        """How many labellers answer each question; 1 for a synthetic teacher."""
         return self.teacher.opinions if self.teacher.name == "human" else 1
 
     def check(self) -> None:
@@ -333,20 +333,20 @@ class Config:
 
 
 def ranges(part: Any, prefix: str = "") -> dict[str, tuple[float, float]]:
-    """Dotted name -> the least and the most, of every number in a configuration."""
-    found: dict[str, tuple[float, float]] = {}
-    for one in fields(part):
-        value = getattr(part, one.name)
+    """Dotted name -> (low, high) of every number in a configuration."""
+    bounds: dict[str, tuple[float, float]] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
         if is_dataclass(value):
-            found |= ranges(value, f"{prefix}{one.name}.")
-        elif "range" in one.metadata:
-            found[prefix + one.name] = one.metadata["range"]
-    return found
+            bounds |= ranges(value, f"{prefix}{each.name}.")
+        elif "range" in each.metadata:
+            bounds[prefix + each.name] = each.metadata["range"]
+    return bounds
 
 
 def get(config: Config, name: str) -> Any:
     """A setting by its dotted name."""
-    found: Any = config
+    value: Any = config
     for part in name.split("."):
-        found = found[part] if isinstance(found, dict) else getattr(found, part)
-    return found
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    return value

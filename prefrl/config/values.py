@@ -1,4 +1,4 @@
-"""Settings by name, from YAML or from Python: nested or dotted, checked, and put into a Config."""
+"""Settings by name, nested or dotted, from YAML or Python: checked and put into a Config."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import yaml
 from prefrl.config.settings import RETIRED, Config, with_agent
 from prefrl.core.errors import UserError, brief, near, why
 
-MAIN = {"agent": "algorithm", "teacher": "name"}  # what the name of a part stands for: `teacher: noisy`
-AGENT = "agent.algorithm"  # the setting that decides which others there are
+MAIN = {"agent": "algorithm", "teacher": "name"}  # the setting that a bare name is for: `teacher: noisy`
+AGENT = "agent.algorithm"  # the setting that decides which others exist
 DOTS = 2  # in the longest name: mechanisms.NAME.SETTING
 
 
@@ -75,9 +75,9 @@ _hints = cache(get_type_hints)
 def _typed(value: Any, hint: Any) -> Any:
     """The value in the type of its setting: YAML says 1e-3 as a string, and lists for tuples. Raises ValueError."""
     if NoneType in get_args(hint):
-        return None if value is None else _typed(value, next(one for one in get_args(hint) if one is not NoneType))
+        return None if value is None else _typed(value, next(kind for kind in get_args(hint) if kind is not NoneType))
     if get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(_typed(one, get_args(hint)[0]) for one in value)
+        return tuple(_typed(entry, get_args(hint)[0]) for entry in value)
     if hint is int and not isinstance(value, bool) and float(value).is_integer():
         return int(float(value))
     if hint is float and not isinstance(value, bool):
@@ -103,8 +103,8 @@ def _with_mechanism(
     name, _, setting = inside.partition(".")
     if not setting and value not in (None, {}):
         raise UserError(f"mechanisms.{name}={brief(value)}{source} must be settings by name, like {{weight: 0.1}}")
-    given = {setting: _number(value)} if setting else {}
-    return mechanisms | {name: mechanisms.get(name, {}) | given}
+    changed = {setting: _number(value)} if setting else {}
+    return mechanisms | {name: mechanisms.get(name, {}) | changed}
 
 
 def _number(value: Any) -> Any:
@@ -121,16 +121,16 @@ def _warn_of_retired(name: str, value: Any, source: str) -> None:
 
 def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for short, value in settings.items():
         name = f"{prefix}{short}"
         value = {MAIN[name]: value} if name in MAIN and isinstance(value, str) else value
         inside = isinstance(value, dict) and name.count(".") < DOTS and (value or "." not in name)
         part = dotted(value, f"{name}.") if inside else {name: value}
-        if twice := found.keys() & part.keys():
+        if twice := flat.keys() & part.keys():
             raise UserError(f"{min(twice)} is there twice")
-        found |= part
-    return found
+        flat |= part
+    return flat
 
 
 def as_dict(config: Config) -> dict[str, Any]:
@@ -150,16 +150,16 @@ def load(path: Path | str, base: Config | None = None) -> Config:
 
 
 def read(path: Path | str) -> dict[str, Any]:
-    """What a YAML file of settings says, not checked yet."""
+    """The settings in a YAML file, not checked yet."""
     settings = read_yaml(path, "the configuration ")
     if not isinstance(settings, dict):
-        found = "nothing" if settings is None else brief(settings)
-        raise UserError(f"{path} holds {found}; expected settings such as 'steps: 100000'")
+        content = "nothing" if settings is None else brief(settings)
+        raise UserError(f"{path} holds {content}; expected settings such as 'steps: 100000'")
     return settings
 
 
 def read_yaml(path: Path | str, what: str = "") -> Any:
-    """The content of a YAML file. Raises UserError if it cannot be read or is none."""
+    """The content of a YAML file. Raises UserError if it cannot be read or parsed."""
     try:
         return _NoKeyTwice(Path(path).read_text()).get_single_data()
     except (OSError, UnicodeDecodeError) as fault:
@@ -169,7 +169,7 @@ def read_yaml(path: Path | str, what: str = "") -> Any:
 
 
 class _NoKeyTwice(yaml.SafeLoader):
-    """The safe loader, which refuses a key that is there twice: YAML would silently keep the last value."""
+    """The safe loader, which refuses duplicate keys: YAML would silently keep the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]

@@ -1,4 +1,4 @@
-"""The currency of prefrl: batches of segments, the queries made of them and the answers they got."""
+"""Core data types: batches of segments, the queries made of them, and their answers (feedback)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Segments:
         return max(map(self.history_of, parts(self.observations).values()))
 
     def history_of(self, part: Part) -> int:
-        """The same of one part of the observations."""
+        """`history` of one part of the observations."""
         return int(part.shape[self.true_rewards.ndim - 1]) - self.length - 1
 
     @property
@@ -85,19 +85,19 @@ class Segments:
 
 @dataclass(frozen=True)
 class Origin:
-    """The way to a segment's first observation: begin an episode like this, or go on from a state, and act like that."""
+    """How to reproduce a segment's first observation: the opening of an episode, and the actions from there on."""
 
-    opening: bytes  # JSON: what the reset that began the episode drew its randomness from, or an emulator's state
+    opening: bytes  # JSON: what the reset drew its randomness from, or an emulator's state
     actions: np.ndarray  # (n, *act) from there on
 
 
 @dataclass(frozen=True)
 class Origins:
-    """The origins of N segments, one after the other. One with an empty opening is missing."""
+    """The origins of N segments, concatenated. An empty opening stands for a missing one."""
 
-    openings: np.ndarray  # (all their bytes,) uint8
-    opening_ends: np.ndarray  # (N,) where in there each one ends
-    actions: np.ndarray  # (all their steps, *act)
+    openings: np.ndarray  # (bytes of all openings,) uint8
+    opening_ends: np.ndarray  # (N,) where each opening ends
+    actions: np.ndarray  # (steps of all origins, *act)
     action_ends: np.ndarray  # (N,)
 
     def __post_init__(self) -> None:
@@ -120,13 +120,13 @@ class Origins:
 
     @staticmethod
     def of(origins: Sequence[Origin | None]) -> Origins:
-        """Put these one after the other; their actions have one shape."""
+        """Concatenate origins whose actions have one shape."""
         openings = [origin.opening if origin else b"" for origin in origins]
-        there = [origin.actions for origin in origins if origin]
+        actions = [origin.actions for origin in origins if origin]
         return Origins(
             np.frombuffer(b"".join(openings), np.uint8),
             np.cumsum([len(opening) for opening in openings], dtype=np.int64),
-            np.concatenate(there) if there else np.zeros(0),
+            np.concatenate(actions) if actions else np.zeros(0),
             np.cumsum([len(origin.actions) if origin else 0 for origin in origins], dtype=np.int64),
         )
 
@@ -136,7 +136,7 @@ class Queries:
     """Q questions of one kind, each showing K segments: batch shape (Q, K)."""
 
     segments: Segments  # batch shape (Q, K)
-    scores: np.ndarray  # (Q,) what the strategy thought of each question; NaN where it has no score
+    scores: np.ndarray  # (Q,) the strategy's score of each question; NaN where it has none
     strategy: str = "uniform"
     step: int = 0  # environment steps of the run when the questions were asked
     model_version: int = 0  # how often the reward model had been fitted by then
@@ -158,7 +158,7 @@ class Feedback:
     answer: dict[str, np.ndarray]  # the answers by field, each (Q, ...)
     seq: np.ndarray  # (Q,) the store's number of each answer, increasing
     query: np.ndarray  # (Q,) the store's number of the question, from 1; a correction shares it with what it corrects
-    whole: bool = False  # all answers of this kind that stand, in place of those heard before; else only new ones
+    whole: bool = False  # all answers of this kind that stand, replacing those read before; else only new ones
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -169,7 +169,7 @@ class Feedback:
 
     @staticmethod
     def nothing(kind: str, whole: bool = False) -> Feedback:
-        """No answers: all were skipped; or, `whole`, none stands any more."""
+        """Feedback without answers: all were skipped; or, if `whole`, none stands any more."""
         empty = np.zeros((0, 1, 1))
         segments = Segments(np.zeros((0, 1, 2)), empty, empty, empty[..., 0], empty[..., 0])
         return Feedback(kind, segments, {}, np.zeros(0, int), np.zeros(0, int), whole)

@@ -1,4 +1,4 @@
-"""Errors that name the wrong value and the way out."""
+"""Exceptions whose messages name the wrong value and the remedy."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def brief(value: Any) -> str:
 
 
 def why(fault: BaseException) -> str:
-    """What went wrong, without the number and the path that the system puts around it."""
+    """The message of an error, of an OSError without its number and path."""
     return fault.strerror or str(fault) if isinstance(fault, OSError) else str(fault)
 
 
@@ -70,9 +70,9 @@ def near(name: str, known: Iterable[str], most: int = 30) -> str:
         name.lower(), names, cutoff=0.5
     )
     shown = names if len(names) <= most or not close else close[:10]
-    there = f" There are: {', '.join(shown)}" if shown else ""
+    listed = f" There are: {', '.join(shown)}" if shown else ""
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return (f"; did you mean {close[0]!r}?" if close else ".") + there + more
+    return (f"; did you mean {close[0]!r}?" if close else ".") + listed + more
 
 
 def pick(table: Mapping[str, Part], name: str, what: str) -> Part:

@@ -1,4 +1,4 @@
-"""Files and folders that are there complete or not at all, also after kill -9 or a loss of power."""
+"""Atomic, durable writes: files and folders are complete or absent, also after kill -9 or a loss of power."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file."""
+    """Write a file atomically, and wait until it is on disk."""
     with new_file(path) as unfinished:
         unfinished.write_bytes(content)
 
@@ -43,7 +43,7 @@ def new_file(path: Path, *, durable: bool = True, suffix: str = ".tmp") -> Itera
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `path` when the block ends without an error. A folder there gives way."""
+    """A folder to fill, which takes the place of `path` when the block ends without an error. An existing folder is replaced."""
     path = path.absolute()
     unfinished, old = _beside(path, ".tmp"), _beside(path, ".old.tmp")
     try:
@@ -74,7 +74,7 @@ def _exchange(new: Path, path: Path, old: Path) -> None:
 def refuse_occupied(path: Path, replaces: str | None = None, advice: str = "") -> None:
     """Raise UserError if there is something at this path other than an empty folder.
 
-    replaces: a folder that holds a file of this name may be there. advice: what else one can do, for the error.
+    replaces: a folder that holds a file of this name may be there. advice: an alternative, for the error.
     """
     if not os.path.lexists(path):
         return
@@ -103,13 +103,13 @@ def _sync_file(path: Path) -> None:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    """A name of its own in the same folder: a rename is atomic only within a file system."""
+    """A unique name in the same folder: a rename is atomic only within a file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{suffix}")
 
 
 @contextmanager
 def _room_for(path: Path) -> Iterator[None]:
-    """A full disk is an error of its own, of which the user learns what to do."""
+    """Raise StorageFull, with a remedy, where the disk is full."""
     try:
         yield
     except OSError as fault:
@@ -121,11 +121,11 @@ def _room_for(path: Path) -> Iterator[None]:
 NETWORK = (
     "9p", "afs", "beegfs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs",
 )  # fmt: skip
-MOUNTS = Path("/proc/self/mountinfo")  # of Linux; elsewhere nothing is known
+MOUNTS = Path("/proc/self/mountinfo")  # on Linux; other systems have none
 
 
 def network_share(path: Path) -> str | None:
-    """The kind of network file system that a path is on; None on a local disk, or where the system does not say."""
+    """The kind of network file system that a path is on; None on a local disk, or if it is unknown."""
     try:
         lines = MOUNTS.read_bytes().split(b"\n")  # names are bytes, of any encoding
     except OSError:
@@ -135,11 +135,11 @@ def network_share(path: Path) -> str | None:
         mounted, _, source = line.partition(b" - ")
         if len(fields := mounted.split(b" ")) > 4:
             kinds[Path(os.fsdecode(_unescaped(fields[4])))] = os.fsdecode(source.split(b" ")[0])
-    here = path.absolute()
-    kind = next((kinds[place] for place in (here, *here.parents) if place in kinds), "")
+    absolute = path.absolute()
+    kind = next((kinds[place] for place in (absolute, *absolute.parents) if place in kinds), "")
     return kind if kind in NETWORK else None
 
 
 def _unescaped(name: bytes) -> bytes:
     """The system writes a space in a name as \\040."""
-    return re.sub(rb"\\([0-3][0-7]{2})", lambda found: bytes([int(found[1], 8)]), name)
+    return re.sub(rb"\\([0-3][0-7]{2})", lambda match: bytes([int(match[1], 8)]), name)

@@ -1,4 +1,4 @@
-"""Pictures of segments that stay where they are until somebody looks: in a ring of memory, in files, or packed."""
+"""Lazy frames: pictures of segments that are read only when they are used, from a ring buffer, files or packed memory."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Read = Callable[[np.ndarray], np.ndarray]
 
 
 class Frames:
-    """Stands where an array (*batch, *each) of uint8 would, and is indexed along its batch axes like one.
+    """A lazy array (*batch, *each) of uint8, indexed along its batch axes like one.
 
-    `np.asarray` reads it all. Frames of a ring have to be read before the ring goes on.
+    `np.asarray` reads it all. Frames of a ring buffer have to be read before its next step.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(self, read: Read, places: np.ndarray, each: tuple[int, ...]):
-        """places: batch shape; each: the shape of one"""
+        """places: batch shape; each: the shape of a single entry"""
         self.read, self.places, self.each = read, np.asarray(places), tuple(each)
 
     @property
@@ -33,27 +33,27 @@ class Frames:
 
     @property
     def nbytes(self) -> int:
-        """What an array would take."""
+        """Bytes of the array once it is read."""
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: Any) -> Any:
-        """Frames of fewer places; of a single one, its array."""
+        """Lazy frames of fewer places; for a single place its array."""
         places = self.places[index]
         return Frames(self.read, places, self.each) if np.ndim(places) else self.read(np.array([places]))[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        found = self.read(self.places.ravel()).reshape(self.shape)
-        return found if dtype is None else found.astype(dtype, copy=False)
+        array = self.read(self.places.ravel()).reshape(self.shape)
+        return array if dtype is None else array.astype(dtype, copy=False)
 
     def flat(self) -> Frames:
         """The same with one batch axis."""
         return Frames(self.read, self.places.ravel(), self.each)
 
     def blocks(self, most: int) -> Iterator[np.ndarray]:
-        """So many at a time along the first axis, read."""
+        """Arrays of up to `most` entries along the first axis."""
         for start in range(0, len(self), most):
             yield np.asarray(self[start : start + most])
 
@@ -65,11 +65,11 @@ def join(parts: Sequence[Frames]) -> Frames:
     each = parts[0].each
 
     def read(wanted: np.ndarray) -> np.ndarray:
-        found = np.empty((len(wanted), *each), np.uint8)
+        frames = np.empty((len(wanted), *each), np.uint8)
         for k in np.unique(source[wanted]):
-            here = np.flatnonzero(source[wanted] == k)
-            found[here] = parts[k].read(place[wanted[here]])
-        return found
+            rows = np.flatnonzero(source[wanted] == k)
+            frames[rows] = parts[k].read(place[wanted[rows]])
+        return frames
 
     shapes = [part.places.shape for part in parts]
     numbers = np.arange(len(place)).reshape(sum(shape[0] for shape in shapes), *shapes[0][1:])

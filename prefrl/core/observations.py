@@ -1,6 +1,6 @@
-"""Observations: one array, or a dict of arrays where an environment shows several things at once.
+"""Observations: one array, or a dict of arrays (a Dict space).
 
-A plain array is the case of one part, whose key is PLAIN.
+A plain array is treated as a dict with one part, whose key is PLAIN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from prefrl.core.frames import Frames, join
 
 Part = np.ndarray | Frames
-Observations = Any  # Part | dict[str, Part]; most readers know which of them they have
+Observations = Any  # Part | dict[str, Part]; most callers know which
 PLAIN = ""  # no key of a dict of observations is empty
 
 
@@ -40,12 +40,12 @@ def combined(function: Callable[[list[Any]], Any], several: Sequence[Any]) -> An
     if not isinstance(first, dict):
         return function(list(several))
     if any(not isinstance(other, dict) or other.keys() != first.keys() for other in several):
-        raise ValueError(f"observations have different parts: {sorted({str(sorted(parts(one))) for one in several})}")
+        raise ValueError(f"observations have different parts: {sorted({str(sorted(parts(each))) for each in several})}")
     return {key: function([other[key] for other in several]) for key in first}
 
 
 def concatenated(arrays: list[Part]) -> Any:
-    """Arrays, or frames that nobody has read yet, joined along their first axis."""
+    """Arrays, or lazy frames, joined along their first axis."""
     frames = [array for array in arrays if isinstance(array, Frames)]
     return join(frames) if len(frames) == len(arrays) else np.concatenate([np.asarray(array) for array in arrays])
 
@@ -68,5 +68,5 @@ def shapes(observations: Any, skipped: int = 0) -> tuple[Any, ...]:
 
 
 def count(observations: Any) -> int:
-    """How many environments, or other rows, the observations are of."""
+    """Number of rows (environments, say) of the observations."""
     return len(next(iter(parts(observations).values())))

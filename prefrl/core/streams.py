@@ -1,4 +1,4 @@
-"""Random streams derived from (seed, name, step): nothing random has a state that a checkpoint would have to keep."""
+"""Random streams derived from (seed, name, step): no generator has a state that a checkpoint would have to keep."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tenso
 def unpack_optimiser(
     optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[dict[str, Any]]
 ) -> None:
-    """Give an optimiser back what `pack_optimiser` took."""
+    """Load into an optimiser what `pack_optimiser` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name in tensors:
         if name.startswith(prefix):

@@ -42,7 +42,7 @@ def failed_environment(error: BaseException) -> str:
 
 
 class Waiting(Protocol):
-    """Whoever waits for environments, and is looked at by a watchdog meanwhile."""
+    """The part of the recorder that the watchdog uses."""
 
     waiting_since: float | None
 
@@ -51,7 +51,7 @@ class Waiting(Protocol):
 
 
 class EnvironmentCall:
-    """While environments are at work: the watchdog looks at the clock, and an error names one of them."""
+    """Context of a call to the environments: sets the time for the watchdog, and names the environment that raised."""
 
     def __init__(self, waiting: Waiting, doing: str):
         self.waiting, self.doing = waiting, doing

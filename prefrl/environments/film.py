@@ -1,4 +1,4 @@
-"""Pictures taken while it happens: for environments in which nothing happens twice, or that only this process can make."""
+"""Filming while the agent acts, for environments that cannot be reproduced, or not in another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefrl.environments.vector import OpeningMonitor
 
 
 class Film:
-    """The latest frames of one environment, packed, within a bound of memory. Frames have numbers that only grow."""
+    """The latest frames of one environment, compressed, within a bound of memory. Frames are numbered consecutively."""
 
     def __init__(self, most: int):
         """most: bytes"""
@@ -38,35 +38,35 @@ class Film:
             self.first += 1
 
     def frames(self, first: int, count: int) -> np.ndarray:
-        """So many frames from this number on: (count, H, W, 3)"""
+        """`count` frames from the number `first` on: (count, H, W, 3)"""
         if not self.first <= first <= first + count <= self.next:
             raise ValueError(f"frames {first} to {first + count} are not kept, only {self.first} to {self.next}")
         packed = [self._packed[place] for place in range(first - self.first, first - self.first + count)]
-        return np.stack([np.frombuffer(zlib.decompress(one), np.uint8).reshape(self.shape) for one in packed])
+        return np.stack([np.frombuffer(zlib.decompress(frame), np.uint8).reshape(self.shape) for frame in packed])
 
 
 class Filmed(OpeningMonitor):
-    """Takes a picture of every state. An episode's opening is the number of its first."""
+    """Films every state. An episode's opening is the number of its first frame."""
 
     def __init__(self, env: gym.Env, film: Film):
         super().__init__(env)
         self.film = film
 
     def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
-        began = super().reset(**how)
+        returned = super().reset(**how)
         self.opening = json.dumps({"film": self.film.next}).encode()
         self.film.add(self._picture())
-        return began
+        return returned
 
     def step(self, action: Any) -> Any:
-        happened = super().step(action)
+        returned = super().step(action)
         self.film.add(self._picture())
-        return happened
+        return returned
 
     def _picture(self) -> np.ndarray:
         return np.asarray(self.env.render())
 
 
 def number(opening: bytes) -> int:
-    """Of the first frame of an episode that was filmed."""
+    """The number of the first frame of a filmed episode, from its opening."""
     return int(json.loads(opening)["film"])

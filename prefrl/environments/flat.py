@@ -15,7 +15,7 @@ from prefrl.core.errors import UserError
 class FlatObservations(gym.ObservationWrapper):
     """Parts of tuples and dicts by one key each: "position.x" for a dict in a dict, "0" and "1" for a tuple.
 
-    Boxes of shape () become (1,), also where one is the only part.
+    Boxes of shape () become (1,), also as the only part.
     """
 
     def __init__(self, env: gym.Env):
@@ -44,10 +44,10 @@ class FlatObservations(gym.ObservationWrapper):
 
 def with_flat_observations(env: gym.Env) -> gym.Env:
     """The environment, wrapped if its observations are not flat."""
-    return FlatObservations(env) if _needs_it(env.observation_space) else env
+    return FlatObservations(env) if _needs_flattening(env.observation_space) else env
 
 
-def _needs_it(space: spaces.Space) -> bool:
+def _needs_flattening(space: spaces.Space) -> bool:
     if not isinstance(space, spaces.Dict):
         return isinstance(space, spaces.Tuple) or _is_scalar(space)
     return any(isinstance(part, spaces.Dict | spaces.Tuple) or _is_scalar(part) for part in space.spaces.values())
@@ -65,7 +65,7 @@ def _with_an_axis(space: spaces.Space) -> spaces.Space:
 
 
 def _leaves(space: spaces.Space, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], spaces.Space]]:
-    """The innermost spaces and the keys on the way to each."""
+    """The innermost spaces, each with its path of keys."""
     if isinstance(space, spaces.Dict):
         inner = list(space.spaces.items())
     elif isinstance(space, spaces.Tuple):

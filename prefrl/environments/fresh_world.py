@@ -1,4 +1,4 @@
-"""Gymnasium's BipedalWalker made repeatable: what came before a reset no longer matters after it."""
+"""Gymnasium's BipedalWalker made reproducible: episodes do not depend on what came before the reset."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import gymnasium as gym
 class FreshWorld(gym.Wrapper):
     """Gives the walker a new Box2D world at each reset.
 
-    Gymnasium empties the old one instead, and Box2D's solver goes through contacts in the order of what was there
-    before: the same seed and actions then differ in the last digits, and soon in all. LunarLander was mended in
+    Gymnasium empties the old one instead, and Box2D's solver goes through contacts in an order that depends
+    on earlier episodes: the same seed and actions then differ in the last digits, and soon in all. LunarLander was fixed in
     Gymnasium itself.
     """
 
@@ -23,6 +23,6 @@ class FreshWorld(gym.Wrapper):
 
 
 def with_fresh_world(env: gym.Env) -> gym.Env:
-    """The environment, wrapped if it is one of those."""
+    """The environment, wrapped if it is a BipedalWalker."""
     kinds = {(kind.__module__, kind.__name__) for kind in type(env.unwrapped).__mro__}
     return FreshWorld(env) if ("gymnasium.envs.box2d.bipedal_walker", "BipedalWalker") in kinds else env

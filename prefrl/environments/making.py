@@ -1,4 +1,4 @@
-"""From an environment's name to a function that makes it, and to a refusal where an agent could not act in it."""
+"""Make environments by Gymnasium id or function, and refuse spaces that the agent cannot use."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from prefrl.environments.offscreen import draw_without_a_screen
 
 MakeEnv = Callable[..., gym.Env]
 
-PATIENCE = 1000  # steps of an episode of MinAtar, which knows no limit: a policy may stand in a corner for ever
+PATIENCE = 1000  # time limit of MinAtar, which has none: a policy may stand in a corner for ever
 
-draw_without_a_screen()  # here, as whoever makes an environment comes by, and no simulator is imported yet
+draw_without_a_screen()  # on import: all who make environments import this, before any simulator
 
 
 def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelConfig | None = None) -> MakeEnv:
@@ -32,7 +32,7 @@ def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelC
     Tuples and nested dicts of observations become flat dicts; else the user's environment is left as it is.
     """
     if not isinstance(env, str):
-        return _own(env, render_mode)
+        return _users_maker(env, render_mode)
     _require_known(env)
     shown = pixels or PixelConfig()
     make_one = pick(SHOWN, shown.show, "pixels.show")[0]
@@ -46,7 +46,7 @@ def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelC
             ) from fault
         except error.Error as fault:
             raise UserError(f"cannot make {env}: {fault}") from fault
-        except OSError as fault:  # a ROM that is not where ALE looks for it
+        except OSError as fault:  # a ROM is missing
             raise UserError(
                 f"cannot load the game of {env}: {fault}. ale-py brings its ROMs along; reinstall it:"
                 " pip install --force-reinstall ale-py"
@@ -84,21 +84,21 @@ def _stacked(env: gym.Env, shown: PixelConfig) -> gym.Env:
 
 
 SHOWN: dict[str, tuple[Callable[[str, str | None, PixelConfig], gym.Env], str]] = {
-    "auto": (_auto, "pictures where the environment shows pictures, Atari as is usual for it, all else as it is"),
-    "drawn": (_drawn, "what it draws, in place of what it shows: the pixel version of a task"),
+    "auto": (_auto, "pictures where the environment shows pictures, Atari preprocessed as usual, all else as it is"),
+    "drawn": (_drawn, "what it renders, in place of its observations: the pixel version of a task"),
     "raw": (_raw, "as it is, pictures too"),
 }
-"""Ways to come to observations."""
+"""Name -> how the environment is wrapped, and a line for `prefrl list`."""
 
 
 def _extra(env: str, fault: Exception) -> str:
-    """The extra of ours that installs what an environment misses."""
+    """The extra of prefrl that installs the package that an environment needs."""
     if package := packages.package_of(env):
         return package.extra
     return "box2d" if "box2d" in str(fault).lower() else "mujoco"
 
 
-def _own(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
+def _users_maker(make_env: MakeEnv, render_mode: str | None) -> MakeEnv:
     def make() -> gym.Env:
         with environment_errors("while it was made"):
             made = make_env() if render_mode is None else make_env(render_mode=render_mode)

@@ -1,6 +1,6 @@
 """ale-py's own vector of games as a VecEnv of SB3: one call steps them all, on threads, without Python in between.
 
-The same games as those of `envs.atari`, frame by frame, but nobody can come to a state of theirs again: no clips.
+The same games as those of `envs.atari`, frame by frame, but their states cannot be restored: no clips.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from envs.masks import hidden
 from prefrl.config.settings import PixelConfig
 from prefrl.core.errors import UserError
 
-ACTS_OTHERWISE = ("mode", "difficulty", "obs_type", "continuous")  # settings of a game that the vector does not know
+ACTS_OTHERWISE = ("mode", "difficulty", "obs_type", "continuous")  # settings of a game that the vector does not support
 
 
 class NativeAtari(VecEnv):
@@ -58,14 +58,14 @@ class NativeAtari(VecEnv):
         self.games.send(np.asarray(actions))
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        frames, rewards, terminated, truncated, about = self.games.recv()
+        frames, rewards, terminated, truncated, info = self.games.recv()
         dones = terminated | truncated
         self._returns += rewards
         self._lengths += 1
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         before, self._shown = self._shown, np.concatenate([self._shown[:, 1:], self._masked(frames)], axis=1)
         for env in np.flatnonzero(dones):
-            last = self._masked(about["final_obs"][env])
+            last = self._masked(info["final_obs"][env])
             infos[env] = {
                 "terminal_observation": np.concatenate([before[env, 1:], last]),
                 "TimeLimit.truncated": bool(truncated[env] and not terminated[env]),
@@ -108,7 +108,7 @@ class NativeAtari(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         from stable_baselines3.common.monitor import Monitor
 
-        return [wrapper_class is Monitor for _ in self._get_indices(indices)]  # it tells episodes' returns as well
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]  # it reports episodes' returns as well
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         return [None] * self.num_envs

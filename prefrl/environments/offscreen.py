@@ -1,4 +1,4 @@
-"""Drawing on a machine without a screen: MuJoCo's backend is chosen before anything imports MuJoCo."""
+"""Offscreen rendering: choose MuJoCo's backend before anything imports MuJoCo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def draw_without_a_screen() -> None:
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         backend = next(filter(_installed, BACKENDS), None)
-        if "MUJOCO_GL" not in os.environ and backend:  # naming one that is not there would break MuJoCo's very import
+        if "MUJOCO_GL" not in os.environ and backend:  # naming a missing one would break the import of MuJoCo
             os.environ["MUJOCO_GL"] = backend
 
 

@@ -1,4 +1,4 @@
-"""How an episode begins, noted so that it can begin the same way again, in another process on another day."""
+"""Openings: what an episode's reset drew its randomness from, so that another process can reproduce the episode."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NOTES = {
     "rng": "the state of the environment's random generator: the run stays what it would be without notes",
     "seed": "every reset is seeded, for environments that draw from more than this one generator",
 }
-FILMED = b'{"film"'  # how the note of an episode begins that was filmed, and cannot begin again
+FILMED = b'{"film"'  # prefix of the opening of a filmed episode, which cannot be reproduced
 
 
 def opening(env: gym.Env, seed: int | None) -> bytes:
-    """What the reset that comes next will draw its randomness from; empty where nobody can know."""
+    """What the next reset will draw its randomness from; empty where it cannot be known."""
     if seed is not None:
         return json.dumps({"seed": int(seed)}).encode()
     try:
@@ -30,23 +30,23 @@ def opening(env: gym.Env, seed: int | None) -> bytes:
 
 
 def snapshot(env: gym.Env, action: int) -> bytes:
-    """An opening in the middle of an episode. action: the last one"""
+    """An opening in the middle of an episode: the emulator's state. action: the last one"""
     return json.dumps(take(env, action)).encode()
 
 
 def possible_notes(env: gym.Env) -> list[str]:
-    """The names of NOTES that an environment can be asked for, the best first."""
+    """The names of NOTES that an environment supports, the best first."""
     return [name for name in NOTES if name != "state"] if not has_state(env) else ["state"]
 
 
 def reopen(env: gym.Env, opening: bytes) -> Any:
-    """Reset an environment the way it was reset then. Returns the first observation; ValueError if it cannot be."""
+    """Reset an environment to an opening. Returns the first observation; raises ValueError if that is impossible."""
     try:
         how = json.loads(opening)
         if "seed" in how:
             return env.reset(seed=how["seed"])[0]
         if "state" in how:
-            return put_back(env, how)  # nothing is seen until a step was taken
+            return put_back(env, how)  # observations are valid after the next step
         env.unwrapped.np_random.bit_generator.state = how["rng"]
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise ValueError(f"{opening[:60]!r} is no opening for {env}: {fault!r}") from fault
@@ -54,14 +54,14 @@ def reopen(env: gym.Env, opening: bytes) -> Any:
 
 
 class Openings:
-    """When each environment's episodes began, in its own steps, and how. Costs nothing between two episodes."""
+    """Start step and opening of each environment's episodes. Costs nothing between two episodes."""
 
     def __init__(self, n_envs: int):
         self.starts: list[list[int]] = [[] for _ in range(n_envs)]
         self.openings: list[list[bytes]] = [[] for _ in range(n_envs)]
 
     def add(self, env: int, start: int, opening: bytes) -> None:
-        """Note that an episode begins here; one that began here already never came to anything."""
+        """Record that an episode begins at a step; it replaces one without steps that began there."""
         starts, openings = self.starts[env], self.openings[env]
         if starts and starts[-1] == start:
             openings[-1] = opening

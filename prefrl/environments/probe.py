@@ -19,7 +19,7 @@ STEPS = 1500
 
 @dataclass(frozen=True)
 class Probe:
-    """What a random policy meets."""
+    """Statistics of a random policy's episodes."""
 
     seconds_per_step: float
     episode_lengths: list[int]  # finished ones; the last, unfinished one is among them if it is the longest

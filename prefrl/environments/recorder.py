@@ -1,4 +1,4 @@
-"""The recorder: remembers what every environment of a vector observed, did and earned, and hides the true reward."""
+"""The recorder: stores observations, actions and true rewards of a vector of environments, and hides the true reward."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from prefrl.environments.vector import OpeningMonitor
 
 
 class Recorder(VecEnvWrapper):
-    """Sits directly above the environments. The learner gets zero reward from it; the learned one is added per rollout.
+    """The VecEnv wrapper directly around the environments. Returns zero reward; the learned one is added per rollout.
 
     Its memory is a ring of `capacity` steps per environment. Every `cut_every` steps all episodes are truncated (and so
     bootstrapped by SB3) and the environments are seeded anew with `seed_at(round)`: a checkpoint taken there needs no
@@ -37,12 +37,12 @@ class Recorder(VecEnvWrapper):
         check_spaces(venv)
         self.cut_every, self.seed_at = cut_every, seed_at
         self.context = 0  # older steps that a rollout comes with
-        self.endless = False  # whether episodes' ends are hidden from the learner, but for those where all are cut
+        self.endless = False  # whether episodes' ends are hidden from the learner, except where all are cut
         # each step's arrays are new where SB3's own vectors made them, so need no copy
         self.memory = Ring(venv, capacity, copies=not isinstance(venv, DummyVecEnv | SubprocVecEnv))
         self._floats = [track for track in self.memory.tracks.values() if np.dtype(track.dtype).kind == "f"]
         self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
-        self.waiting_since: float | None = None  # when the environments were asked for what they have not answered yet
+        self.waiting_since: float | None = None  # when the call that the environments have not returned from began
         self._openings = Openings(venv.num_envs)
         self._actions_before: np.ndarray = np.full(venv.num_envs, -1)
         self._snapshots = False  # whether the environments' states are noted between resets
@@ -79,7 +79,7 @@ class Recorder(VecEnvWrapper):
         with self._stepping:
             returned, rewards, dones, infos = self.venv.step_wait()
         observations = mapped(np.asarray, returned)
-        # one cheap look that NaN, infinity and huge numbers all fail
+        # one cheap check that NaN, infinity and huge numbers all fail
         size = np.vdot(rewards, rewards)
         for track in self._floats:
             size = size + np.vdot(part := track.of(observations), part)
@@ -105,7 +105,7 @@ class Recorder(VecEnvWrapper):
         return self.memory.now, np.zeros(self.num_envs, np.float32), shown_dones, infos
 
     def _note_opening(self, env: int) -> None:
-        """Keep how the episode that begins now was opened, where the environment tells."""
+        """Record the opening of the episode that begins now, where the environment has it."""
         if self._environments:
             self._note(env, getattr(self._environments[env], "opening", b""))
 
@@ -114,9 +114,9 @@ class Recorder(VecEnvWrapper):
         self._openings.add(env, self.steps, opening)
 
     def _note_states(self, dones: np.ndarray) -> None:
-        """Openings in the middle of episodes, so that drawing a segment does not begin where the game began.
+        """Record emulator states in the middle of episodes, so that redrawing a segment need not replay the whole game.
 
-        Only where an action came twice, so that it is known which one sticks.
+        Only after a repeated action, so that the one that sticks is known.
         """
         again = (self._actions == self._actions_before) & ~dones
         self._actions_before = self._actions
@@ -139,7 +139,7 @@ class Recorder(VecEnvWrapper):
         self.begin_at(self.steps)
 
     def begin_at(self, steps: int) -> None:
-        """Go on as if so many steps had been taken, all of which are forgotten. The next one begins an episode."""
+        """Set the step count, with an empty memory. The next step begins an episode."""
         self.memory.begin_at(steps)
         self._openings.forget(steps)
 
@@ -155,7 +155,7 @@ class Recorder(VecEnvWrapper):
         """All whole segments since step `since`, without overlap: every stretch of an episode from a random offset on."""
         starts, envs = [np.zeros(0, int)], [np.zeros(0, int)]
         stretches = self.memory.stretches(since, 1 if self.film else self.num_envs)
-        for env, first, end in [self._filmed_part(*one) for one in stretches] if self.film else stretches:
+        for env, first, end in [self._filmed_part(*each) for each in stretches] if self.film else stretches:
             count = (end - first) // length
             offset = first + rng.integers((end - first) - count * length + 1)
             starts.append(offset + length * np.arange(count))
@@ -163,7 +163,7 @@ class Recorder(VecEnvWrapper):
         return self.segments_at(np.concatenate(starts), np.concatenate(envs), length)
 
     def _filmed_part(self, env: int, first: int, end: int) -> tuple[int, int, int]:
-        """What of a stretch there are pictures of."""
+        """The part of a stretch whose frames are kept."""
         opened = self._openings.find(env, first)
         if self.film is None or opened is None:
             return env, end, end
@@ -171,7 +171,7 @@ class Recorder(VecEnvWrapper):
         return env, min(end, first + max(0, missing)), end
 
     def note_openings(self, notes: str) -> None:
-        """From the next reset on, note how episodes begin (NOTES of prefrl.environments.origins), so that there are origins."""
+        """From the next reset on, record openings of episodes (NOTES of prefrl.environments.origins), which origins need."""
         if not self._environments:
             raise UserError(
                 f"{type(self.venv).__name__} keeps its environments to itself, so nobody can note how episodes begin and"
@@ -183,25 +183,25 @@ class Recorder(VecEnvWrapper):
         self._snapshots = notes == "state"
 
     def cheapest_notes(self) -> str:
-        """The first of NOTES that the environments can be asked for."""
+        """The first of NOTES that the environments support."""
         return possible_notes(self._environments[0])[0] if self._environments else "rng"
 
     def film_first(self, env: gym.Env, megabytes: float) -> None:
-        """Let this environment, which draws itself, take the first one's place. Only it is asked about from then on."""
+        """Replace the first environment by this one, and film it. Questions are about it alone from then on."""
         self.note_openings("")
         self.film = Film(int(megabytes * 2**20))
         self._environments[0] = Filmed(env, self.film)
 
     def origins(self, segments: Segments) -> Origins:
-        """How to come to each of these segments again: (N,) or (Q, K) segments of this memory -> N, or Q * K origins."""
+        """How to reproduce each of these segments: (N,) or (Q, K) segments of this memory -> N, or Q * K origins."""
         self.memory.settle()
         places = zip(segments.env_index.ravel().tolist(), segments.start_step.ravel().tolist(), strict=True)
         return Origins.of([self._origin(env, start) for env, start in places])
 
     def _origin(self, env: int, start: int) -> Origin | None:
-        """None where the beginning of the episode is no longer, or was never, remembered."""
+        """The origin of a segment; None where the opening of its episode is not, or no longer, known."""
         opened = self._openings.find(env, start)
-        if self._snapshots:  # from a state on it takes some steps until all that is observed comes from these steps
+        if self._snapshots:  # after a state is restored, stacks hold older frames for some steps
             earlier = self._openings.find(env, start - self.memory.history - 1)
             if earlier and self.memory.in_one_episode(env, earlier[0], start):
                 opened = earlier

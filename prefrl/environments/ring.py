@@ -1,4 +1,4 @@
-"""What every environment of a vector did last: steps go in, rollouts and segments come out."""
+"""A ring buffer of the last steps of a vector of environments: steps go in, rollouts and segments come out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from prefrl.core.frames import Frames
 from prefrl.core.observations import combined, mapped, shapes, whole
 from prefrl.environments.tracks import Track, tracks_of
 
-BLOCK = 256  # steps that wait to be written into the arrays at once: writing each by itself costs ten times as much
-BLOCK_BYTES = 16 * 2**20  # of observations that wait, at most
+BLOCK = 256  # steps written into the arrays at once: writing each by itself costs ten times as much
+BLOCK_BYTES = 16 * 2**20  # of observations in a block, at most
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Rollout:
 
     observations: Any  # (n, n_envs, *obs), or a dict of such arrays
     actions: np.ndarray  # (n, n_envs, *act) as executed
-    next_observations: Any  # of the same make: the true successor, also at an episode's end
+    next_observations: Any  # of the same shapes: the true successor, also at an episode's end
     true_rewards: np.ndarray  # (n, n_envs)
     finished: np.ndarray  # (n, n_envs) whether a whole episode ended with the step, one that was not cut short
-    begins: np.ndarray  # (n, n_envs) whether an episode began with the step, or what is remembered does
-    earlier: Rollout | None = None  # the steps just before these, where somebody looks at sequences
+    begins: np.ndarray  # (n, n_envs) whether an episode, or the buffer, begins with the step
+    earlier: Rollout | None = None  # the steps just before these, for networks of sequences
 
     def __getitem__(self, steps: slice) -> Rollout:
         arrays = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "earlier"}
@@ -49,7 +49,7 @@ class Ring:
         self.history = max(track.history for track in self.tracks.values())  # most older frames that a part shows
         self.steps = 0  # steps each environment has taken in this run
         self.oldest = 0  # the first step still remembered
-        self._first_frame = 0  # the first step whose newest frame is: an older one, for the history of the oldest
+        self._first_frame = 0  # the first step whose newest frame is kept, for the stack of the oldest
         self.now: Any = np.zeros(0)  # (n_envs, *obs) what was observed after the last step, or a dict of such arrays
         self._block: list[tuple[Any, ...]] = []  # the last steps, not in the arrays yet
         self.returns = np.zeros(self.n_envs)  # of the running episodes
@@ -57,7 +57,7 @@ class Ring:
         self.resize(capacity)
 
     def resize(self, capacity: int) -> None:
-        """Allocate memory for `capacity` steps of each environment; what was remembered is forgotten."""
+        """Allocate memory for `capacity` steps of each environment; what was stored is dropped."""
         shape = (capacity, self.n_envs)
         self.capacity = capacity
         for track in self.tracks.values():
@@ -66,8 +66,8 @@ class Ring:
         self.true_rewards = np.zeros(shape, np.float32)
         self.dones = np.zeros(shape, bool)  # no segment goes on after these
         self.finishes = np.zeros(shape, bool)  # those of them that the environment ended itself
-        one = self.n_envs * sum(track.nbytes for track in self.tracks.values())
-        self._block_size = max(1, min(BLOCK, capacity, BLOCK_BYTES // max(1, one)))
+        step_size = self.n_envs * sum(track.nbytes for track in self.tracks.values())
+        self._block_size = max(1, min(BLOCK, capacity, BLOCK_BYTES // max(1, step_size)))
 
     @property
     def observations(self) -> Any:
@@ -80,11 +80,11 @@ class Ring:
         return shapes(self.observations, 2)
 
     def begin(self, observations: Any) -> None:
-        """What is observed after a reset."""
+        """Set the observations after a reset."""
         self.now = mapped(np.array, observations) if self.copies else observations
 
     def push(self, actions: np.ndarray, rewards: np.ndarray, dones: np.ndarray, observations: Any) -> None:
-        """A step of all environments, and what is observed after it."""
+        """Add a step of all environments, and the observations after it."""
         before = self._newest(self.now)
         if self.copies:
             actions, rewards, dones, observations = (
@@ -104,7 +104,7 @@ class Ring:
         return whole({key: track.newest(observations) for key, track in self.tracks.items()})
 
     def settle(self) -> None:
-        """Write the last steps into the arrays. Whoever reads the arrays calls it first, and where an episode ends."""
+        """Write the last steps into the arrays. Call it before reading the arrays, and where an episode ends."""
         if not self._block:
             return
         observed, *others = zip(*self._block, strict=True)
@@ -120,24 +120,24 @@ class Ring:
         if self.steps - self.capacity > self._first_frame:
             self._first_frame = self.steps - self.capacity
             self.oldest = max(self.oldest, self._first_frame + self.history)
-        if at[-1] < len(at):  # the ring began anew
+        if at[-1] < len(at):  # the ring wrapped around
             for track in self.tracks.values():
                 track.forget(self.oldest)
 
     def end_episode(self, env: int, observation: Any) -> tuple[float, int]:
-        """With the last step, which is settled, an episode ended on this observation. Returns its true return and length."""
+        """End an episode with the last step, which is settled, on this observation. Returns its true return and length."""
         self._keep_last(env, mapped(lambda part: part[None], observation))
         ended = float(self.returns[env]), int(self.ages[env])
         self.returns[env], self.ages[env] = 0, 0
         return ended
 
     def _keep_last(self, env: int, observations: Any) -> None:
-        """The episode of an environment ended with the last step, on these observations (1, *obs), which are copied."""
+        """Copy the last observations (1, *obs) of an episode that ended with the last step."""
         for track in self.tracks.values():
             track.last[(self.steps - 1, env)] = track.newest(observations)[0].copy()
 
     def break_off(self) -> None:
-        """End the running episodes in memory: what follows a reset does not follow from what came before."""
+        """End the running episodes, so that no segment continues across a reset."""
         self.settle()
         self.returns[:], self.ages[:] = 0, 0
         if self.steps == self.oldest:
@@ -148,21 +148,21 @@ class Ring:
         self.dones[at] = True
 
     def begin_at(self, steps: int) -> None:
-        """Go on as if so many steps had been taken, all of which are forgotten. The next one begins an episode."""
+        """Set the step count, with an empty buffer. The next step begins an episode."""
         self.settle()
         self.steps = self.oldest = self._first_frame = steps
         for track in self.tracks.values():
             track.last.clear()
 
     def latest(self, n: int, context: int = 0) -> Rollout:
-        """The last n steps: arrays (n, n_envs, ...). context: so many steps before them, if remembered, are `earlier`."""
+        """The last n steps: arrays (n, n_envs, ...). context: up to so many steps before them become `earlier`."""
         self.settle()
         context = max(0, min(context, self.steps - n - self.oldest))
-        found = self._rollout(np.arange(self.steps - n - context, self.steps))
-        return replace(found[context:], earlier=found[:context]) if context else found
+        rollout = self._rollout(np.arange(self.steps - n - context, self.steps))
+        return replace(rollout[context:], earlier=rollout[:context]) if context else rollout
 
     def _rollout(self, steps: np.ndarray) -> Rollout:
-        """These steps, up to the last."""
+        """The rollout of these steps, which end with the last."""
         at = steps % self.capacity
         each = {key: self._before_and_after(track, steps) for key, track in self.tracks.items()}
         before, after = (whole({key: pair[k] for key, pair in each.items()}) for k in (0, 1))
@@ -193,18 +193,18 @@ class Ring:
         return np.stack(places[::-1], axis=-1)
 
     def stretches(self, since: int, envs: int) -> list[tuple[int, int, int]]:
-        """Remembered stretches of single episodes of the first environments as (env, first step, end)."""
+        """Stored stretches of single episodes of the first environments as (env, first step, end)."""
         self.settle()
         since = max(since, self.oldest)
         steps = np.arange(since, self.steps)
         dones = self.dones[steps % self.capacity]  # (n, n_envs)
-        found = []
+        stretches = []
         for env in range(envs):
             ends = [*(steps[dones[:, env]] + 1), self.steps]
-            found += [
+            stretches += [
                 (env, int(first), int(end)) for first, end in zip([since, *ends[:-1]], ends, strict=True) if end > first
             ]
-        return found
+        return stretches
 
     def in_one_episode(self, env: int, first: int, end: int) -> bool:
         """Whether no episode of the environment ended in these steps."""
@@ -238,7 +238,7 @@ class Ring:
         return np.concatenate([track.kept[at, envs[:, None]], last[:, None]], axis=1)
 
     def _frames(self, track: Track, places: np.ndarray, length: int) -> np.ndarray:
-        """The frames of segments, those before them that their first stack shows as well: (N, history + length + 1, *frame)"""
+        """The frames of segments, with the older frames of their first stack: (N, history + length + 1, *frame)"""
         starts, envs = np.divmod(places, self.n_envs)
         before = self._shown_at(starts, envs, track.history)[:, :-1] % self.capacity
         return np.concatenate([track.kept[before, envs[:, None]], self._shown(track, starts, envs, length)], axis=1)

@@ -1,4 +1,4 @@
-"""The state of an emulator as bytes, for games that draw randomness where nobody can read it."""
+"""Atari emulator states as bytes, for games whose random generator cannot be read from outside."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import gymnasium as gym
 
-SURE = 16  # times an action is repeated until it is the one that sticks
-EVERY = 64  # steps of an environment between two of them: 34 us and some 5 kB each
+SURE = 16  # times an action is repeated, until it is surely the one that sticks
+EVERY = 64  # steps of an environment between two states: 34 us and some 5 kB each
 
 
 def has_state(env: gym.Env) -> bool:
@@ -18,14 +18,14 @@ def has_state(env: gym.Env) -> bool:
 
 
 def take(env: gym.Env, action: int) -> dict[str, Any]:
-    """The whole state of a game, its random generator's too; `action` is the last one, which sticks, and is no part of it."""
+    """The whole state of a game, its random generator's too; `action` is the last one, which may stick, and is not in the state."""
     ale: Any = env.unwrapped.ale  # type: ignore[attr-defined]
     content = ale.cloneState(include_rng=True).serialize()
     return {"state": base64.b64encode(zlib.compress(content, 1)).decode(), "action": int(action)}
 
 
 def put_back(env: gym.Env, noted: dict[str, Any]) -> None:
-    """Go on from a state. The screen is the old one until a step was taken. Raises ValueError for no state of this game."""
+    """Restore a state. The screen is the old one until the next step. Raises ValueError for no state of this game."""
     ale, actions, text = env.unwrapped.ale, env.unwrapped._action_set, noted["state"]  # type: ignore[attr-defined]
     own = ale.cloneState(include_rng=True)
     kind: Any = type(own)

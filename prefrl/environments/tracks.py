@@ -15,7 +15,7 @@ from prefrl.core.observations import PLAIN, parts
 class Track:
     """One part of the observations of the last `capacity` steps; a plain Box is the only part.
 
-    Of stacks of frames only the newest frame is kept, and the stack is put together again when it is read.
+    Of stacks of frames only the newest frame is kept; stacks are rebuilt when they are read.
     """
 
     def __init__(self, key: str, space: spaces.Space, history: int):
@@ -64,7 +64,7 @@ class Track:
 def tracks_of(venv: VecEnv) -> dict[str, Track]:
     """A track, without memory yet, for each part of the environments' observations.
 
-    Environments tell by `frames_stacked` how many frames their pictures are stacks of: a number, for a Dict by key.
+    Environments have `frames_stacked` where their pictures are stacks: the number of frames, for a Dict by key.
     """
     space: Any = venv.observation_space
     stacked = venv.get_attr("frames_stacked")[0] if venv.has_attr("frames_stacked") else {}
@@ -74,7 +74,7 @@ def tracks_of(venv: VecEnv) -> dict[str, Track]:
 
 
 def _history(space: spaces.Space, stack: int) -> int:
-    """How many older frames an observation shows, if it is the stack that it is said to be."""
+    """How many older frames an observation shows; 0 if its shape is not that of a stack."""
     shape = space.shape or ()
     stacks = stack > 1 and space.dtype == np.uint8 and len(shape) == 3 and shape[0] % stack == 0
     return stack - 1 if stacks else 0

@@ -1,4 +1,4 @@
-"""The vector of environments that an agent acts in, each of which notes how its episodes begin."""
+"""The vector of environments that an agent acts in, each with a monitor that records openings of episodes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from prefrl.environments.origins import opening, snapshot
 
 
 class OpeningMonitor(Monitor):
-    """SB3's Monitor, which gives SB3's own log the true return, with a note of how each episode began where one is wanted."""
+    """SB3's Monitor, which logs the true return, and which records each episode's opening if `notes` is set."""
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        self.notes = ""  # what is noted of a reset: nothing, or one of NOTES
+        self.notes = ""  # what is recorded of a reset: nothing, or one of NOTES
         self.opening = b""
         self._seeds = np.random.default_rng()
 
@@ -30,21 +30,21 @@ class OpeningMonitor(Monitor):
         return super().reset(**how)
 
     def step(self, action: Any) -> Any:
-        happened = super().step(action)
-        if happened[2] or happened[3]:  # the reset that comes next may fill the same arrays
-            return mapped(np.array, happened[0]), *happened[1:]
-        return happened
+        returned = super().step(action)
+        if returned[2] or returned[3]:  # the next reset may fill the same arrays
+            return mapped(np.array, returned[0]), *returned[1:]
+        return returned
 
     def snapshot(self, action: Any) -> bytes:
-        """An opening for the step that comes next, where `notes` is "state". action: the one before"""
+        """An opening for the next step, where `notes` is "state". action: the last one"""
         return snapshot(self.env, action)
 
-    def _seed(self, given: int | None) -> int | None:
-        if given is not None:
-            self._seeds = np.random.default_rng(given)
+    def _seed(self, seed: int | None) -> int | None:
+        if seed is not None:
+            self._seeds = np.random.default_rng(seed)
         elif self.notes in ("seed", "state"):
             return int(self._seeds.integers(2**31 - 1))
-        return given
+        return seed
 
 
 def make_venv(make_env: MakeEnv, n_envs: int) -> VecEnv:

@@ -1,4 +1,4 @@
-"""Ends the process when an environment hangs, which Stable-Baselines3 would wait for without end."""
+"""The watchdog: ends the process when an environment hangs, for which Stable-Baselines3 would wait for ever."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefrl.environments.recorder import Recorder
 
 @contextmanager
 def watching(recorder: Recorder, timeout: float) -> Iterator[None]:
-    """Ends the process when an environment does not answer: SB3 would wait for ever. The last checkpoint stands."""
+    """End the process if an environment does not return within `timeout` seconds. The last checkpoint stands."""
     done = threading.Event()
     threading.Thread(target=_watch, args=(recorder, timeout, done), daemon=True).start()
     try:

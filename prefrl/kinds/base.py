@@ -1,4 +1,4 @@
-"""What a kind of feedback is: the contract that `pair` and every other kind fulfils.
+"""The interface of a kind of feedback, which `pair` and every other kind implements.
 
 A kind says how many segments a question shows, what an answer is, how a synthetic teacher answers, and how likely an
 answer is given predicted rewards (reward-rational choice: Jeon, Milli, Dragan 2020). Nothing else in the package knows
@@ -25,11 +25,11 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Perceived:
-    """What a synthetic teacher perceives of Q questions of K segments, and the slips it is to make."""
+    """What a synthetic teacher perceives of Q questions of K segments, and its irrationalities."""
 
     true_rewards: np.ndarray  # (Q, K, T)
     returns: np.ndarray  # (Q, K) true returns
-    felt: np.ndarray  # (Q, K) returns as a myopic teacher feels them
+    felt: np.ndarray  # (Q, K) returns as a myopic teacher weighs them
     sizes: np.ndarray  # (Q, K) absolute sums of the rewards, from which rounding is judged
     unit: float  # the difference of felt returns that counts as 1 for beta
     skip_below: float  # skip where all returns are below
@@ -61,7 +61,7 @@ class Kind:
     widget: ClassVar[str] = "choices"  # how the page asks
     question: ClassVar[str]  # what people are asked where the run says nothing else
     places: ClassVar[tuple[str, ...]]  # what the displayed segments are called, in order: ("left", "right")
-    outcomes: ClassVar[tuple[str, ...]] = ()  # what an answer may say, of which `predict` gives the chances; A of them
+    outcomes: ClassVar[tuple[str, ...]] = ()  # the A outcomes whose chances `predict` gives
     choices: ClassVar[tuple[Choice, ...]] = ()  # of the widget "choices"
     prompt: ClassVar[str]  # what a model is told about its task and its reply
     schema: ClassVar[type[BaseModel]]  # an answer with its bounds: what page, import and models are checked against
@@ -75,16 +75,16 @@ class Kind:
         try:
             return self.schema.model_validate(answer).model_dump()
         except ValidationError as fault:
-            found = fault.errors(include_url=False)[0]
-            where = ".".join(map(str, found["loc"]))
+            error = fault.errors(include_url=False)[0]
+            where = ".".join(map(str, error["loc"]))
             raise UserError(
-                f"{brief(answer)} is no answer of kind {self.name!r}: {where + ': ' if where else ''}{found['msg']}"
+                f"{brief(answer)} is no answer of kind {self.name!r}: {where + ': ' if where else ''}{error['msg']}"
             ) from fault
 
     def read(self, given: Any, questions: int) -> list[Answer | None]:
-        """What a teacher gave for so many questions, as answers. Raises UserError for anything else.
+        """The answers in what a teacher returned for this many questions. Raises UserError for anything else.
 
-        By default a sequence of answers, None to skip.
+        given: by default a sequence of answers, None to skip.
         """
         try:
             answers = [self.checked(answer) for answer in given]
@@ -102,18 +102,18 @@ class Kind:
         return {name: np.array([answer[name] for answer in answers], float) for name in names}
 
     def reordered(self, answer: Answer, order: Sequence[int]) -> Answer:
-        """An answer about segments displayed in this order, as one about the stored order.
+        """An answer about segments displayed in this order, translated to the stored order.
 
-        order: `order[i]` is the stored segment at place i. The other way round: give `inverse(order)`.
+        order: `order[i]` is the stored segment at place i. For the inverse give `inverse(order)`.
         """
         raise NotImplementedError
 
     def stored(self, answer: Answer | None, order: Sequence[int]) -> Answer | None:
-        """A displayed answer as one about the stored order; a skip stays."""
+        """A displayed answer, translated to the stored order; a skip stays."""
         return None if answer is None else self.reordered(answer, order)
 
     def as_displayed(self, answer: Answer | None, order: Sequence[int]) -> Answer | None:
-        """A stored answer as one about segments displayed in this order; a skip stays."""
+        """A stored answer, translated to segments displayed in this order; a skip stays."""
         return None if answer is None else self.reordered(answer, inverse(order))
 
     def agree(self, one: Answer, other: Answer) -> bool:
@@ -126,14 +126,14 @@ class Kind:
 
     @property
     def undecided(self) -> Answer | None:
-        """What a model's contradicting answers come to where they are to count as equal; None: a skip."""
+        """The answer that stands for contradicting answers of a model, where they count as equal; None: a skip."""
         return None
 
     def favoured(self, answer: Answer) -> int | None:
-        """The place that a displayed answer prefers, to see a liking for a side; None: no place."""
+        """The place that a displayed answer prefers, to measure side bias; None: no place."""
         return None
 
-    # -- what an answer teaches
+    # -- learning from answers
 
     def loss(self, rewards: Tensor, answer: dict[str, Tensor], error: float) -> Tensor:
         """Negative log-likelihood of answers in nats: rewards (..., B, K, T), answer by field (B, ...) -> (..., B)
@@ -147,11 +147,11 @@ class Kind:
         raise NotImplementedError
 
     def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
-        """Answers as chances of the outcomes: by field (N, ...) -> (N, A)"""
+        """Answers as distributions over the outcomes: by field (N, ...) -> (N, A)"""
         raise NotImplementedError
 
     def answers_of(self, chances: np.ndarray) -> list[Answer]:
-        """Answers that say these chances: (N, A) -> N answers. For combining several labellers' answers."""
+        """Answers with these chances of the outcomes: (N, A) -> N answers. For combined labels."""
         raise NotImplementedError
 
     def metrics(self, predicted: np.ndarray, answer: dict[str, np.ndarray]) -> dict[str, float]:
@@ -160,14 +160,14 @@ class Kind:
         accuracy: share of answers whose most likely outcome was the predicted one, ties among either half right;
         log_loss: cross-entropy in nats; brier: squared distance.
         """
-        said = self.said(answer)
-        best, top = (chances == chances.max(-1, keepdims=True) for chances in (said, predicted))
+        answered = self.said(answer)
+        best, top = (chances == chances.max(-1, keepdims=True) for chances in (answered, predicted))
         hits = (best & top).sum(-1) / np.maximum(top.sum(-1), best.sum(-1))
         return {
-            "answers": float(len(said)),
+            "answers": float(len(answered)),
             "accuracy": float(hits.mean()),
-            "log_loss": float(-(said * np.log(np.clip(predicted, 1e-7, 1.0))).sum(-1).mean()),
-            "brier": float(np.square(predicted - said).sum(-1).mean()),
+            "log_loss": float(-(answered * np.log(np.clip(predicted, 1e-7, 1.0))).sum(-1).mean()),
+            "brier": float(np.square(predicted - answered).sum(-1).mean()),
         }
 
     def displayed(self, chances: Sequence[float], order: Sequence[int]) -> list[float]:
@@ -177,11 +177,11 @@ class Kind:
     # -- who answers
 
     def oracle(self, seen: Perceived, rng: np.random.Generator) -> list[Answer | None]:
-        """How a synthetic teacher answers, with its slips. Every question draws the same numbers whatever its answer."""
+        """A synthetic teacher's answers. Each question draws the same random numbers whatever its answer."""
         raise NotImplementedError
 
     def orders(self) -> list[list[int]]:
-        """The orders in which a model is shown the segments; where its answers differ, it does not know."""
+        """The orders in which a model is shown the segments; answers that differ count as `undecided`."""
         return [list(range(self.segments))]
 
     def reply_schema(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class Kind:
         return next((choice for choice in self.choices if choice.word == word.strip().lower()), None)
 
     def choice_of(self, answer: Answer | None) -> Choice | None:
-        """The choice that says a displayed answer; None: no choice does."""
+        """The choice with a displayed answer; None: no choice has it."""
         return next((choice for choice in self.choices if choice.answer == answer), None)
 
     def words(self, answer: Answer | None) -> str:
@@ -218,12 +218,12 @@ class Kind:
         )
 
     def foretold(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
-        """Whether the outcome that an answer says was the likeliest; None where it says none, or there are no chances."""
+        """Whether the answered outcome was the one predicted likeliest; None for ties, skips and missing chances."""
         if answer is None or chances is None or not self.outcomes:
             return None
-        said = self.said(self.arrays([answer]))[0]
-        best = int(said.argmax())
-        if (said == said[best]).sum() > 1:
+        answered = self.said(self.arrays([answer]))[0]
+        best = int(answered.argmax())
+        if (answered == answered[best]).sum() > 1:
             return None
         return all(chances[best] > chance for outcome, chance in enumerate(chances) if outcome != best)
 

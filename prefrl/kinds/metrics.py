@@ -30,18 +30,18 @@ def preference_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[s
 
     tie_share, skip_share: of all pairs, so that with the decisive ones they sum to 1.
     accuracy, precision, recall, f1: of decisive pairs only, see `decision_metrics`.
-    three_way_accuracy: of told pairs; prediction and answer both rounded to the nearest of second, equal, first.
-    brier, log_loss (nats), calibration_error: of told pairs, a tie counts as an answer of .5.
+    three_way_accuracy: of answered pairs; prediction and answer both rounded to the nearest of second, equal, first.
+    brier, log_loss (nats), calibration_error: of answered pairs, a tie counts as an answer of .5.
     """
     predicted, preferences = _checked(predicted, preferences)
-    told = ~np.isnan(preferences)
-    decisive = told & (preferences != EQUAL)
+    answered = ~np.isnan(preferences)
+    decisive = answered & (preferences != EQUAL)
     return {
         "pairs": float(len(preferences)),
-        "tie_share": _mean(told & ~decisive),
-        "skip_share": _mean(~told),
+        "tie_share": _mean(answered & ~decisive),
+        "skip_share": _mean(~answered),
         **decision_metrics(predicted[decisive], preferences[decisive]),
-        **probability_metrics(predicted[told], preferences[told]),
+        **probability_metrics(predicted[answered], preferences[answered]),
     }
 
 
@@ -50,16 +50,16 @@ def decision_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str
 
     A prediction of exactly .5 is half a yes and half a no, so that an undecided model scores an accuracy of .5 and the
     metrics do not depend on which side a coin would have fallen. Ties among the answers are left out by the caller: no
-    choice of a side is right or wrong there. f1 = 2 hits / (said + true).
+    choice of a side is right or wrong there. f1 = 2 hits / (predicted + true).
     """
-    said_first = np.heaviside(predicted - EQUAL, 0.5)
+    predicted_first = np.heaviside(predicted - EQUAL, 0.5)
     first = (preferences > EQUAL).astype(float)
-    hits = float(said_first @ first)
+    hits = float(predicted_first @ first)
     return {
-        "accuracy": _mean(1 - np.abs(said_first - first)),
-        "precision": _ratio(hits, said_first.sum()),
+        "accuracy": _mean(1 - np.abs(predicted_first - first)),
+        "precision": _ratio(hits, predicted_first.sum()),
         "recall": _ratio(hits, first.sum()),
-        "f1": _ratio(2 * hits, said_first.sum() + first.sum()),
+        "f1": _ratio(2 * hits, predicted_first.sum() + first.sum()),
     }
 
 
@@ -68,8 +68,8 @@ def probability_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[
 
     Brier 1950 (half of its two-class form); expected calibration error with 10 equal bins (Guo et al. 2017, eq. 3).
     """
-    sure = np.clip(predicted, CERTAIN, 1 - CERTAIN)
-    nats = preferences * np.log(sure) + (1 - preferences) * np.log1p(-sure)
+    clipped = np.clip(predicted, CERTAIN, 1 - CERTAIN)
+    nats = preferences * np.log(clipped) + (1 - preferences) * np.log1p(-clipped)
     return {
         "three_way_accuracy": _mean(np.rint(2 * predicted) == np.rint(2 * preferences)),
         "brier": _mean((predicted - preferences) ** 2),
@@ -85,10 +85,10 @@ def calibration_curve(predicted: np.ndarray, preferences: np.ndarray, bins: int 
     a model that favours the first place is then seen to.
     """
     predicted, preferences = _checked(predicted, preferences)
-    told = ~np.isnan(preferences)
-    where = np.minimum((predicted[told] * bins).astype(int), bins - 1)
-    pairs = np.bincount(where, minlength=bins)
-    sums = [np.bincount(where, weights, bins) for weights in (predicted[told], preferences[told])]
+    answered = ~np.isnan(preferences)
+    bin_of = np.minimum((predicted[answered] * bins).astype(int), bins - 1)
+    pairs = np.bincount(bin_of, minlength=bins)
+    sums = [np.bincount(bin_of, weights, bins) for weights in (predicted[answered], preferences[answered])]
     empty = np.full(bins, np.nan)
     means = [np.divide(total, pairs, out=empty.copy(), where=pairs > 0) for total in sums]
     return Calibration(means[0], means[1], pairs)

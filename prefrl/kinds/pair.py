@@ -1,4 +1,4 @@
-"""Preferences between two segments (Christiano et al. 2017): all that prefrl knows about pairs.
+"""The kind `pair`: preferences between two segments (Christiano et al. 2017).
 
 An answer is the probability that the first segment is the better one: 1 first, 0 second, 1/2 equally good.
 """
@@ -30,7 +30,7 @@ class Preference(BaseModel):
     """Probability that the first segment is the better one; .5: equally good."""
 
 
-def _says(preference: float) -> Answer:
+def _answer(preference: float) -> Answer:
     return {"preference": preference}
 
 
@@ -45,13 +45,13 @@ class Pair(Kind):
     outcomes = ("left", "right")
     schema = Preference
     choices = (
-        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _says(1.0),
+        Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _answer(1.0),
                "better things happen in the left clip, even if only a little"),
-        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _says(0.5),
+        Choice("equal", "Equally good", "Equal", "ArrowUp", "↑", "up", _answer(0.5),
                "both are equally good, or equally bad: you would not trade one for the other"),
         Choice("skip", "Can't tell", "Can't tell", "ArrowDown", "↓", "down", None,
                "you cannot tell; try to use it seldom"),
-        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _says(0.0),
+        Choice("right", "Right is better", "Right", "ArrowRight", "→", "right", _answer(0.0),
                "better things happen in the right clip, even if only a little"),
     )  # fmt: skip
     prompt = """\
@@ -63,7 +63,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
     def read(self, given: Any, questions: int) -> list[Answer | None]:
         """A number for each question: the probability that the first is better, NaN or None to skip. Or answers."""
-        if isinstance(given, list | tuple) and any(isinstance(one, dict) for one in given):
+        if isinstance(given, list | tuple) and any(isinstance(answer, dict) for answer in given):
             return super().read(given, questions)
         try:
             values = np.asarray(given, float)
@@ -80,17 +80,17 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
                 f"preference {values[wrong[0]]} at place {wrong[0]} of {questions} is not in [0, 1];"
                 " 1: the first is better, 0: the second, NaN: skipped"
             )
-        return [None if np.isnan(value) else _says(float(value)) for value in values]
+        return [None if np.isnan(value) else _answer(float(value)) for value in values]
 
     def reordered(self, answer: Answer, order: Sequence[int]) -> Answer:
-        return _says(1 - answer["preference"]) if list(order) == [1, 0] else answer
+        return _answer(1 - answer["preference"]) if list(order) == [1, 0] else answer
 
     def clear(self, answer: Answer) -> bool:
         return answer["preference"] in (0.0, 1.0)
 
     @property
     def undecided(self) -> Answer | None:
-        return _says(0.5)
+        return _answer(0.5)
 
     def favoured(self, answer: Answer) -> int | None:
         return None if answer["preference"] == 0.5 else int(answer["preference"] < 0.5)
@@ -109,10 +109,10 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
     def predict(self, rewards: Tensor, error: float = 0.0) -> Tensor:
         """(..., N, 2, T) -> (..., N, 2): how likely it is that the first, or the second, is preferred."""
-        from torch import from_numpy, stack  # here: the label server does without torch
+        from torch import from_numpy, stack  # not at the top: the label server has no torch
 
         gap = _gap(rewards)
-        if error == 0 and not gap.requires_grad:  # questions were always ranked by scipy's, which rounds otherwise
+        if error == 0 and not gap.requires_grad:  # scipy's, which rounds differently, as in earlier releases
             from scipy.special import expit
 
             first = from_numpy(expit(gap.numpy(force=True))).to(gap.device)
@@ -124,7 +124,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
         return np.stack([answer["preference"], 1 - answer["preference"]], -1)
 
     def answers_of(self, chances: np.ndarray) -> list[Answer]:
-        return [_says(float(first)) for first in chances[:, 0]]
+        return [_answer(float(first)) for first in chances[:, 0]]
 
     def metrics(self, predicted: np.ndarray, answer: dict[str, np.ndarray]) -> dict[str, float]:
         return preference_metrics(predicted[:, 0], answer["preference"])
@@ -160,7 +160,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
         """Soft labels count as the side that they lean to."""
         if answer is None or answer["preference"] == 0.5:
             return super().choice_of(answer)
-        return super().choice_of(_says(float(answer["preference"] > 0.5)))
+        return super().choice_of(_answer(float(answer["preference"] > 0.5)))
 
 
 def _gap(rewards: Tensor) -> Tensor:
@@ -187,13 +187,13 @@ def choose(gap: np.ndarray, beta: float, rng: np.random.Generator) -> np.ndarray
     """The first with probability sigmoid(beta * gap) (Bradley-Terry); beta = inf: the better, or equal. (Q,) -> (Q,)"""
     if np.isinf(beta):
         return 0.5 + 0.5 * np.sign(gap)
-    from scipy.special import expit  # here: the label server needs no scipy
+    from scipy.special import expit  # not at the top: the label server needs no scipy
 
     return (rng.random(gap.shape) < expit(beta * gap)).astype(np.float64)
 
 
 def flip(answers: np.ndarray, mistake: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn a random share `mistake` of the answers round; a tie (1/2) or a skip (NaN) stays itself. (Q,) -> (Q,)"""
+    """Reverse a random share `mistake` of the answers; a tie (1/2) or a skip (NaN) stays itself. (Q,) -> (Q,)"""
     return np.where(rng.random(answers.shape) < mistake, 1.0 - answers, answers)
 
 

@@ -20,11 +20,11 @@ from prefrl.queries.strategies import Score
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONGEST = 0.02  # of the run that due questions wait for others to make a session worth its fit
+LONGEST = 0.02  # share of the run after which due questions are asked, however few they are
 
 
 class Memory(Protocol):
-    """The side of the recorder that the asker sees."""
+    """The part of the recorder that the asker uses."""
 
     steps: int
 
@@ -32,7 +32,7 @@ class Memory(Protocol):
 
 
 class Predicting(Protocol):
-    """The side of the reward model that the asker sees."""
+    """The part of the reward model that the asker uses."""
 
     version: int
 
@@ -41,7 +41,7 @@ class Predicting(Protocol):
 
 
 class Asker:
-    """Keeps the level of its schedule: asks while fewer questions were asked than should have been by now."""
+    """Asks questions by a schedule: whenever fewer were asked than the schedule's level by now."""
 
     def __init__(
         self,
@@ -60,21 +60,21 @@ class Asker:
         self.divide = pick(TURNS, settings.turns, "questions.turns")
         self.at_once = 0  # questions that are due whatever the schedule says
         self.asked = 0
-        self.asked_of = dict.fromkeys(settings.kinds, 0)  # by kind; those that were taken back count here
-        self.asked_at = 0  # steps of the run at the last session
-        self.looked_until = 0  # the recorder's step count at the last session; segments from before were considered
+        self.asked_of = dict.fromkeys(settings.kinds, 0)  # by kind; expired questions count here
+        self.asked_at = 0  # step of the run at the last session
+        self.looked_until = 0  # the recorder's step count at the last session; later segments are candidates
 
     def due(self, step: int) -> int:
-        """Questions to ask now: none until they are enough for a session."""
+        """Number of questions to ask now; 0 until there are enough for a session."""
         progress = min(1.0, step / (self.total_steps * self.settings.until))
         first = min(self.at_once, self.budget) - self.asked
         wanted = max(first, due(self.schedule, progress, self.budget, self.asked))
-        return wanted if wanted >= self._least(step) else 0
+        return wanted if wanted >= self._smallest_session(step) else 0
 
-    def _least(self, step: int) -> int:
-        """The least questions of a session: a share of those asked so far, but whatever is left or has waited long.
+    def _smallest_session(self, step: int) -> int:
+        """Smallest number of questions in a session: growth x asked, at most what is left; 1 after LONGEST of the run.
 
-        A session costs a fit, so their number grows with the logarithm of the budget, up to 1 / LONGEST.
+        Each session costs a fit: the number of sessions grows with the logarithm of the budget, up to 1 / LONGEST.
         """
         if step - self.asked_at >= LONGEST * self.total_steps:
             return 1
@@ -83,42 +83,42 @@ class Asker:
     def choose(self, step: int, capacity: float, memory: Memory, reward_model: Predicting) -> list[Queries]:
         """The questions due about what happened since the last session, a batch for each kind, at most `capacity`.
 
-        [] if none are due, or if there is too little to ask about. No segment is in two questions. What cannot be asked
-        now is still due later, when more has happened.
+        [] if none are due, or if there are too few segments. No segment is in two questions. Questions that cannot be
+        asked now stay due.
         """
         wanted = int(min(self.due(step), capacity))
         if not wanted:
             return []
         rng = stream(self.seed, "query", step)
         segments = memory.cut_segments(self.settings.length, rng, self.looked_until)
-        counts = self._fitting(wanted, len(segments))
-        if sum(counts) < min(wanted, self._least(step)):
+        counts = self._counts_by_kind(wanted, len(segments))
+        if sum(counts) < min(wanted, self._smallest_session(step)):
             return []
         rewards = reward_model.member_rewards(segments) if reads(self.strategy) else None  # (E, N, T)
-        free, found = np.arange(len(segments)), []
+        free, batches = np.arange(len(segments)), []
         for kind, count in zip(self.kinds, counts, strict=True):
             if count:
-                places, scores, strategy = self._best(kind, count, free, segments, rewards, rng)  # (n, K)
-                found.append(Queries(segments[places], scores, strategy, step, reward_model.version, kind.name))
+                places, scores, strategy = self._select(kind, count, free, segments, rewards, rng)  # (n, K)
+                batches.append(Queries(segments[places], scores, strategy, step, reward_model.version, kind.name))
                 free = np.setdiff1d(free, places)
                 self.asked += len(places)
                 self.asked_of[kind.name] += len(places)
         self.asked_at, self.looked_until = step, memory.steps
-        return found
+        return batches
 
-    def _fitting(self, wanted: int, segments: int) -> list[int]:
-        """How many questions of each kind: up to `wanted` in all, as many as there are segments for."""
+    def _counts_by_kind(self, wanted: int, segments: int) -> list[int]:
+        """Number of questions of each kind: up to `wanted` in all, as many as there are segments for."""
         for total in range(wanted, 0, -1):
             counts = self.divide(self, total)
             if sum(count * kind.segments for count, kind in zip(counts, self.kinds, strict=True)) <= segments:
                 return counts
         return [0] * len(self.kinds)
 
-    def _best(
+    def _select(
         self, kind: Kind, count: int, free: np.ndarray, segments: Segments, rewards: Tensor | None,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray, str]:  # fmt: skip
-        """The most telling questions about free segments: which segments they show (n, K), their scores, and the strategy."""
+        """The best questions about free segments by the strategy: their segments' indices (n, K), scores, and strategy."""
         drawn = count
         if self.strategy != "uniform":
             drawn = min(count * self.settings.candidates, comb(len(free), kind.segments))
@@ -128,18 +128,18 @@ class Asker:
         return groups[choice.picked], choice.scores, choice.strategy
 
     def _predicted(self, kind: Kind, rewards: Tensor, groups: np.ndarray) -> np.ndarray | None:
-        """What the strategy reads of candidates: each member's chances (E, C, A), or returns (E, C, K)."""
+        """What the strategy scores candidates by: each member's chances (E, C, A), or returns (E, C, K)."""
         if reads(self.strategy) == "returns":
             return rewards.sum(-1).numpy()[:, groups]
         return kind.predict(rewards[:, groups]).numpy() if kind.outcomes else None
 
     def next_session(self, step: int, rollout: int) -> int | None:
-        """The step at which questions are due next, if all goes on as it is; None if none are. rollout: in steps"""
+        """The next step at which questions are due by the schedule; None if none are. rollout: its length in steps"""
         ahead = range(step + rollout, self.total_steps + 1, rollout)
         return next((at for at in ahead if self.due(at)), None) if self.asked < self.budget else None
 
     def take_back(self, questions: int) -> None:
-        """These will not be answered: as many others may be asked."""
+        """Return expired questions to the budget."""
         self.asked -= questions
 
     def state(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Asker:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave; the first release knew one kind and kept no counts by kind."""
+        """Restore what `state` returned; the first release had one kind and no counts by kind."""
         self.asked, self.asked_at, self.looked_until = state["asked"], state["asked_at"], state["looked_until"]
         self.asked_of |= state.get("asked_of", {FIRST: state["asked"]})
 
@@ -169,11 +169,11 @@ def shares(settings: QuestionConfig) -> list[float]:
 
 
 def mixed(asker: Asker, wanted: int) -> list[int]:
-    """Each next question is of the kind that lacks most of its share."""
+    """Each question is of the kind that is furthest below its share."""
     names, asked = [kind.name for kind in asker.kinds], dict(asker.asked_of)
     for total in range(sum(asked.values()) + 1, sum(asked.values()) + wanted + 1):
-        lacks = [share * total - asked[name] for name, share in zip(names, asker.shares, strict=True)]
-        asked[names[int(np.argmax(lacks))]] += 1
+        gaps = [share * total - asked[name] for name, share in zip(names, asker.shares, strict=True)]
+        asked[names[int(np.argmax(gaps))]] += 1
     return [asked[name] - asker.asked_of[name] for name in names]
 
 

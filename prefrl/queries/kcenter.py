@@ -1,4 +1,4 @@
-"""Choose points so that every point has a chosen one nearby: the greedy 2-approximation of the k-centre problem."""
+"""Greedy k-centre cover: choose points so that every point has a chosen one nearby (a 2-approximation)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import numpy as np
 from prefrl.core.data import Segments
 from prefrl.core.observations import parts
 
-WIDTH = 2048  # most numbers kept of a question; images have a hundred times more and are thinned evenly
-QUESTIONS = 64  # that are read at a time
+WIDTH = 2048  # most features of a question; images have a hundred times more and are subsampled evenly
+QUESTIONS = 64  # read at a time
 BLOCK = 1024  # centres whose distances are held at a time
 
 
-def question_features(asked: Segments) -> np.ndarray:
+def question_features(questions: Segments) -> np.ndarray:
     """Observations of all segments side by side, as in B-Pref's code: batch shape (N, K) -> (N, D), D <= WIDTH"""
-    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(asked.observations).values())
+    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(questions.observations).values())
     stride = max(1, -(-numbers // WIDTH))
-    blocks = [_side_by_side(asked[at : at + QUESTIONS])[:, ::stride] for at in range(0, max(1, len(asked)), QUESTIONS)]
+    blocks = [_flat(questions[at : at + QUESTIONS])[:, ::stride] for at in range(0, max(1, len(questions)), QUESTIONS)]
     return np.concatenate(blocks).astype(np.float64)
 
 
-def _side_by_side(asked: Segments) -> np.ndarray:
+def _flat(questions: Segments) -> np.ndarray:
     """All numbers of the observations: (N, K) -> (N, D)"""
-    observed = parts(asked.observations)
-    each = [np.asarray(observed[key]).reshape(len(asked), -1) for key in sorted(observed)]
+    observed = parts(questions.observations)
+    each = [np.asarray(observed[key]).reshape(len(questions), -1) for key in sorted(observed)]
     return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
 
@@ -34,9 +34,9 @@ def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) 
     """
     lengths = _lengths(points)
     nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest centre so far
-    known = points[:0] if centres is None else centres
-    for start in range(0, len(known), BLOCK):
-        block = known[start : start + BLOCK]
+    covered = points[:0] if centres is None else centres
+    for start in range(0, len(covered), BLOCK):
+        block = covered[start : start + BLOCK]
         nearest = np.minimum(nearest, (lengths[:, None] + _lengths(block) - 2.0 * (points @ block.T)).min(1))
     picked = np.empty(n, dtype=np.int64)
     for turn in range(n):  # each pick depends on the one before

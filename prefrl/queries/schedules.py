@@ -91,7 +91,7 @@ def make_schedule(
 
 
 def checked(schedule: Schedule, points: int = 1001) -> Schedule:
-    """The same schedule, once its level is known to be a share that never falls."""
+    """The same schedule, checked: its level is a share of the budget that never falls."""
     progress = np.linspace(0.0, 1.0, points)
     level = np.array([schedule(float(at)) for at in progress])
     wrong = np.flatnonzero(~((level >= 0.0) & (level <= 1.0)))

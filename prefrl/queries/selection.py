@@ -1,4 +1,4 @@
-"""From segments to questions: draw candidates, then choose the ones worth a teacher's time."""
+"""From segments to questions: draw candidate groups of segments, then choose questions by a query strategy."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def group(n_segments: int, n_groups: int, size: int, rng: np.random.Generator) -
 def _overlapping(n_segments: int, n_groups: int, size: int, rng: np.random.Generator) -> np.ndarray:
     """Different groups that may share segments, in any order: (n_groups, size)"""
     possible = comb(n_segments, size)
-    if size == 2:  # each is once a segment and its neighbour 1, 2, ... n // 2 places on
+    if size == 2:  # number each pair as a segment and its neighbour 1, 2, ... n // 2 places on
         number = rng.choice(possible, n_groups, replace=False)
         first = number % n_segments
         return np.stack([first, (first + number // n_segments + 1) % n_segments], axis=1)
     if possible <= 2 * n_groups:
         return np.array(list(combinations(range(n_segments), size)))[rng.choice(possible, n_groups, replace=False)]
-    found: set[tuple[int, ...]] = set()
-    while len(found) < n_groups:  # at least every second draw is a new one
-        found.add(tuple(sorted(rng.choice(n_segments, size, replace=False).tolist())))
-    return np.array(sorted(found))
+    drawn: set[tuple[int, ...]] = set()
+    while len(drawn) < n_groups:  # at least every second draw is a new one
+        drawn.add(tuple(sorted(rng.choice(n_segments, size, replace=False).tolist())))
+    return np.array(sorted(drawn))
 
 
 def choose(
@@ -62,11 +62,11 @@ def choose(
     asked: Segments | None = None,
     groups: np.ndarray | None = None,
 ) -> Choice:
-    """The n candidates (batch shape (N, K)) to ask about, by a strategy's name or a score function of your own.
+    """Choose n of the candidates (batch shape (N, K)), by a strategy's name or a score function of your own.
 
     predicted: what the strategy reads of each member, (E, N, A) chances or (E, N, K) returns; None before the first fit
     or where a kind has no outcomes, when strategies that need it give way to uniform.
-    asked: batch shape (C, K), questions that a covering strategy should keep away from. Equal scores are broken at random.
+    asked: batch shape (C, K), questions that a covering strategy stays away from. Equal scores are broken at random.
     groups: (N, K) which segments make up each candidate; if given, no segment is in two questions, and fewer than n
     questions may be left.
     """

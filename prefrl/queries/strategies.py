@@ -1,8 +1,8 @@
-"""How much a question would teach: strategies score candidates by what the reward models disagree about.
+"""Query strategies: score candidate questions by the ensemble's predictions (disagreement, entropy, ...).
 
-A score of ours is a function of the chances that E ensemble members give the A outcomes of each of N candidates, shape
-(E, N, A), and gives (N,): the higher, the sooner asked. A function handed in instead of a name gets the members' returns
-of the K segments, shape (E, N, K).
+A built-in score is a function of the chances that E ensemble members give the A outcomes of each of N candidates,
+shape (E, N, A), and returns (N,): the higher, the sooner asked. A function handed in instead of a name gets the
+members' returns of the K segments, shape (E, N, K).
 """
 
 from __future__ import annotations

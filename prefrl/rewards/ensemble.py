@@ -36,7 +36,7 @@ class RewardEnsemble(nn.Module):
         self._network = lambda: network(features)
         self.members = nn.ModuleList(self._network() for _ in range(members))
         self.axes = 1 if isinstance(features, int) else len(features)
-        self.sequential = all(looks_at_sequences(member) for member in self.members)
+        self.sequential = any(looks_at_sequences(member) for member in self.members)
         self.register_buffer("feature_mean", torch.zeros(features if self.axes == 1 else ()))
         self.register_buffer("feature_std", torch.ones(features) if self.axes == 1 else torch.tensor(WHITE))
         self.register_buffer("reward_mean", torch.zeros(members))

@@ -76,7 +76,7 @@ class Mixed:
 
 
 class MixedMemory(VectorMemory):
-    """Numbers as one tensor, (Q, 2, T, d), and the frames of each picture packed."""
+    """Numbers as one tensor, (Q, K, T, d), and the frames of each picture packed."""
 
     def __init__(self, mixed: Mixed):
         self.mixed, self.held = mixed, torch.zeros(0)
@@ -102,7 +102,7 @@ class MixedMemory(VectorMemory):
         return _Scaled(self, ensemble)
 
     def read(self, rows: list[int], device: torch.device | None = None) -> Tensor:
-        """(B,) -> (B, 2, T, 1, width) uint8"""
+        """(B,) -> (B, K, T, 1, width) uint8"""
         pictures = [memory.read(rows, device) for memory in self.pictures.values()]
         return self.mixed.size.pack(self.held[rows].to(device or "cpu"), pictures)
 
@@ -118,8 +118,8 @@ class _Scaled:
 class MixedEnsemble(RewardEnsemble):
     """Members see a step as one row of floats: its standardised numbers, then its pixels from 0 to 1."""
 
-    def __init__(self, layout: Layout, network: Callable[[Any], nn.Module], *how: Any):
-        super().__init__(layout, network, *how)
+    def __init__(self, layout: Layout, network: Callable[[Any], nn.Module], members: int = 3):
+        super().__init__(layout, network, members)
         self.layout = layout
         self.register_buffer("feature_mean", torch.zeros(layout.numbers))
         self.register_buffer("feature_std", torch.ones(layout.numbers))

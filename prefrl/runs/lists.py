@@ -16,6 +16,7 @@ from prefrl.core.errors import UserError, near
 from prefrl.environments.making import SHOWN
 from prefrl.kinds import KINDS
 from prefrl.mechanisms import MECHANISMS, check_mechanisms
+from prefrl.queries.asker import TURNS
 from prefrl.queries.schedules import SCHEDULES
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.bonuses import BONUSES
@@ -57,6 +58,7 @@ def _line(part: Any) -> str:
 TABLES: dict[str, Table] = {
     "teacher.name": Table("teachers", TEACHERS),
     "questions.kinds": Table("kinds of feedback", KINDS),
+    "questions.turns": Table("order of several kinds", TURNS),
     "questions.strategy": Table("query strategies", STRATEGIES),
     "questions.schedule": Table("schedules", SCHEDULES),
     "teacher.combine": Table("several opinions", COMBINE),

@@ -143,7 +143,7 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
 
 def _shown(config: Config) -> int:
     """How many segments a question shows: of several kinds the most."""
-    return max(1, *(kind_of(name).segments for name in config.questions.kinds))
+    return max([1, *(kind_of(name).segments for name in config.questions.kinds)])
 
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:

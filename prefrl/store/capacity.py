@@ -1,4 +1,4 @@
-"""How many questions a trainer found room for, by step: with the answers it heard, all that it learned from outside."""
+"""Teacher capacity: how many more questions the teacher accepted at each step, kept so that a resumed run repeats it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from prefrl.store.tables import rooms
 
 
 class Capacity:
-    """A step function: a row for each change. Fixed by whoever comes to a step first, like a watermark."""
+    """Capacity as a step function of the step of the run, a row per change. The first call for a step fixes it."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def at(self, step: int, now: int) -> int:
-        """The room at a step of the run: `now`, or what was noted when the run was here before."""
+        """The capacity at a step of the run: `now`, or what was recorded if a killed run reached this step before."""
         with reading(self.engine) as connection:
             newest = database.last(connection, rooms.c.step)
             known = self.known(step)
@@ -29,13 +29,13 @@ class Capacity:
         return now
 
     def known(self, step: int) -> int | None:
-        """The room that was noted for a step; None if there is no note from before it."""
+        """The capacity recorded for a step; None if nothing was recorded up to it."""
         wanted = select(rooms.c.room).where(rooms.c.step <= int(step)).order_by(rooms.c.step.desc()).limit(1)
         with reading(self.engine) as connection:
-            found: int | None = connection.scalar(wanted)
-        return found
+            room: int | None = connection.scalar(wanted)
+        return room
 
     def any(self) -> bool:
-        """Whether anything was noted: a synthetic teacher takes any number of questions."""
+        """Whether any capacity was recorded: a synthetic teacher accepts any number of questions."""
         with reading(self.engine) as connection:
             return bool(connection.scalar(select(func.count()).select_from(rooms)))

@@ -1,4 +1,4 @@
-"""All that a label store has recorded, as plain rows: what another run replays, and what is exported and imported."""
+"""The rows of a label store as plain dicts: what a replay reads, and what export and import move."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Row = dict[str, Any]
 
 
 def standing(rows: Sequence[Row], roles: Iterable[str] = ("answer",)) -> list[Row]:
-    """Those of a store's answers in these roles that no other one corrects or withdraws."""
-    gone = {row["supersedes"] for row in rows}
-    return [row for row in rows if row["kind"] in roles and row["seq"] not in gone]
+    """Answers in these roles that no later row corrects or withdraws."""
+    superseded = {row["supersedes"] for row in rows}
+    return [row for row in rows if row["kind"] in roles and row["seq"] not in superseded]
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The rows of a store, each table in the order of its numbers."""
+    """The rows of a store, each table in the order of its primary key."""
 
     questions: list[Row]
-    answers: list[Row]  # every one ever given, each with its `answer`, also those corrected or withdrawn since
-    closures: list[Row] = field(default_factory=list)  # of questions that nobody need answer any more
-    watermarks: list[Row] = field(default_factory=list)  # up to which answer the trainer had heard at which step
-    rooms: list[Row] = field(default_factory=list)  # how many questions it had room for, from which step on
+    answers: list[Row]  # all, each with its `answer`, also those corrected or withdrawn since
+    closures: list[Row] = field(default_factory=list)  # of questions that need no more answers
+    watermarks: list[Row] = field(default_factory=list)  # the last answer that the trainer had read, by step
+    rooms: list[Row] = field(default_factory=list)  # the teacher's capacity, by step
 
     def undamaged(self) -> Contents:
         """Without damaged answers; a damaged correction still withdraws what it corrected."""
@@ -53,7 +53,7 @@ class Contents:
         return replace(self, answers=kept)
 
     def files(self) -> list[str]:
-        """The segment files that the questions are about."""
+        """Names of the segment files of all questions."""
         return list(dict.fromkeys(row["segments_file"] for row in self.questions))
 
 
@@ -63,19 +63,19 @@ TABLES: dict[str, Table] = {
 
 
 def read_contents(store: LabelStore) -> Contents:
-    """What the store holds at one moment, whoever writes to it meanwhile."""
-    told = select(*answers.c, payloads.c.content).select_from(answers.outerjoin(payloads)).order_by(answers.c.seq)
+    """A consistent snapshot of a store, also while other processes write to it."""
+    given = select(*answers.c, payloads.c.content).select_from(answers.outerjoin(payloads)).order_by(answers.c.seq)
     with together(store.engine) as connection:
-        found = {
+        rows = {
             name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
             for name, table in TABLES.items()
         }
-        given = [with_answer(row) for row in connection.execute(told).mappings()]
-    return Contents(answers=given, **found)
+        given_answers = [with_answer(row) for row in connection.execute(given).mappings()]
+    return Contents(answers=given_answers, **rows)
 
 
 def write_contents(store: LabelStore, record: Contents) -> None:
-    """Fill an empty store with the rows of another one, numbers and times and all. The segment files are not copied."""
+    """Fill an empty store with the rows of another one, with their ids and times. The segment files are not copied."""
     with together(store.engine) as connection:
         if database.last(connection, questions.c.id):
             raise ValueError(f"{database.name_of(store.engine)} is not empty")

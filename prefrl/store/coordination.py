@@ -1,6 +1,6 @@
-"""What trainer, label server and render worker tell each other through the store: notices, predictions, leases, displays.
+"""Messages between trainer, label server and render worker, in the store: notices, predictions, leases, displays.
 
-None of it is a label. Rows change and may be lost; whoever wrote them writes them again.
+None of it is a label. Rows change and may be lost; their writers write them again.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from prefrl.store.tables import displays, leases, notices, predictions, question
 
 
 class Notices:
-    """Notices by name, and what the reward model thinks of each question."""
+    """Notices by name, and the reward model's predictions by question."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def post(self, name: str, content: Mapping[str, Any]) -> None:
-        """Put up a notice in place of the last one of this name."""
+        """Post a notice in place of the last one of this name."""
         row = {"name": name, "content": json.dumps(content, allow_nan=False), "posted_at": time.time()}
         with writing(self.engine) as connection:
             database.put(connection, notices, [row])
@@ -37,21 +37,21 @@ class Notices:
             row = connection.execute(select(notices).where(notices.c.name == name)).first()
         return (json.loads(row.content), time.time() - row.posted_at) if row else None
 
-    def predict(self, thoughts: Mapping[int, Mapping[str, Any]]) -> None:
-        """Put up what the reward model thinks of questions, by their ids."""
-        rows = [{"query_id": int(id), "content": json.dumps(one, allow_nan=False)} for id, one in thoughts.items()]
+    def predict(self, predicted: Mapping[int, Mapping[str, Any]]) -> None:
+        """Store the reward model's predictions for questions, by their ids."""
+        rows = [{"query_id": int(id), "content": json.dumps(each, allow_nan=False)} for id, each in predicted.items()]
         with writing(self.engine) as connection:
             database.put(connection, predictions, rows)
 
     def predictions(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """What the reward model thinks of these questions, as far as it was said."""
+        """The stored predictions for these questions, by their ids; questions without one are left out."""
         with reading(self.engine) as connection:
-            found = by_value(connection, (predictions.c.query_id, predictions.c.content), [int(id) for id in ids])
-        return {id: json.loads(row["content"]) for id, row in found.items()}
+            rows = by_value(connection, (predictions.c.query_id, predictions.c.content), [int(id) for id in ids])
+        return {id: json.loads(row["content"]) for id, row in rows.items()}
 
 
 class Leases:
-    """Who is shown which question, so that no more people answer it than should. They end by themselves."""
+    """Leases: who is shown which question, so that no more people answer it than should. They expire."""
 
     def __init__(self, engine: Engine, opinions: float = 1) -> None:
         self.engine, self.opinions = engine, opinions
@@ -68,8 +68,8 @@ class Leases:
             places = {id: most for id, (most, _) in tables.wanted(connection, ids, self.opinions).items()}
             held = _held(connection, session, now)
             free = [id for id in ids if held[id] < places.get(id, 1 if answered else 0)][: max(0, want)]
-            over = (leases.c.session == session) | (leases.c.until <= now)
-            connection.execute(delete(leases).where(leases.c.query_id.in_(free), over))
+            replaced = (leases.c.session == session) | (leases.c.until <= now)
+            connection.execute(delete(leases).where(leases.c.query_id.in_(free), replaced))
             database.add(
                 connection, leases, [{"query_id": id, "session": session, "until": now + seconds} for id in free]
             )
@@ -81,13 +81,13 @@ class Leases:
             return _held(connection, session, now)
 
     def renew(self, session: str, ids: Sequence[int], seconds: float, now: float) -> None:
-        """Hold these for longer; those that ended meanwhile and went to somebody else stay theirs."""
+        """Extend leases. One that expired and went to another session stays with that session."""
         mine = (leases.c.session == session) & leases.c.query_id.in_([int(id) for id in ids])
         with writing(self.engine) as connection:
             connection.execute(update(leases).where(mine).values(until=now + seconds))
 
     def release(self, session: str, ids: Sequence[int] | None = None) -> None:
-        """Give back these, or all."""
+        """End these leases of a session, or all of them."""
         mine = leases.c.session == session
         if ids is not None:
             mine &= leases.c.query_id.in_([int(id) for id in ids])
@@ -101,18 +101,18 @@ def _held(connection: Connection, session: str, now: float) -> Counter[int]:
 
 
 class Displays:
-    """How each question was put on somebody's screen, by the ticket that the answer will carry."""
+    """Displays: how each question was shown to a labeller, by the ticket that the answer will carry."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def add(self, shown: Sequence[Mapping[str, Any]]) -> None:
-        """Note displays: ticket, query_id, labeller, purpose, and their `order`; or, of two segments, `mirrored`."""
+        """Record displays: ticket, query_id, labeller, purpose, and their `order`; or, of two segments, `mirrored`."""
         now, rows = time.time(), []
-        for one in shown:
-            order = one.get("order")
-            mirrored = bool(one["mirrored"]) if order is None else list(order) == [1, 0]
-            rows.append({**one, "order": order and json.dumps(list(order)), "mirrored": mirrored, "shown_at": now})
+        for display in shown:
+            order = display.get("order")
+            mirrored = bool(display["mirrored"]) if order is None else list(order) == [1, 0]
+            rows.append({**display, "order": order and json.dumps(list(order)), "mirrored": mirrored, "shown_at": now})
         with writing(self.engine) as connection:
             database.add(connection, displays, rows)
 
@@ -124,8 +124,8 @@ class Displays:
             row = connection.execute(wanted.where(displays.c.ticket == ticket)).mappings().first()
         if row is None:
             return None
-        noted = row["order"] and json.loads(row["order"])
-        return {**row, "order": order_of(noted, row["mirrored"], row["asked_kind"])}
+        order = row["order"] and json.loads(row["order"])
+        return {**row, "order": order_of(order, row["mirrored"], row["asked_kind"])}
 
     def seen(self, query: int, labeller: str) -> bool:
         """Whether this labeller was ever shown this question."""

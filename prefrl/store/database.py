@@ -1,4 +1,4 @@
-"""The two ways to use the database of a label store, and what goes wrong with it in words of ours."""
+"""Read and write transactions on the database of a label store, and its errors as UserErrors with a remedy."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def connect(url: str | URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for one SELECT; the faults of the database come out as errors that name it."""
-    with _explained(engine):
+    """A connection for one SELECT; database errors come out as UserErrors that name the store."""
+    with _translated_errors(engine):
         if shared := _shared(engine):
             yield shared
         else:
@@ -96,8 +96,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """The only transaction that writes at this time. It is on disk when the block is left, or not there at all."""
-    with _explained(engine):
+    """A write transaction under the write lock: on disk when the block ends, rolled back if it raises."""
+    with _translated_errors(engine):
         if shared := _shared(engine):
             yield shared  # its owner commits
         else:
@@ -109,7 +109,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def together(engine: Engine) -> Iterator[Connection]:
-    """All that this thread writes in the block is one transaction, and one wait for the disk."""
+    """One transaction, and one wait for the disk, for all that this thread writes in the block."""
     with writing(engine) as connection:
         _thread.shared = connection
         try:
@@ -119,13 +119,13 @@ def together(engine: Engine) -> Iterator[Connection]:
 
 
 def _shared(engine: Engine) -> Connection | None:
-    """The transaction that this thread is in the middle of."""
+    """The transaction of `together` that this thread is in; None outside of one."""
     connection: Connection | None = getattr(_thread, "shared", None)
     return connection if connection is not None and connection.engine is engine else None
 
 
 def name_of(engine: Engine) -> str:
-    """What to call the database in a message, without its password."""
+    """The database as messages name it, without its password."""
     url = engine.url
     return f"label store {url.database if engine.name == 'sqlite' else url.render_as_string(hide_password=True)}"
 
@@ -134,16 +134,16 @@ def by_value(
     connection: Connection, columns: Sequence[Column[Any]], values: Sequence[Any]
 ) -> dict[Any, dict[str, Any]]:
     """The rows whose first column is among these values, by that value."""
-    found: dict[Any, dict[str, Any]] = {}
+    by_key: dict[Any, dict[str, Any]] = {}
     for start in range(0, len(values), CHUNK):
         rows = connection.execute(_among(tuple(columns)), {"values": list(values[start : start + CHUNK])})
-        found.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
-    return found
+        by_key.update({row[columns[0].name]: dict(row) for row in rows.mappings()})
+    return by_key
 
 
 @lru_cache
 def _among(columns: tuple[Column[Any], ...]) -> Select[Any]:
-    """Made once: making a statement takes longer than running it."""
+    """The SELECT of `by_value`, cached: building a statement takes longer than running it."""
     return select(*columns).where(columns[0].in_(bindparam("values", expanding=True)))
 
 
@@ -167,17 +167,17 @@ def last(connection: Connection, number: Column[Any]) -> int:
 
 
 def number(value: Any) -> float | None:
-    """NaN means absent, and a database says that with NULL."""
+    """A number as the database stores it: NaN, which means absent, as NULL."""
     return None if value is None or math.isnan(value) else float(value)
 
 
 def whole(value: Any) -> int | None:
-    """The driver would store a numpy integer as bytes."""
+    """A plain int: the driver would store a numpy integer as bytes."""
     return None if value is None else int(value)
 
 
 @contextmanager
-def _explained(engine: Engine) -> Iterator[None]:
+def _translated_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
@@ -196,7 +196,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(setting)
     file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
     if share := network_share(file):
-        _share_journal(connection, file, share)
+        _set_journal_on_share(connection, file, share)
         return
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
@@ -204,8 +204,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         raise UserError(f"{file} stays in journal mode {mode!r}, expected 'wal'; keep the run on a local disk")
 
 
-def _share_journal(connection: Any, file: Path, share: str) -> None:
-    """WAL needs memory that all processes share, which those of two machines do not."""
+def _set_journal_on_share(connection: Any, file: Path, share: str) -> None:
+    """Journal on a network share: WAL needs memory that all processes share, which those of two machines do not."""
     if (mode := connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) != "delete":
         raise UserError(f"{file} is on a network share ({share}) and stays in journal mode {mode!r}; move the run")
     warnings.warn(

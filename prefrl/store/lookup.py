@@ -1,4 +1,4 @@
-"""What the label server reads from the store besides its public questions: single answers, and answers by person."""
+"""Queries of the label server: open questions in order of display, single answers, and answers by labeller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _later = answers.alias("later")
 
 @dataclass(frozen=True)
 class Place:
-    """A question and where its segments lie."""
+    """A question and where its segments are stored."""
 
     query: int
     file: str
@@ -41,17 +41,17 @@ class Place:
 
     @property
     def segments(self) -> int:
-        """How many it shows."""
+        """Number of segments that it shows."""
         return kind_of(self.kind).segments
 
     @property
     def clips(self) -> tuple[str, int, int]:
-        """Where its clips are, and how many."""
+        """File, row and number of its clips."""
         return self.file, self.row, self.segments
 
 
 def place_of(row: dict[str, Any]) -> Place:
-    """The place of the question that a row of answers is about."""
+    """The place of the question that an answer row belongs to."""
     return Place(row["query_id"], row["segments_file"], row["row"], row["asked_kind"])
 
 
@@ -68,13 +68,13 @@ def _answers(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
 def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
     columns = (questions.c.id, questions.c.segments_file, questions.c.row, questions.c.kind)
     wanted = select(*columns).where(condition).order_by(*order)
-    found = _rows(store, wanted.limit(most) if most else wanted)
-    return [Place(row["id"], row["segments_file"], row["row"], row["kind"]) for row in found]
+    rows = _rows(store, wanted.limit(most) if most else wanted)
+    return [Place(row["id"], row["segments_file"], row["row"], row["kind"]) for row in rows]
 
 
 @dataclass
 class Open:
-    """A question that `wanted` more labellers should judge, other than those who have."""
+    """A question that `wanted` more labellers should judge, besides its `judges` so far."""
 
     place: Place
     wanted: int
@@ -89,68 +89,69 @@ def open_places(store: LabelStore, most: int | None = None) -> list[Place]:
 
 
 def open_questions(store: LabelStore, most: int) -> list[Open]:
-    """The same, and who has judged them."""
-    found = open_places(store, most)
+    """Open questions in the same order, and who has judged them."""
+    candidates = open_places(store, most)
     with reading(store.engine) as connection:
-        wanted = tables.wanted(connection, [place.query for place in found], store.opinions)
-    return [Open(place, *wanted[place.query]) for place in found if place.query in wanted]
+        wanted = tables.wanted(connection, [place.query for place in candidates], store.opinions)
+    return [Open(place, *wanted[place.query]) for place in candidates if place.query in wanted]
 
 
 def due_places(store: LabelStore) -> list[Place]:
-    """What people may be shown next: open questions, and those whose answer is known."""
+    """Questions that people may be shown next: open ones, and those whose true answer is known."""
     return open_places(store) + _places(store, _known() & questions.c.id.not_in(_closed()), questions.c.id)
 
 
 def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
-    """What was last said to be known about these questions; an answer of None: nothing any more."""
+    """The true answers (kind truth) to these questions, by question; an answer of None: no longer known."""
     wanted = answer_rows().where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
     return {row["query_id"]: row for row in _answers(store, wanted)}
 
 
 def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
-    """Questions whose answer is known and that this labeller never judged, the newest first."""
-    hers = select(answers.c.query_id).where(answers.c.labeller == labeller, answers.c.kind.in_(JUDGEMENTS))
-    wanted = _known() & questions.c.id.not_in(hers) & questions.c.id.not_in(_closed())
+    """Questions whose true answer is known and that this labeller never judged, the newest first."""
+    judged = select(answers.c.query_id).where(answers.c.labeller == labeller, answers.c.kind.in_(JUDGEMENTS))
+    wanted = _known() & questions.c.id.not_in(judged) & questions.c.id.not_in(_closed())
     return _places(store, wanted, questions.c.id.desc(), most=most)
 
 
 def _known() -> Any:
+    """The condition on a question that its true answer is known."""
     truth = select(answers.c.query_id).select_from(answers.outerjoin(payloads))
     return questions.c.id.in_(truth.where(answers.c.kind == "truth", decided, standing()))
 
 
 def _closed() -> Select[Any]:
-    """Questions that cannot be shown."""
+    """Ids of questions closed because they cannot be shown: flagged, or not drawn faithfully."""
     return select(closures.c.query_id).where(
         closures.c.reason.startswith("flagged") | (closures.c.reason == "unfaithful")
     )
 
 
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
-    """Where these questions lie, as far as they exist."""
+    """Places of those of these questions that exist, by id."""
     return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
 
 
 def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
-    """These questions by their kinds, as far as they exist, in ascending order."""
-    found: dict[str, list[int]] = {}
+    """These questions by kind, in ascending order."""
+    ids_by_kind: dict[str, list[int]] = {}
     for id, kind in sorted(store.kinds(ids).items()):
-        found.setdefault(kind, []).append(id)
-    return found
+        ids_by_kind.setdefault(kind, []).append(id)
+    return ids_by_kind
 
 
 def oldest_open(store: LabelStore) -> float | None:
-    """When the oldest open question was asked."""
+    """Time at which the oldest open question was asked; None if none is open."""
     wanted = select(questions.c.asked_at).where(unanswered(store.opinions)).order_by(questions.c.asked_at)
-    found = _rows(store, wanted.limit(1))
-    return found[0]["asked_at"] if found else None
+    rows = _rows(store, wanted.limit(1))
+    return rows[0]["asked_at"] if rows else None
 
 
 def answered_by_others(store: LabelStore, labeller: str, most: int) -> list[Place]:
     """Questions that others have answered and this labeller never has, the newest first."""
-    told = current_answers().with_only_columns(answers.c.query_id)
-    mine = select(answers.c.query_id).where(answers.c.labeller == labeller)
-    wanted = questions.c.id.in_(told) & questions.c.id.not_in(mine) & questions.c.id.not_in(_flagged())
+    answered = current_answers().with_only_columns(answers.c.query_id)
+    judged = select(answers.c.query_id).where(answers.c.labeller == labeller)
+    wanted = questions.c.id.in_(answered) & questions.c.id.not_in(judged) & questions.c.id.not_in(_flagged())
     return _places(store, wanted, questions.c.id.desc(), most=most)
 
 
@@ -160,7 +161,7 @@ def _flagged() -> Select[Any]:
 
 @dataclass(frozen=True)
 class Given:
-    """Something a labeller said about a question, and how it was shown."""
+    """A labeller's answer to a question, and how the question was shown."""
 
     seq: int
     place: Place
@@ -169,16 +170,16 @@ class Given:
 
 
 def given_once(store: LabelStore, labeller: str) -> list[Given]:
-    """What this labeller told about questions that she has judged exactly once, the oldest first."""
+    """This labeller's answers to questions that they judged exactly once, the oldest first."""
     wanted = _with_later().where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
     by_query: dict[int, list[dict[str, Any]]] = {}
     for row in _answers(store, wanted.order_by(answers.c.seq)):
         if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
-    alone = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
+    single = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
     return [
         Given(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
-        for row in alone
+        for row in single
     ]
 
 
@@ -200,45 +201,45 @@ def page(store: LabelStore, labeller: str | None, before: int | None, most: int)
 
 
 def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
-    """Answers after a number, in order, each with what superseded it so far. What is known is nobody's answer."""
+    """Answers after a number, in order, each with what superseded it so far; without true answers."""
     wanted = _with_later().where(answers.c.kind != "truth", answers.c.seq > seq)
     return _answers(store, wanted.order_by(answers.c.seq))
 
 
 def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
-    """Whether an opinion was asked for: fewer labellers had judged the question before than should."""
+    """Whether an opinion was asked for: too few labellers had judged the question before it."""
     earlier = select(answers.c.labeller).where(
         answers.c.query_id == row["query_id"], answers.c.seq < row["seq"], answers.c.kind.in_(JUDGEMENTS), standing()
     )
-    return len({one["labeller"] for one in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
+    return len({past["labeller"] for past in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
 
 
 def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
     """The answer with this key."""
-    found = _answers(store, answer_rows().where(answers.c.key == key))
-    return found[0] if found else None
+    rows = _answers(store, answer_rows().where(answers.c.key == key))
+    return rows[0] if rows else None
 
 
 def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
     """The answer with this number, its question's place, and what superseded it."""
-    found = _answers(store, _with_later().where(answers.c.seq == seq))
-    return found[0] if found else None
+    rows = _answers(store, _with_later().where(answers.c.seq == seq))
+    return rows[0] if rows else None
 
 
 def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
-    """How an answer to a question of a kind was shown and given; answers of synthetic teachers say nothing about it.
+    """How the question was shown and answered, from an answer's `details`; those of synthetic teachers give defaults.
 
     order: which segment was shown at each place; model: its version and, in the stored order, the chances it gave the
-    outcomes. Answers of the first release say `mirrored` and, of the first outcome, `probability`.
+    outcomes. Answers of the first release have `mirrored` and the first outcome's `probability` instead.
     """
-    about = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
-    about["order"] = order_of(about.get("order"), about.get("mirrored", False), kind)
-    if (model := about["model"]) and "chances" not in model:
-        about["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
-    return about
+    display = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
+    display["order"] = order_of(display.get("order"), display.get("mirrored", False), kind)
+    if (model := display["model"]) and "chances" not in model:
+        display["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
+    return display
 
 
 def forget_displays(store: LabelStore, before: float) -> None:
-    """Drop the tickets of displays that nobody can hold any more."""
+    """Delete the displays shown before a time, whose tickets have expired."""
     with tables.writing(store.engine) as connection:
         connection.execute(displays.delete().where(displays.c.shown_at < before))

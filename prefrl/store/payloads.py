@@ -1,4 +1,4 @@
-"""Answers of any kind as the database keeps them: a bare preference in its own column, any other as JSON beside its row."""
+"""How answers are stored: a plain preference in its own column, an answer of another kind as JSON in `payloads`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefrl.store.tables import answers, payloads, questions
 
 
 def columns(answer: Answer | None) -> dict[str, Any]:
-    """What the columns `preference` and, in the table of payloads, `content` say of an answer."""
+    """The columns `preference` and, in the table of payloads, `content` of an answer."""
     if answer is None:
         return {"preference": None, "content": None}
     value = answer.get("preference")
@@ -24,7 +24,7 @@ def columns(answer: Answer | None) -> dict[str, Any]:
 
 
 def answer_of(preference: float | None, content: str | None) -> Answer | None:
-    """The other way round; None: skipped."""
+    """The answer in these columns, the inverse of `columns`; None: skipped."""
     if content is not None:
         return dict(json.loads(content))
     return None if preference is None else {"preference": preference}
@@ -39,19 +39,19 @@ def with_answer(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def as_stored(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The other way round."""
+    """A row as it is stored, the inverse of `with_answer`."""
     return {**{name: value for name, value in row.items() if name != "answer"}, **columns(row["answer"])}
 
 
 def answer_rows(*more: Any) -> Select[Any]:
-    """All columns of answers, their payload and the kind that was asked for, and more columns of their questions."""
-    asked = questions.c.kind.label("asked_kind")
+    """All columns of answers, their payload, their question's kind as `asked_kind`, and more columns of the question."""
+    asked_kind = questions.c.kind.label("asked_kind")
     joined = answers.join(questions).outerjoin(payloads)
-    return select(*answers.c, payloads.c.content, asked, *more).select_from(joined)
+    return select(*answers.c, payloads.c.content, asked_kind, *more).select_from(joined)
 
 
 def read_answers(given: Any, kinds: Sequence[str]) -> list[Answer | None]:
-    """What a caller gives for questions of these kinds, checked: answers, or what the kind takes in their place."""
+    """Answers to questions of these kinds, checked. given: answers, or what the kind takes in their place"""
     if len(set(kinds)) == 1:
         return kind_of(kinds[0]).read(given, len(kinds))
     if len(given) != len(kinds):

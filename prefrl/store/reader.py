@@ -1,4 +1,4 @@
-"""What a label store says: its questions, which of them wait, and the answers that stand."""
+"""Reading a label store: its questions, which of them are open, and the answers that stand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from prefrl.store.tables import (
 
 @dataclass(frozen=True)
 class Counts:
-    """Questions by what became of them: asked = answered + skipped + open + closed."""
+    """Number of questions by state: asked = answered + skipped + open + closed."""
 
     asked: int
     answered: int  # by as many labellers as should, and somebody gave an answer
@@ -44,7 +44,7 @@ class Counts:
 
 
 class StoreReader:
-    """The side of a label store that changes nothing."""
+    """The read-only side of a label store."""
 
     def __init__(self, engine: Engine, files: SegmentFiles, opinions: float = 1) -> None:
         self.engine, self.files, self.opinions = engine, files, opinions
@@ -56,7 +56,7 @@ class StoreReader:
     ) -> list[Feedback]:
         """The answers with after < seq <= until that stand at `until`, in order, a batch for each kind; [] if there are none.
 
-        instead: answers by question that take the place of what was said, for instance several labellers' combined. A
+        instead: answers by question that replace the stored ones, for instance several labellers' combined. A
         correction is a new answer: to drop what it replaced from a set already read, read that set again from 0.
         """
         wanted = current_answers(until).where(answers.c.seq > after)
@@ -65,17 +65,17 @@ class StoreReader:
         by_kind: dict[str, list[Row[Any]]] = defaultdict(list)
         for row in rows:
             by_kind[row.kind].append(row)
-        return [self._batch(kind, found, instead or {}) for kind, found in by_kind.items()]
+        return [self._batch(kind, batch, instead or {}) for kind, batch in by_kind.items()]
 
     def _batch(self, name: str, rows: list[Row[Any]], instead: Mapping[int, Answer | None]) -> Feedback:
         kind = kind_of(name)
-        said = [instead.get(row.query_id, answer_of(row.preference, row.content)) for row in rows]
-        told = [(row, answer) for row, answer in zip(rows, said, strict=True) if answer is not None]
-        if not told:
+        given = [instead.get(row.query_id, answer_of(row.preference, row.content)) for row in rows]
+        answered = [(row, answer) for row, answer in zip(rows, given, strict=True) if answer is not None]
+        if not answered:
             return Feedback.nothing(name)
-        segments = self.files.gather([row.segments_file for row, _ in told], [row.row for row, _ in told])
-        seq, query = (np.array([row[place] for row, _ in told]) for place in (0, 1))
-        return Feedback(name, segments, kind.arrays([answer for _, answer in told]), seq, query)
+        segments = self.files.gather([row.segments_file for row, _ in answered], [row.row for row, _ in answered])
+        seq, query = (np.array([row[place] for row, _ in answered]) for place in (0, 1))
+        return Feedback(name, segments, kind.arrays([answer for _, answer in answered]), seq, query)
 
     def corrected(self, after: int, until: int) -> bool:
         """Whether an answer with after < seq <= until takes the place of, or withdraws, one with seq <= after."""
@@ -99,10 +99,10 @@ class StoreReader:
 
     def history(self) -> Iterator[dict[str, Any]]:
         """Every answer ever given with its question, also those withdrawn or corrected since, in order."""
-        about = [column for column in questions.c if column.name not in answers.c]
-        shown = questions.c.model_version.label("asked_model_version")
+        more = [column for column in questions.c if column.name not in answers.c]
+        version = questions.c.model_version.label("asked_model_version")
         with reading(self.engine) as connection:
-            rows = connection.execute(answer_rows(*about, shown).order_by(answers.c.seq)).mappings().all()
+            rows = connection.execute(answer_rows(*more, version).order_by(answers.c.seq)).mappings().all()
         yield from map(with_answer, rows)
 
     def export_jsonl(self, path: Path | str) -> None:
@@ -118,10 +118,10 @@ class StoreReader:
         c, wanted = questions.c, [int(i) for i in ids]
         columns = (c.id, c.segments_file, c.row, c.score, c.strategy, c.asked_step, c.model_version, c.kind)
         with reading(self.engine) as connection:
-            found = by_value(connection, columns, wanted)
-        refuse_unknown(self.engine, wanted, found)
+            rows = by_value(connection, columns, wanted)
+        refuse_unknown(self.engine, wanted, rows)
         _, files, places, scores, strategies, steps, versions, kinds = zip(
-            *(found[i].values() for i in wanted), strict=True
+            *(rows[i].values() for i in wanted), strict=True
         )
         if len(set(kinds)) > 1:
             raise UserError(
@@ -140,9 +140,9 @@ class StoreReader:
         """The kinds of these questions, by their ids."""
         wanted = [int(id) for id in ids]
         with reading(self.engine) as connection:
-            found = by_value(connection, (questions.c.id, questions.c.kind), wanted)
-        refuse_unknown(self.engine, wanted, found)
-        return {id: row["kind"] for id, row in found.items()}
+            rows = by_value(connection, (questions.c.id, questions.c.kind), wanted)
+        refuse_unknown(self.engine, wanted, rows)
+        return {id: row["kind"] for id, row in rows.items()}
 
     def open_queries(self) -> list[int]:
         """Ids of the questions that want answers and were not closed, in the order in which they were asked."""
@@ -151,7 +151,7 @@ class StoreReader:
             return list(connection.execute(wanted).scalars())
 
     def asked_queries(self, until_step: int | None = None, *, gold: bool = False, kind: str | None = None) -> list[int]:
-        """Ids of the questions asked up to and including an environment step; gold: of those to check labellers by."""
+        """Ids of the questions asked up to and including an environment step; gold: the gold questions instead of all others."""
         wanted = select(questions.c.id).where((questions.c.strategy == GOLD) == gold).order_by(questions.c.id)
         if until_step is not None:
             wanted = wanted.where(questions.c.asked_step <= int(until_step))
@@ -161,7 +161,7 @@ class StoreReader:
             return list(connection.execute(wanted).scalars())
 
     def asked(self, until_step: int | None = None) -> int:
-        """How many questions were asked, up to and including an environment step. Those to check labellers by do not count."""
+        """How many questions were asked, up to and including an environment step, without gold questions."""
         return len(self.asked_queries(until_step))
 
     def last_asked_step(self) -> int:
@@ -173,21 +173,21 @@ class StoreReader:
     def asked_steps(self, ids: Sequence[int]) -> dict[int, int]:
         """The environment steps at which these questions were asked, by their ids."""
         with reading(self.engine) as connection:
-            found = by_value(connection, (questions.c.id, questions.c.asked_step), [int(id) for id in ids])
-        return {id: row["asked_step"] for id, row in found.items()}
+            rows = by_value(connection, (questions.c.id, questions.c.asked_step), [int(id) for id in ids])
+        return {id: row["asked_step"] for id, row in rows.items()}
 
     def counts(self) -> Counts:
-        """How many questions were asked and what became of them."""
-        told = func.count().filter(decided).label("told")
-        each = select(answers.c.query_id, told).select_from(answers.join(questions).outerjoin(payloads))
+        """The number of questions by state."""
+        given = func.count().filter(decided).label("given")
+        each = select(answers.c.query_id, given).select_from(answers.join(questions).outerjoin(payloads))
         each = each.where(answers.c.kind.in_(JUDGEMENTS), standing(), questions.c.strategy != GOLD)
         each = each.where(~unanswered(self.opinions)) if self.opinions > 1 else each.where(answers.c.kind == "answer")
         per_question = each.group_by(answers.c.query_id).subquery()
-        answered = func.count().filter(per_question.c.told > 0)
+        answered = func.count().filter(per_question.c.given > 0)
         every = select(func.count()).select_from(questions)
         asked_ever = every.where(questions.c.strategy != GOLD).scalar_subquery()
         open_now = every.where(unanswered(self.opinions)).scalar_subquery()
         totals = select(asked_ever, func.count(), answered, open_now).select_from(per_question)
         with reading(self.engine) as connection:
-            asked, seen, some, waiting = connection.execute(totals).one()
-        return Counts(asked, some, seen - some, waiting, asked - seen - waiting)
+            asked, judged, decisive, waiting = connection.execute(totals).one()
+        return Counts(asked, decisive, judged - decisive, waiting, asked - judged - waiting)

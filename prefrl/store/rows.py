@@ -1,4 +1,4 @@
-"""Rows of the label store: made of what callers give, checked against what is there, and added."""
+"""Rows of the label store: built from what callers give, checked against what is stored, and added."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTENT = ("query_id", "preference", "content", "labeller", "supersedes")  # wh
 
 
 def uids_of(queries: Queries, uids: Sequence[str] | None) -> list[str]:
-    """One name per question; without names given, no question is like another."""
+    """One uid per question; random ones if none are given."""
     wanted, shape = kind_of(queries.kind).segments, queries.segments.true_rewards.shape
     if shape[1:-1] != (wanted,):
         raise UserError(
@@ -74,23 +74,23 @@ def supersede(
 
 def append(engine: Engine, rows: list[dict[str, Any]], first_only: bool = False) -> list[int]:
     """Add the answers whose keys are new, in one transaction. Returns the numbers of all. rows: with `content`"""
-    asked, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
+    ids, keys = [row["query_id"] for row in rows], [row["key"] for row in rows]
     with writing(engine) as connection:
-        refuse_unknown(engine, asked, by_value(connection, (questions.c.id,), asked))
-        there = _stored(connection, keys)
+        refuse_unknown(engine, ids, by_value(connection, (questions.c.id,), ids))
+        stored = _stored(connection, keys)
         fresh, seq = [], database.last(connection, answers.c.seq)
         for row in rows:
-            if row["key"] not in there:
+            if row["key"] not in stored:
                 seq += 1
-                there[row["key"]] = {"seq": seq, **row}
-                fresh.append(there[row["key"]])
-            _refuse_other_content(there[row["key"]], row)
+                stored[row["key"]] = {"seq": seq, **row}
+                fresh.append(stored[row["key"]])
+            _refuse_other_content(stored[row["key"]], row)
         _refuse_second_correction(connection, fresh)
         if first_only:
             _make_opinions(connection, fresh)
         add_answers(connection, fresh)
         seals.seal(connection)
-    return [there[key]["seq"] for key in keys]
+    return [stored[key]["seq"] for key in keys]
 
 
 def add_answers(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -105,13 +105,13 @@ def add_answers(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> No
 
 
 def _stored(connection: Connection, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Those of the answers that are there already, by key."""
+    """The answers that are stored under these keys already, by key."""
     parts = [answers.c[part] for part in _CONTENT if part != "content"]
-    there = by_value(connection, (answers.c.key, answers.c.seq, *parts), keys)
-    found = by_value(connection, (payloads.c.seq, payloads.c.content), [row["seq"] for row in there.values()])
-    for row in there.values():
-        row["content"] = found.get(row["seq"], {}).get("content")
-    return there
+    stored = by_value(connection, (answers.c.key, answers.c.seq, *parts), keys)
+    contents = by_value(connection, (payloads.c.seq, payloads.c.content), [row["seq"] for row in stored.values()])
+    for row in stored.values():
+        row["content"] = contents.get(row["seq"], {}).get("content")
+    return stored
 
 
 def refuse_unknown(engine: Engine, wanted: Sequence[int], known: dict[int, Any]) -> None:
@@ -138,8 +138,8 @@ def _refuse_second_correction(connection: Connection, rows: list[dict[str, Any]]
 def _make_opinions(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Turn answers to questions that have one already into opinions."""
     standing = current_answers().with_only_columns(answers.c.query_id)
-    asked = [row["query_id"] for row in rows]
-    taken = set(connection.execute(standing.where(answers.c.query_id.in_(asked))).scalars())
+    ids = [row["query_id"] for row in rows]
+    taken = set(connection.execute(standing.where(answers.c.query_id.in_(ids))).scalars())
     for row in rows:
         if row["query_id"] in taken:
             row["kind"] = "opinion"

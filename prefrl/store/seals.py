@@ -1,7 +1,7 @@
 """Seals: a digest of every answer and of the one before it, so that a damaged row never passes for a label.
 
-SQLite's own check of a database misses a fifth of all flipped bits. A seal covers what was said and which segments it
-was said about; the chain of seals shows rows that are gone.
+SQLite's own check of a database misses a fifth of all flipped bits. A seal covers the answer and the segments of its
+question; the chain of seals shows rows that are gone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from prefrl.core.errors import UserError, brief
 from prefrl.store.database import add, by_value, last, name_of, reading, writing
 from prefrl.store.tables import DAMAGED, GOLD, answers, payloads, questions, seals
 
-GUARD = "prefrl"  # the labeller who withdraws what is damaged
+GUARD = "prefrl"  # the labeller of withdrawals of damaged answers
 
-_about = (questions.c.uid, questions.c.segments_file, questions.c.row, (questions.c.strategy == GOLD).label("gold"))
+_question = (questions.c.uid, questions.c.segments_file, questions.c.row, (questions.c.strategy == GOLD).label("gold"))
 _payload = (questions.c.kind.label("asked_kind"), payloads.c.content)  # the last of a row, and seldom there
-_sealed = select(*answers.c, *_about, *_payload).select_from(
+_sealed = select(*answers.c, *_question, *_payload).select_from(
     answers.outerjoin(questions).outerjoin(payloads, payloads.c.seq == answers.c.seq)
 )
 _later = _sealed.where(answers.c.seq > bindparam("latest")).order_by(answers.c.seq)
@@ -50,7 +50,7 @@ def check(engine: Engine) -> None:
     with reading(engine) as connection:
         if not any(_faults(connection)):
             return
-    with writing(engine) as connection:  # nobody else writes now: what is still wrong is wrong
+    with writing(engine) as connection:  # under the lock no write of another process is half done
         lost, damaged = _faults(connection)
         if lost:
             raise UserError(
@@ -67,14 +67,14 @@ def check(engine: Engine) -> None:
 
 
 def _faults(connection: Connection) -> tuple[list[int], list[int]]:
-    """The numbers of answers that are gone, and of those that have changed."""
+    """The numbers of answers that are lost, and of those that differ from their seals."""
     rows = {row.seq: row for row in connection.execute(_later, {"latest": 0})}
-    kept = {seq: told for seq, told in connection.execute(select(seals.c.seq, seals.c.sha256))}
+    kept = {seq: digest for seq, digest in connection.execute(select(seals.c.seq, seals.c.sha256))}
     newest = max(kept, default=0)  # later answers are not sealed yet
     lost: list[int] = []
     damaged: set[int] = set()
     earlier: dict[int, list[int]] = defaultdict(list)  # by question
-    before, otherwise, previous = "", "", 0
+    before, recomputed, previous = "", "", 0
     for seq in sorted({*kept, *(seq for seq in rows if seq <= newest)}):
         stored = kept.get(seq, "")
         if seq not in rows:
@@ -82,42 +82,42 @@ def _faults(connection: Connection) -> tuple[list[int], list[int]]:
         digest = _digest(before, rows[seq]) if seq in rows else stored
         if digest != stored:
             damaged.add(seq)
-            if stored and otherwise != before and _digest(otherwise, rows[seq]) == stored:
-                damaged -= {seq, previous}  # the one before is as it was: its seal was hit
+            if stored and recomputed != before and _digest(recomputed, rows[seq]) == stored:
+                damaged -= {seq, previous}  # the answer before is intact: its seal was damaged
                 digest = stored
             else:
                 damaged |= {
                     old for old in earlier[rows[seq].query_id] if _digest(before, rows[seq], old) == stored
-                }  # what it took the place of before `supersedes` was changed would stand again
+                }  # `supersedes` was damaged: the answer that it superseded would stand again
         if seq in rows:
             earlier[rows[seq].query_id].append(seq)
-        before, otherwise, previous = stored, digest, seq
+        before, recomputed, previous = stored, digest, seq
     return lost, sorted(damaged)
 
 
 def _withdraw(connection: Connection, damaged: list[int]) -> None:
-    """Those that still stand, and whose question is there."""
-    gone = by_value(connection, (answers.c.supersedes,), damaged)
-    known = by_value(connection, (answers.c.seq, answers.c.query_id), damaged)
-    asked = by_value(connection, (questions.c.id,), [row["query_id"] for row in known.values()])
+    """Withdraw the damaged answers that still stand and whose question exists."""
+    superseded = by_value(connection, (answers.c.supersedes,), damaged)
+    rows = by_value(connection, (answers.c.seq, answers.c.query_id), damaged)
+    existing = by_value(connection, (questions.c.id,), [row["query_id"] for row in rows.values()])
     seq = last(connection, answers.c.seq)
     for old in damaged:
-        if old in gone or known[old]["query_id"] not in asked:
+        if old in superseded or rows[old]["query_id"] not in existing:
             continue
         seq += 1
         row: dict[str, Any] = dict.fromkeys(column.name for column in answers.c)
         row |= {
-            "seq": seq, "query_id": known[old]["query_id"], "key": f"{DAMAGED}{old}", "kind": "withdrawal",
+            "seq": seq, "query_id": rows[old]["query_id"], "key": f"{DAMAGED}{old}", "kind": "withdrawal",
             "labeller": GUARD, "supersedes": old, "answered_at": time.time(),
         }  # fmt: skip
         add(connection, answers, [row])
 
 
 def _digest(before: str, row: Iterable[Any], supersedes: int | None = None) -> str:
-    """supersedes: in place of what the row says. Rows without a payload have the digest that the first release gave them."""
-    *told, kind, content = row
+    """The seal of a row. supersedes: in place of the row's own. Rows without a payload have the digest that the first release gave them."""
+    *values, kind, content = row
     if content is not None:
-        told += [kind, content]
+        values += [kind, content]
     if supersedes is not None:
-        told[_SUPERSEDES] = supersedes
-    return hashlib.sha256(f"{before}{json.dumps(told, default=repr)}".encode()).hexdigest()
+        values[_SUPERSEDES] = supersedes
+    return hashlib.sha256(f"{before}{json.dumps(values, default=repr)}".encode()).hexdigest()

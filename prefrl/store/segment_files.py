@@ -1,4 +1,4 @@
-"""Batches of segments as files named by their content: written whole or not at all, believed only after a check."""
+"""Segment files: batches of segments named by their SHA-256, written atomically and checked when read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from prefrl.core.observations import PLAIN, mapped, nbytes, parts, shapes, whole
 
 MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
 MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
-EASY_BATCH = 32 * 2**20  # bytes of frames that are best kept in one file, as all of them are unpacked for any
-MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, and a bomb 1000
+EASY_BATCH = 32 * 2**20  # bytes of frames best kept in one file: reading one frame unpacks them all
+MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, a zip bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
 PARTS = tuple(part.name for part in fields(Segments))
 OBSERVATIONS = PARTS[0]
@@ -40,12 +40,12 @@ _STALE = 3600.0  # seconds; an unfinished file this old has lost its writer
 
 
 class SegmentFiles:
-    """A folder of batches, and a memory of the latest ones: a trainer does not read back what it just wrote."""
+    """A folder of segment files, and a cache of the latest: a trainer does not read back what it just wrote."""
 
     def __init__(self, folder: Path, cache_bytes: int = MAX_FILE) -> None:
         self.folder, self.cache_bytes = folder, cache_bytes
         self._cache: OrderedDict[str, Segments] = OrderedDict()
-        self._without_frames: dict[str, Segments] = {}  # batches of frames, which are read when they are looked at
+        self._without_frames: dict[str, Segments] = {}  # batches whose frames are read when they are used
         self._origins: tuple[str, Origins | None] = "", None  # of the file that was last asked for them
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class SegmentFiles:
             _remove_if_stale(leftover)
 
     def write(self, segments: Segments, origins: Origins | None = None) -> str:
-        """Store a batch for good and return the name of its file. segments: batch shape (Q, K), origins: Q * K"""
+        """Write a batch and return the name of its file. segments: batch shape (Q, K), origins: Q * K"""
         own = Segments(**{part: mapped(_copied, getattr(segments, part)) for part in PARTS})
         content = encode(own, origins)
         name = f"{hashlib.sha256(content).hexdigest()}.npz"
@@ -63,12 +63,12 @@ class SegmentFiles:
         return name
 
     def read(self, name: str) -> Segments:
-        """The batch in a file, from memory if it was used lately. Raises UserError for a file that is not what it says.
+        """The batch in a file, from the cache if it was used lately. Raises UserError for a missing or damaged file.
 
-        Frames of pictures (Q, K, T', c, H, W) are read again when they are looked at, so that a batch takes no memory.
+        Frames of pictures (Q, K, T', c, H, W) are read again when they are used, so that a batch takes no memory.
         """
-        if (known := self._without_frames.get(name)) is not None:
-            return known
+        if (cached := self._without_frames.get(name)) is not None:
+            return cached
         segments = self._whole(name)
         observed = parts(segments.observations)
         pictures = [key for key, part in observed.items() if part.dtype == np.uint8 and part.ndim == 6]
@@ -89,7 +89,7 @@ class SegmentFiles:
         return segments
 
     def _frames(self, name: str, key: str, places: np.ndarray) -> np.ndarray:
-        """A part of a file's segments by their place in it, both sides on one line: (M,) -> (M, T', c, H, W)"""
+        """The frames of a part of the observations, by index into a file's Q * K segments: (M,) -> (M, T', c, H, W)"""
         each = np.asarray(parts(self._whole(name).observations)[key])
         return each.reshape(-1, *each.shape[2:])[places]
 
@@ -158,7 +158,7 @@ def encode(segments: Segments, origins: Origins | None = None) -> bytes:
         )
     if any(part.dtype == np.uint8 for part in observed.values()):
         content = _npz(np.savez_compressed, arrays)
-        if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a bomb
+        if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a zip bomb
             return content
     return _npz(np.savez, arrays)
 
@@ -186,7 +186,7 @@ def _key(member: str) -> str | None:
 
 
 def decode(content: bytes) -> Segments:
-    """The batch in the bytes of an npz file. Allocates nothing that a header only claims, and knows no pickle."""
+    """The batch in the bytes of an npz file. Allocates no more than the file holds, and loads no pickle."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = _members(archive, len(content))
         observed = {key: _array(archive, members[name]) for name in members if (key := _key(name)) is not None}
@@ -195,7 +195,7 @@ def decode(content: bytes) -> Segments:
 
 
 def decode_origins(content: bytes) -> Origins | None:
-    """The origins in the bytes of an npz file, read with the same care."""
+    """The origins in the bytes of an npz file, with the same checks; None if it has none."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = _members(archive, len(content))
         if TAPE_PARTS[0] not in members:
@@ -251,9 +251,9 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.kind not in NUMBERS:
             raise ValueError(f"{member.filename} has dtype {dtype}, expected numbers or booleans")
-        claimed, there = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
-        if claimed != there:
-            raise ValueError(f"{member.filename} claims {claimed} bytes of shape {shape} and has {there}")
+        claimed, held = math.prod(shape) * dtype.itemsize, member.file_size - stream.tell()
+        if claimed != held:
+            raise ValueError(f"{member.filename} claims {claimed} bytes of shape {shape} and has {held}")
         return np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
 
 

@@ -1,4 +1,4 @@
-"""The label store: questions and answers in an append-only database, the only door between trainer and labellers."""
+"""The label store: questions and answers in an append-only database, the only link between trainer and labellers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_store(folder: Path | str, config: Config, url: str | None = None) -> La
 
 
 class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
-    """Questions in, answers out. Rows are only ever added; what a call returned from is on disk.
+    """A run's questions and answers. Rows are only ever added, and are on disk when the call returns.
 
     Any number of processes may hold the same store open, each through its own LabelStore.
     """
@@ -78,9 +78,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         with reading(self.engine) as connection:
             known = by_value(connection, wanted, names)
         if len(known) < len(names):
-            file = self.files.write(
-                queries.segments, origins
-            )  # before the rows that name it, and outside the write lock
+            file = self.files.write(queries.segments, origins)  # before its rows, and outside the write lock
             with writing(self.engine) as connection:
                 known = by_value(connection, wanted, names)
                 rows = [row for row in question_rows(queries, names, file) if row["uid"] not in known]
@@ -110,28 +108,28 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         takes in place of answers: for pairs preferences (Q,) in [0, 1], NaN to skip.
 
         An answer whose key is there already counts once. The default key is "query:labeller", so a labeller answers
-        a question once; to answer again after a withdrawal, give a key of your own. kind "opinion" is kept beside the
-        answer, and is nothing without one; with first_only an answer to a question that has one becomes an opinion.
-        kind "truth" says what is known, to check labellers by.
+        a question once; to answer again after a withdrawal, give a key of your own. kind "opinion" is a further judgement
+        beside the answer, and does not count without one; with first_only an answer to a question that has one becomes
+        an opinion. kind "truth" is the true answer, where it is known, to check labellers by.
         """
         ids = [int(i) for i in query_ids]
         kinds = self.kinds(ids)
-        said = read_answers(given, [kinds[id] for id in ids])
+        checked = read_answers(given, [kinds[id] for id in ids])
         seconds = [None] * len(ids) if response_seconds is None else [database.number(s) for s in response_seconds]
         if kind not in (*JUDGEMENTS, "truth"):
             raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion' nor 'truth'")
         common = {**BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
         common |= {"step": database.whole(step), "model_version": database.whole(model_version)}
-        own = [f"{query}:{labeller}" for query in ids] if keys is None else keys
+        own_keys = [f"{query}:{labeller}" for query in ids] if keys is None else keys
         notes = [None] * len(ids) if details is None else list(details)
         rows = [
             {**common, "query_id": query, **columns(answer), "response_seconds": second, "key": key, "details": note}
-            for query, answer, second, key, note in zip(ids, said, seconds, own, notes, strict=True)
+            for query, answer, second, key, note in zip(ids, checked, seconds, own_keys, notes, strict=True)
         ]
         return append(self.engine, rows, first_only)
 
     def copy_answers(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Store answers as they were given elsewhere: an `answer` and all columns but `seq`. Returns their numbers here.
+        """Store the answers of another store: an `answer` and all columns but `seq`. Returns their numbers in this one.
 
         One whose key is there already counts once, as with `answer`.
         """
@@ -148,7 +146,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         return supersede(self.engine, seq, "withdrawal", None, labeller, key)
 
     def close_questions(self, ids: Sequence[int], reason: str, step: int | None = None) -> None:
-        """Want no answers to these questions any more; one that comes all the same is taken."""
+        """Close questions: they need no more answers. An answer that still comes is stored."""
         with writing(self.engine) as connection:
             done = by_value(connection, (closures.c.query_id,), list(ids))
             now = {"reason": reason, "step": database.whole(step), "closed_at": time.time()}
@@ -157,7 +155,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
     def close_stale(self, before: int, step: int) -> int:
         """Close open questions asked before a step of the run. Returns how many without an answer were closed at this `step`.
 
-        A run that was killed and comes to the same step again is told the same number.
+        A resumed run that reaches the same step again gets the same number.
         """
         old = questions.c.asked_step < int(before)
         with reading(self.engine) as connection:
@@ -165,16 +163,16 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
             partly = list(connection.execute(select(questions.c.id).where(unanswered(self.opinions), old)).scalars())
         if partly:
             self.close_questions(stale, "stale", step)
-            self.close_questions(partly, "enough", step)  # the rest of them
-        here = (closures.c.reason == "stale") & (closures.c.step == int(step))
+            self.close_questions(partly, "enough", step)  # those with some of the answers
+        closed_now = (closures.c.reason == "stale") & (closures.c.step == int(step))
         with reading(self.engine) as connection:
-            return connection.scalar(select(func.count()).select_from(closures).where(here)) or 0
+            return connection.scalar(select(func.count()).select_from(closures).where(closed_now)) or 0
 
     def watermark(self, round: int) -> int:
-        """The last answer that belongs to a round: fixed by the first call, the same ever after, also after a kill.
+        """The last answer that belongs to a round: fixed by the first call, also for a resumed run.
 
-        Rounds are steps of the run. Answers given at a later step (by a run that was killed and now goes over the same
-        ground again) do not belong to this round; nor does any, if a later round was reached and this one left no mark.
+        Rounds are steps of the run. Answers given at a later step (by a run that was killed and now repeats these steps)
+        do not belong to this round; nor does any new one, if a later round was reached and this one has no watermark.
         """
         marks = tables.watermarks
         with writing(self.engine) as connection:
@@ -186,8 +184,8 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
             before = known.seq if known else 0
             if connection.scalar(select(func.count()).where(marks.c.round > int(round))):
                 return before
-            here = (answers.c.step.is_(None)) | (answers.c.step <= int(round))
-            seq = connection.scalar(select(func.max(answers.c.seq)).where(here)) or 0
+            in_time = (answers.c.step.is_(None)) | (answers.c.step <= int(round))
+            seq = connection.scalar(select(func.max(answers.c.seq)).where(in_time)) or 0
             if seq > before:
                 database.add(connection, marks, [{"round": int(round), "seq": seq}])
         return seq

@@ -1,4 +1,4 @@
-"""The tables of the label store, the triggers that keep them append-only, and what they say about a question."""
+"""The tables of the label store, the triggers that keep them append-only, and the conditions that queries share."""
 
 from __future__ import annotations
 
@@ -108,11 +108,11 @@ closures = Table(
 rooms = Table(
     "rooms",
     metadata,
-    Column("step", Integer, primary_key=True, autoincrement=False),  # of the run, from which on
-    Column("room", Integer, nullable=False),  # people took so many more questions
+    Column("step", Integer, primary_key=True, autoincrement=False),  # of the run; holds until the next row
+    Column("room", Integer, nullable=False),  # how many more questions the teacher accepted
 )
 
-passing = MetaData()  # rows that may change: what is lost with them is asked or told again
+passing = MetaData()  # tables whose rows may change: what is lost is written again
 
 leases = Table(
     "holds",
@@ -154,19 +154,19 @@ POSTGRESQL_REFUSAL = "BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' i
 POSTGRESQL_EVENTS = "BEFORE UPDATE OR DELETE OR TRUNCATE"  # per statement, the default
 
 GOLD = "gold"
-"""The strategy of questions that are asked to check labellers by, and teach nothing."""
+"""The strategy of gold questions, which check labellers: nothing is learned from them."""
 
 DAMAGED = "damaged:"
-"""The beginning of the keys of withdrawals that hold at all times: what they take back was never said."""
+"""Prefix of the keys of withdrawals of damaged answers, which hold for all steps of the run, also earlier ones."""
 
-JUDGEMENTS = ("answer", "opinion")  # kinds of rows that say what a labeller thinks
+JUDGEMENTS = ("answer", "opinion")  # kinds of rows that are a labeller's judgement
 
 _later = answers.alias("later")
 _corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
 
 
 def standing(until: int | None = None) -> Any:
-    """The condition on an answer that no row up to and including `until` corrects or withdraws it, and no damage was found in it."""
+    """The condition that an answer stands: undamaged, and not corrected or withdrawn up to and including `until`."""
     if until is None:
         return ~_corrected.exists()
     by_then = (_later.c.seq <= until) | _later.c.key.startswith(DAMAGED)
@@ -190,41 +190,41 @@ def current_answers(until: int | None = None) -> Select[Any]:
 @cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
 def unanswered(opinions: float = 1) -> Any:
     """The condition on a question that somebody should judge it: too few have, and it was not closed."""
-    here = answers.c.query_id == questions.c.id
-    told = select(answers.c.seq).where(here, answers.c.kind == "answer", standing())
+    of_question = answers.c.query_id == questions.c.id
+    answered = select(answers.c.seq).where(of_question, answers.c.kind == "answer", standing())
     closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
-    untold = ~told.correlate(questions).exists()
+    lacking = ~answered.correlate(questions).exists()
     if opinions > 1:
         judges = select(func.count(answers.c.labeller.distinct())).where(
-            here, answers.c.kind.in_(JUDGEMENTS), standing()
+            of_question, answers.c.kind.in_(JUDGEMENTS), standing()
         )
-        untold |= judges.correlate(questions).scalar_subquery() < wanted_of(questions.c.id, opinions)
-    return untold & ~closed.correlate(questions).exists() & (questions.c.strategy != GOLD)
+        lacking |= judges.correlate(questions).scalar_subquery() < wanted_of(questions.c.id, opinions)
+    return lacking & ~closed.correlate(questions).exists() & (questions.c.strategy != GOLD)
 
 
 def wanted_of(query: Any, opinions: float) -> Any:
-    """How many labellers should judge a question: of 1.2, two for every fifth. query: its number, or the column of it"""
+    """How many labellers should judge a question; with 1.2 opinions two for every fifth. query: its id, or the column"""
     whole = int(opinions)
     thousandths = round(1000 * (opinions - whole))
     return whole + query * thousandths // 1000 - (query - 1) * thousandths // 1000
 
 
 def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[int, tuple[int, set[str]]]:
-    """Of these questions those that should be judged: by how many more labellers, and who has done so."""
+    """For those of these questions that are open: how many more labellers should judge them, and who has."""
     judges: dict[int, set[str]] = defaultdict(set)
-    found: dict[int, int] = {}
+    wanted_number: dict[int, int] = {}
     for start in range(0, len(ids), CHUNK):
-        some = ids[start : start + CHUNK]
+        chunk = ids[start : start + CHUNK]
         number = select(questions.c.id, wanted_of(questions.c.id, opinions)).where(
-            questions.c.id.in_(some), unanswered(opinions)
+            questions.c.id.in_(chunk), unanswered(opinions)
         )
-        found |= {id: most for id, most in connection.execute(number)}
+        wanted_number |= {id: most for id, most in connection.execute(number)}
         if opinions > 1:
-            told = select(answers.c.query_id, answers.c.labeller)
-            told = told.where(answers.c.query_id.in_(some), answers.c.kind.in_(JUDGEMENTS), standing())
-            for id, labeller in connection.execute(told):
+            judged = select(answers.c.query_id, answers.c.labeller)
+            judged = judged.where(answers.c.query_id.in_(chunk), answers.c.kind.in_(JUDGEMENTS), standing())
+            for id, labeller in connection.execute(judged):
                 judges[id].add(labeller)
-    return {id: (max(1, most - len(judges[id])), judges[id]) for id, most in found.items()}
+    return {id: (max(1, most - len(judges[id])), judges[id]) for id, most in wanted_number.items()}
 
 
 def create_or_check(engine: Engine) -> None:
@@ -248,10 +248,10 @@ def create_or_check(engine: Engine) -> None:
 
 
 def _add_order(engine: Engine) -> None:
-    """Displays of the first release do not have the column."""
+    """Add the column `order` to displays, which stores of the first release lack."""
 
     def missing(connection: Connection) -> bool:
-        return displays.c.order.name not in {one["name"] for one in inspect(connection).get_columns(displays.name)}
+        return displays.c.order.name not in {each["name"] for each in inspect(connection).get_columns(displays.name)}
 
     with reading(engine) as connection:
         if not missing(connection):
@@ -262,21 +262,21 @@ def _add_order(engine: Engine) -> None:
 
 
 def raise_format(connection: Connection) -> None:
-    """From here on the store holds what the first release would take for skipped questions: it must refuse it."""
+    """Raise the store's format, so that the first release, which would take these answers for skips, refuses it."""
     if last(connection, store_format.c.format) < FORMAT:
         add(connection, store_format, [{"format": FORMAT}])
 
 
 def _check(engine: Engine) -> None:
     with reading(engine) as connection:
-        found = last(connection, store_format.c.format)
+        stored_format = last(connection, store_format.c.format)
         state = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar() if engine.name == "sqlite" else "ok"
     copy = "restore it from a copy (RUN/backups has some if people labelled)"
     if state != "ok":
         raise UserError(f"{name_of(engine)} is damaged ({state}); {copy}")
-    if found > FORMAT:
+    if stored_format > FORMAT:
         raise UserError(
-            f"{name_of(engine)} has format {found}, this prefrl reads up to format {FORMAT}; update prefrl, or, if no newer"
+            f"{name_of(engine)} has format {stored_format}, this prefrl reads up to format {FORMAT}; update prefrl, or, if no newer"
             f" one wrote it, it is damaged: {copy}"
         )
 

@@ -1,4 +1,4 @@
-"""People as teachers: their answers come through the store, minutes later, in any order, or never."""
+"""The human teacher: answers come through the label store, minutes later, in any order, or never."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from prefrl.store.store import LabelStore
 from prefrl.teachers.gold import ask_gold
 from prefrl.teachers.stored import StoredTeacher
 
-POLL = 0.25  # seconds between two looks for answers while training waits
+POLL = 0.25  # seconds between two checks for answers while training waits
 
 
 class Person:
-    """Answers nothing here: questions stay open in the store until somebody sees them on the label page."""
+    """The answer function of people: answers nothing at once, so questions stay open in the store for the label page."""
 
     def __init__(self, **_: Any) -> None:
-        """Takes a synthetic teacher's settings and needs none of them."""
+        """Ignores the settings of synthetic teachers."""
 
     def __call__(self, queries: Queries) -> None:
         return None
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Nothing about a person can be repeated."""
+        """No effect: people have no random generator."""
 
     def state(self) -> dict[str, Any]:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Nothing was kept."""
+        """No effect: there is no state."""
 
 
 class HumanTeacher(StoredTeacher):
-    """The queue of questions for people: bounded, takes back old ones, and can make training wait."""
+    """The human teacher's queue: bounded, expires old questions, can pause training."""
 
     def __init__(
         self, store: LabelStore, seed: int, settings: TeacherConfig, total_steps: int, tell: Callable[[str], None],
         origins: Callable[[Segments], Origins] | None = None,
     ):  # fmt: skip
-        """tell: hears "waiting for labels" as long as training waits, and "running" when it goes on"""
+        """tell: called with "waiting for labels" while training waits, and with "running" when it goes on"""
         super().__init__(store, Person(), settings.name, seed, origins, settings.combine)
         self.settings, self.total_steps, self.tell = settings, total_steps, tell
 
     def ask(self, queries: Queries) -> None:
-        """Store the questions, and beside them some whose answers are known."""
+        """Store the questions, and gold questions beside them."""
         self._store(queries)
         if self.settings.gold:
             ask_gold(self.store, queries, self.settings.gold, self.seed, self.origins)
 
     def capacity(self, step: int) -> float:
-        """Free places in the queue, noted by step: when nobody answers, it stops growing."""
+        """Free places in the queue, recorded by step: without answers no more questions are asked."""
         free = max(self.settings.queue, self.settings.wait) - len(self.store.open_queries())
         return self.store.capacity.at(step, max(0, free))
 
     def outdated(self, step: int) -> int:
-        """Take back open questions about a policy long gone. Returns how many."""
+        """Expire open questions about a much older policy. Returns how many."""
         oldest = step - int(self.settings.stale * self.total_steps)
         return self.store.close_stale(oldest, step) if oldest > 0 and self.settings.stale else 0
 
     def answers(self, step: int) -> list[Feedback]:
-        """Where the settings say so, first wait for people."""
+        """New answers. Pauses training first while the settings say so."""
         if self._must_wait():
             while self._must_wait():
                 self.tell("waiting for labels")
@@ -77,5 +77,5 @@ class HumanTeacher(StoredTeacher):
         if not wait and not lag:
             return False
         counts = self.store.counts()
-        seen = counts.answered + counts.skipped
-        return seen < min(wait, seen + counts.open) or 0 < lag <= counts.open
+        judged = counts.answered + counts.skipped
+        return judged < min(wait, judged + counts.open) or 0 < lag <= counts.open

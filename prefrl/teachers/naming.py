@@ -1,4 +1,4 @@
-"""How questions of several kinds at one step are told apart: those of the first kind keep the names they always had."""
+"""Names of questions and random streams by kind; those of the first kind are the names of the first release."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prefrl.kinds import FIRST
 
 
 def uid_of(kind: str, step: int, place: int | str) -> str:
-    """The uid of a question, the same whenever a run comes to this step."""
+    """The uid of a question, the same whenever a run reaches this step."""
     return f"{step}-{place}" if kind == FIRST else f"{kind}-{step}-{place}"
 
 

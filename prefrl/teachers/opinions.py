@@ -1,4 +1,4 @@
-"""Reads from the store who judged which question how, and what is known about the answers."""
+"""Labellers' judgements and the true answers that are known, read from the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKS = ("repeat",)  # purposes of displays whose answers are no judgement of t
 def judgements(engine: Engine, until: int | None = None, kind: str = FIRST) -> Judgements:
     """The judgements of questions of a kind that stand at the answer numbered `until`.
 
-    A labeller's second look at a question is none.
+    Repeats, which check whether a labeller is consistent, are left out.
     """
     c = answers.c
     wanted = answer_rows().where(questions.c.kind == kind, c.kind.in_((*JUDGEMENTS, "truth")), standing(until))
@@ -39,21 +39,21 @@ def judgements(engine: Engine, until: int | None = None, kind: str = FIRST) -> J
         np.array(query, int),
         np.array(labeller, str),
         chances,
-        {row["query_id"]: said for row, said in zip(known, truth, strict=True)},
+        {row["query_id"]: chances for row, chances in zip(known, truth, strict=True)},
     )
 
 
 def _chances(kind: Kind, given: Sequence[Answer | None]) -> np.ndarray:
-    """Answers as chances of the outcomes, NaN where somebody could not tell: (V, A)"""
-    found = np.full((len(given), len(kind.outcomes)), np.nan)
-    told = [place for place, answer in enumerate(given) if answer is not None]
-    if told:
-        found[told] = kind.said(kind.arrays([answer for answer in given if answer is not None]))
-    return found
+    """Answers as chances of the outcomes, NaN for skips: (V, A)"""
+    chances = np.full((len(given), len(kind.outcomes)), np.nan)
+    answered = [place for place, answer in enumerate(given) if answer is not None]
+    if answered:
+        chances[answered] = kind.said(kind.arrays([answer for answer in given if answer is not None]))
+    return chances
 
 
 def opinions_given(engine: Engine, until: int) -> bool:
-    """Whether anybody judged what was not theirs alone to judge: cheaper than reading all."""
+    """Whether any question has a second judgement: cheaper than reading all."""
     wanted = select(answers.c.seq).where(answers.c.kind == "opinion", answers.c.seq <= until).limit(1)
     with reading(engine) as connection:
         return connection.scalar(wanted) is not None

@@ -1,4 +1,4 @@
-"""A synthetic teacher that reads the true reward and, if told to, slips as people do (B-Pref, Lee et al. 2021)."""
+"""The synthetic teacher: answers by the true reward, with people's irrationalities as an option (Lee et al. 2021)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from prefrl.teachers.units import TaskUnits, Units
 
 @dataclass
 class Oracle:
-    """Answers at once, as the kind of a question says that somebody does who perceives true rewards.
+    """Answers at once by the true reward, in the way that the kind of the question defines (B-Pref's teachers).
 
-    Without slips it prefers the higher true return and calls an exact tie equal. Beyond the generator and the units'
-    estimates it remembers nothing; `state` and `restore` carry the latter across a checkpoint.
+    By default it prefers the higher true return and calls an exact tie equal. Its only state is the generator and the
+    units' estimates; `state` and `restore` carry the latter across a checkpoint.
     """
 
     rng: np.random.Generator
@@ -46,26 +46,26 @@ class Oracle:
         returns, felt = rewards.sum(-1), felt_returns(rewards, self.gamma)  # (Q, K) each
         sizes = np.abs(rewards).sum(-1)
         measures = self.units.measures(self.skip, self.equal, returns, felt, rewards.shape[-1])
-        seen = Perceived(
+        perceived = Perceived(
             rewards, returns, felt, sizes, measures.gap, measures.skip, measures.equal, self.beta, self.mistake
         )
-        return kind.oracle(seen, self.rng)
+        return kind.oracle(perceived, self.rng)
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Go on with another stream of random numbers, as at a checkpoint boundary."""
+        """Replace the random generator, as at a checkpoint."""
         self.rng = rng
 
     def state(self) -> dict[str, Any]:
-        """What the teacher has estimated so far, as JSON; the generator is the run's to derive anew."""
+        """The units' estimates, as JSON; the run derives the generator anew."""
         return self.units.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Restore what `state` returned."""
         self.units.restore(state)
 
 
 def felt_returns(true_rewards: np.ndarray, gamma: float) -> np.ndarray:
-    """Returns as a myopic teacher feels them, step t of T weighing gamma^(T - t): (..., T) -> (...,)"""
+    """Returns as a myopic teacher weighs them, step t of T by gamma^(T - t): (..., T) -> (...,)"""
     steps_left = np.arange(true_rewards.shape[-1])[::-1]
     return true_rewards.astype(np.float64) @ gamma**steps_left
 

@@ -18,7 +18,7 @@ from prefrl.teachers.units import UNITS, RecentReturn
 
 
 class Teacher(Protocol):
-    """Whoever answers at once. To hand in your own without state, any function of queries will do."""
+    """A teacher that answers at once. One of your own without state can be any function of queries."""
 
     def __call__(self, queries: Queries) -> Sequence[Answer | None] | None: ...
 
@@ -59,7 +59,7 @@ def recorded(name: str) -> str | None:
 
 
 def synthetic(name: str) -> bool:
-    """Whether a teacher of this name goes by the true reward, at once: no people, now or in a recording."""
+    """Whether a teacher of this name answers at once by the true reward: neither people nor a recording."""
     return name != "human" and not recorded(name)
 
 
@@ -75,10 +75,10 @@ def make_teacher(
     rng: np.random.Generator,
     recent_return: RecentReturn | None = None,
 ) -> Teacher:
-    """The named teacher with some settings changed; None keeps the preset's own. Slips combine freely."""
+    """The named teacher with some settings changed; None keeps the preset's own. Irrationalities can be combined."""
     preset = pick(TEACHERS, name, "teacher")
-    given = {"beta": beta, "gamma": gamma, "mistake": mistake, "skip": skip, "equal": equal}
-    settings = preset.settings | {key: value for key, value in given.items() if value is not None}
+    overrides = {"beta": beta, "gamma": gamma, "mistake": mistake, "skip": skip, "equal": equal}
+    settings = preset.settings | {key: value for key, value in overrides.items() if value is not None}
     needs_return = units != "task" and (settings.get("skip") or settings.get("equal"))
     if needs_return and recent_return is None:
         raise UserError(

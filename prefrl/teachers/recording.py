@@ -1,4 +1,4 @@
-"""The questions and answers of another run, found by what their segments show and told as that run heard them."""
+"""The questions and answers of a recorded run, by the segments they show and by the step at which that run read them."""
 
 from __future__ import annotations
 
@@ -7,50 +7,61 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.observations import shapes
 from prefrl.store.contents import Contents, Row, read_contents, standing
-from prefrl.store.digests import Shown, shown_by
+from prefrl.store.digests import digests
 from prefrl.store.segment_files import SegmentFiles
 from prefrl.store.store import LabelStore
 
-NEVER = 2**62  # the step at which an answer is heard that came when nobody listened any more
+NEVER = 2**62  # the step of answers that came after the recorded trainer had read its last
 _COPIED = ("kind", "answer", "labeller", "response_seconds", "model_version", "answered_at", "details")
+
+
+Shown = tuple[bytes, ...]
+"""Digests of the segments that a question shows, in its order."""
+
+
+def shown_by(segments: Segments) -> list[Shown]:
+    """Digests of the segments of each question: batch shape (Q, K) -> Q times K digests"""
+    each, size = digests(segments.flat()), segments.true_rewards.shape[1]
+    return [tuple(each[at : at + size]) for at in range(0, len(each), size)]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was said about a question, by its recorded number; `row` as in the label store."""
+    """A recorded answer, correction or withdrawal; `row` as in the label store."""
 
     row: Row
-    heard: int  # the step at which the recorded trainer listened
+    heard: int  # the step at which the recorded trainer read it
 
     @property
     def seq(self) -> int:
         return int(self.row["seq"])
 
     def given(self) -> dict[str, Any]:
-        """What of it holds in another run as well."""
+        """The columns that are copied into another run."""
         return {name: self.row[name] for name in _COPIED}
 
 
 @dataclass(frozen=True)
 class Match:
-    """A recorded question that shows what is asked now, perhaps in another order."""
+    """A recorded question that shows the same segments as a new one, perhaps in another order."""
 
     query: int
     kind: str
-    order: list[int]  # which segment of what is asked now was the recorded question's first, second, ...
+    order: list[int]  # which segment of the new question was the recorded one's first, second, ...
 
 
 @dataclass
 class Recording:
-    """A label store as it was when it was read."""
+    """The questions and answers of a label store, as of when it was read."""
 
     events: list[Event]
     standing: dict[int, list[Event]]  # by question: the answers that nothing corrects or withdraws
-    stale: dict[int, int]  # by question: the step at which it was taken back
-    rooms: list[tuple[int, int]]  # (step, how many more questions people took from then on)
+    stale: dict[int, int]  # by question: the step at which it expired
+    rooms: list[tuple[int, int]]  # (step, the teacher's capacity from then on)
     origins: list[tuple[str, int, int]] = field(default_factory=list)  # where: file, row, side
     lengths: set[int] = field(default_factory=set)  # steps of its segments
     shapes: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)  # of an observation and an action
@@ -64,19 +75,19 @@ class Recording:
         if until is not None:
             record = Contents(**{**vars(record), "answers": [row for row in record.answers if row["seq"] <= until]})
         marks = [(row["seq"], row["round"]) for row in record.watermarks]
-        events = [Event(row, _heard(marks, row["seq"])) for row in record.answers]
+        events = [Event(row, _step_read(marks, row["seq"])) for row in record.answers]
         by_query: dict[int, list[Event]] = defaultdict(list)
         stood = {row["seq"] for row in standing(record.answers)}
         for event in events:
             if event.seq in stood:
                 by_query[event.row["query_id"]].append(event)
         stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
-        found = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.rooms])
-        found._index(record, store.files)
-        return found
+        recording = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.rooms])
+        recording._index(record, store.files)
+        return recording
 
     def _index(self, record: Contents, files: SegmentFiles) -> None:
-        """Look at all segments, a file at a time."""
+        """Index all questions by their segments' digests, a file at a time."""
         held: dict[str, list[Shown]] = {}
         for name in record.files():
             segments = files.read(name)
@@ -92,17 +103,17 @@ class Recording:
             self.places.setdefault((row["kind"], tuple(sorted(shown))), []).append((row["id"], shown))
 
     def find(self, kind: str, shown: Shown, times: int) -> Match | None:
-        """The question of a kind that showed these segments, in any order; of several that asked after `times` like it."""
-        known = self.places.get((kind, tuple(sorted(shown))))
-        if not known:
+        """The question of a kind that showed these segments, in any order; of several, the one after `times` others."""
+        candidates = self.places.get((kind, tuple(sorted(shown))))
+        if not candidates:
             return None
-        query, recorded = known[min(times, len(known) - 1)]
+        query, recorded = candidates[min(times, len(candidates) - 1)]
         left = list(range(len(shown)))  # segments that look alike are taken in their order
-        order = [left.pop(next(k for k, place in enumerate(left) if shown[place] == one)) for one in recorded]
+        order = [left.pop(next(k for k, place in enumerate(left) if shown[place] == digest)) for digest in recorded]
         return Match(query, kind, order)
 
-    def said(self, step: int) -> list[Event]:
-        """What the trainer had heard by a step, in order."""
+    def events_until(self, step: int) -> list[Event]:
+        """What the recorded trainer had read by a step, in order."""
         return self.events[: bisect_left(self.events, step + 1, key=lambda event: event.heard)]
 
     @property
@@ -116,16 +127,16 @@ class Recording:
 
     @property
     def from_people(self) -> bool:
-        """Whether what the trainer heard was said by people, who come through the store at no step of the run."""
+        """Whether people gave the answers that the trainer read: those carry no step of the run."""
         return any(event.row["step"] is None for event in self.events if event.heard < NEVER)
 
     def capacity(self, step: int) -> float:
-        """How many more questions its teacher took at a step."""
+        """The recorded teacher's capacity at a step."""
         place = bisect_left(self.rooms, (step + 1,)) - 1
         return self.rooms[place][1] if place >= 0 else float("inf")
 
 
-def _heard(marks: list[tuple[int, int]], seq: int) -> int:
+def _step_read(marks: list[tuple[int, int]], seq: int) -> int:
     """The step of the first mark that is not below this number. marks: (number, step), both growing"""
     place = bisect_left(marks, (seq,))
     return marks[place][1] if place < len(marks) else NEVER

@@ -1,4 +1,4 @@
-"""Every teacher's way to the learner: questions go into the label store, answers come out of it."""
+"""Teachers behind the label store: questions go into it, answers come out of it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from prefrl.teachers.crowd import COMBINE
 from prefrl.teachers.naming import stream_of, uid_of
 from prefrl.teachers.opinions import judgements, opinions_given
 
-SILENT = 20  # questions
+SILENT = 20  # questions that a teacher may skip, all from the first on, before a warning
 AnswerFunction = Callable[[Queries], Any]
 """Queries of batch shape (Q, K) -> an answer to each, None to skip, or what their kind reads in place of answers: for
 pairs preferences (Q,) in [0, 1], NaN to skip. Or None, to answer through the store later."""
 
 
 class StoredTeacher:
-    """Puts questions into the store and takes answers from it. A function that answers at once writes through it too."""
+    """Stores questions and reads their answers. The answers of a function that answers at once are stored too."""
 
     def __init__(
         self,
@@ -39,25 +39,25 @@ class StoredTeacher:
         origins: Callable[[Segments], Origins] | None = None,
         combine: str = "first",
     ):
-        """origins: how to come to segments (Q, K) again, for teachers that look at pictures; combine: of several opinions"""
+        """origins: how to reproduce segments (Q, K), to draw clips of them; combine: how several opinions become one"""
         self.store, self.function, self.labeller, self.seed, self.origins = store, function, labeller, seed, origins
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
-        self.seen = 0  # the last answer that the reward model has
+        self.seen = 0  # the number of the last answer that the reward model has
         self._warned = False
-        self._step_before = store.last_asked_step()  # up to it a run that was killed has asked before
+        self._step_before = store.last_asked_step()  # up to it a killed run has asked before
 
     def ask(self, queries: Queries) -> None:
-        """Store the questions; let the teacher answer, if it does so at once."""
+        """Store the questions, and the answers of a teacher that answers at once."""
         ids, shown = self._stored(queries)
-        self._have_answered(ids, shown, queries.step, queries.model_version)
+        self._answer(ids, shown, queries.step, queries.model_version)
 
     def _stored(self, queries: Queries) -> tuple[list[int], Queries]:
         """Store the questions. Returns their ids, and what is in the store: after a kill they may be there already."""
         ids = self._store(queries)
         return ids, self.store.queries(ids) if queries.step <= self._step_before else queries
 
-    def _have_answered(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
-        """Let the teacher answer these questions, and store what it says at once."""
+    def _answer(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
+        """Call the answer function with these questions and store its answers."""
         if hasattr(self.function, "reseed"):
             self.function.reseed(stream(self.seed, stream_of("teacher", shown.kind), step))
         given = self.function(shown)
@@ -81,14 +81,14 @@ class StoredTeacher:
             model_version=model_version,
         )
         if not any(answers):
-            self._warn_of_silence()
+            self._warn_of_skips()
 
-    def _warn_of_silence(self) -> None:
-        """A teacher that never tells is named long before the run has ended in vain."""
-        so_far = self.store.counts()
-        if not so_far.answered and so_far.skipped >= SILENT:
+    def _warn_of_skips(self) -> None:
+        """Warn early of a teacher that skips every question: the run would learn nothing."""
+        counts = self.store.counts()
+        if not counts.answered and counts.skipped >= SILENT:
             self._warn_once(
-                f"has skipped all of the first {so_far.skipped} questions, and nothing is learned from skips"
+                f"has skipped all of the first {counts.skipped} questions, and nothing is learned from skips"
             )
 
     def _warn_once(self, what: str) -> None:
@@ -97,11 +97,11 @@ class StoredTeacher:
         self._warned = True
 
     def _store(self, queries: Queries) -> list[int]:
-        """Store the questions, with pictures a few in a file. Returns their ids."""
+        """Store the questions, those of pictures in several files. Returns their ids."""
         observed = queries.segments.observations
-        each = nbytes(observed) // max(1, len(queries))
+        size = nbytes(observed) // max(1, len(queries))
         pictures = any(isinstance(part, Frames) for part in parts(observed).values())
-        at_once = max(1, EASY_BATCH // each) if pictures else max(1, len(queries))
+        at_once = max(1, EASY_BATCH // size) if pictures else max(1, len(queries))
         ids: list[int] = []
         for first in range(0, len(queries), at_once):
             part = queries[first : first + at_once]
@@ -114,63 +114,63 @@ class StoredTeacher:
         return float("inf")
 
     def outdated(self, step: int) -> int:
-        """How many unanswered questions were taken back at this step."""
+        """How many unanswered questions expired at this step."""
         return 0
 
     def answers(self, step: int) -> list[Feedback]:
-        """What has been answered since the last call, a batch for each kind, [] if nothing was.
+        """The answers since the last call, a batch for each kind, [] if there are none.
 
-        It is frozen under this step, so that a resumed run reads the same. Where an answer heard before was corrected
-        or withdrawn, or people judged the same questions, all that stand are read again: one more opinion says
-        something about everybody who gave one.
+        They are fixed for this step by a watermark, so that a resumed run reads the same. Where an answer read before
+        was corrected or withdrawn, or people judged the same questions, all that stand are read again: one more opinion
+        changes the reliability of everybody who gave one.
         """
-        if self.store.last_seq() <= self.seen:  # a look is cheaper than a mark
+        if self.store.last_seq() <= self.seen:  # cheaper than a watermark
             return []
         until = self.store.watermark(step)
         if until <= self.seen:
             return []
         before, self.seen = self.seen, until
-        if (combined := self._combined()) or self.store.corrected(before, until):
-            return self._standing(combined)
+        if self.store.corrected(before, until) or self._combined():
+            return self.standing()
         return self.store.feedback(after=before, until=until)
 
     def report(self) -> dict[str, Any]:
-        """What is worth telling about the teacher when the run has ended."""
+        """Facts about the teacher for the end of the run."""
         return {}
 
     def standing(self) -> list[Feedback]:
-        """All answers that stood when they were last looked for: a batch for each kind that was ever answered."""
+        """All answers that stand as of the last call of `answers`: a batch for each kind that was ever answered."""
         return self._standing(self._combined()) if self.seen else []
 
     def _standing(self, combined: dict[int, Answer | None]) -> list[Feedback]:
-        found = {batch.kind: batch for batch in self.store.feedback(until=self.seen, instead=combined)}
+        batches = {batch.kind: batch for batch in self.store.feedback(until=self.seen, instead=combined)}
         kinds = self.store.answered_kinds(self.seen)
-        return [replace(found.get(kind, Feedback.nothing(kind)), whole=True) for kind in kinds]
+        return [replace(batches.get(kind, Feedback.nothing(kind)), whole=True) for kind in kinds]
 
     def _combined(self) -> dict[int, Answer | None]:
-        """Answers by question, made of what several people said; {} where it cannot be known from it who is right more often.
+        """Answers by question, combined from several labellers' judgements; {} where their reliability cannot be estimated.
 
-        Then each answer stands for itself, as it does where a kind has no outcomes to be sure of.
+        Then each answer counts by itself, as it does for kinds without outcomes.
         """
         if not self.combine or not opinions_given(self.store.engine, self.seen):
             return {}
-        found: dict[int, Answer | None] = {}
+        combined: dict[int, Answer | None] = {}
         for kind in map(kind_of, self.store.answered_kinds(self.seen)):
-            said = judgements(self.store.engine, self.seen, kind.name) if kind.outcomes else None
-            if said and said.comparable:
-                labels = self.combine(said).labels
+            judged = judgements(self.store.engine, self.seen, kind.name) if kind.outcomes else None
+            if judged and judged.comparable:
+                labels = self.combine(judged).labels
                 answers = kind.answers_of(np.array(list(labels.values())))
-                unsure = [np.isnan(label).any() for label in labels.values()]
-                found |= {
-                    id: None if nobody else answer for id, answer, nobody in zip(labels, answers, unsure, strict=True)
+                skipped = [np.isnan(label).any() for label in labels.values()]
+                combined |= {
+                    id: None if skip else answer for id, answer, skip in zip(labels, answers, skipped, strict=True)
                 }
-        return found
+        return combined
 
 
 class Shuffled:
-    """A control: another teacher's answers, dealt out at random. Whatever is learned from them is a leak.
+    """A control: another teacher's answers, permuted at random. Whatever is learned from them is a leak.
 
-    Half of them are turned round as well: of n answers dealt out, one in n would still be right, and a lone one always.
+    Half of them are also reversed: of n permuted answers one in n would still be right, and a single one always.
     """
 
     def __init__(self, function: AnswerFunction, seed: int):
@@ -182,12 +182,12 @@ class Shuffled:
             return None
         kind = kind_of(queries.kind)
         answers = kind.read(given, len(queries))
-        dealt = [answers[place] for place in self.rng.permutation(len(answers))]
-        kept = self.rng.random(len(dealt)) < 0.5
+        permuted = [answers[place] for place in self.rng.permutation(len(answers))]
+        kept = self.rng.random(len(permuted)) < 0.5
         backwards = list(range(kind.segments))[::-1]
         return [
             answer if answer is None or keep else kind.reordered(answer, backwards)
-            for answer, keep in zip(dealt, kept, strict=True)
+            for answer, keep in zip(permuted, kept, strict=True)
         ]
 
     def reseed(self, rng: np.random.Generator) -> None:

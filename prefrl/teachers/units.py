@@ -1,4 +1,4 @@
-"""In which units a teacher's rationality and margins are meant: those of the task, or B-Pref's absolute ones.
+"""Units of a teacher's rationality and margins: those of the task, or B-Pref's absolute ones.
 
 Published (Lee et al. 2021): beta multiplies raw returns, and margins are a share of the average return of a segment,
 eps * R_avg * H / T. beta = 1 then flips 1 % of the answers on Pendulum and nearly half on CartPole. And the margins
@@ -29,7 +29,7 @@ NEGATIVE = (
 
 @dataclass(frozen=True)
 class Measures:
-    """What the returns of one batch of questions are held against."""
+    """Scale and thresholds for the returns of one batch of questions."""
 
     gap: float  # the difference of felt returns that counts as 1 for beta
     skip: float  # skipped where all returns are below
@@ -37,7 +37,7 @@ class Measures:
 
 
 class Units(Protocol):
-    """Turns a teacher's numbers into measures for the batch at hand; returns and felt returns: (Q, K)."""
+    """Turns a teacher's settings into measures for the batch at hand; returns and felt returns: (Q, K)."""
 
     def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures: ...
 
@@ -55,7 +55,7 @@ class Spread:
     squares: float = 0.0  # sum of squared distances from the mean
 
     def add(self, values: np.ndarray) -> None:
-        """Take in more numbers of any shape."""
+        """Add numbers, an array of any shape."""
         if values.size == 0:
             return
         shift, total = float(values.mean()) - self.mean, self.count + values.size
@@ -75,7 +75,7 @@ class TaskUnits:
     """Units of the spread of segment returns, so that the same numbers mean the same on every environment.
 
     The spread is the standard deviation of the returns of all segments in all questions seen so far, those at hand
-    included; nothing else is looked at. Felt (myopic) returns have a spread of their own, so beta keeps its meaning.
+    included, and of nothing else. Felt (myopic) returns have a spread of their own, so beta keeps its meaning.
     beta: log-odds of the right answer when two segments lie one spread apart.
     skip, equal: shares of questions. The margins lie so many spreads out that these shares of random pairs would be
     skipped or tied were returns normally distributed; as the true distribution differs, so does the measured share.

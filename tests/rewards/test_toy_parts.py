@@ -18,10 +18,12 @@ from prefrl.kinds import KINDS, Kind
 from prefrl.rewards.bonuses import BONUSES, Bonus
 from prefrl.rewards.controls import TrueReward
 from prefrl.rewards.encoding import Features
+from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.fits import FITS, Fitted
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, NETWORKS, mlp
 from prefrl.rewards.paid import PaidReward
+from prefrl.rewards.sequences import first_steps
 
 # -- kinds
 
@@ -386,6 +388,16 @@ def test_each_environment_of_a_rollout_is_a_sequence_that_knows_its_past_and_its
     assert np.allclose(model.rewards(steps_of(changed, begins))[7:], whole[7:], atol=1e-6)
     changed[6, 0] *= -1  # in the other environment the episode goes on
     assert not np.allclose(model.rewards(steps_of(changed, begins))[7, 0], whole[7, 0], atol=1e-3)
+
+
+def test_an_ensemble_may_hold_networks_of_both_forms():
+    made = iter([mlp(1, (8,)), Previous(1, (8,))])
+    ensemble = RewardEnsemble(1, lambda size: next(made), 2)
+    sequences = torch.randn(4, 9, 1)
+    both = ensemble.per_member(sequences)
+    with torch.no_grad():
+        assert torch.allclose(both[0], ensemble.members[0](sequences.flatten(0, 1)).reshape(4, 9))
+        assert torch.allclose(both[1], ensemble.members[1](sequences, first_steps(sequences)))
 
 
 def test_a_run_pays_by_sequences(sequences, short):

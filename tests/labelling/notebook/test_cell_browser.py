@@ -149,7 +149,7 @@ def test_both_clips_play_in_step_with_the_pixels_that_were_drawn(notebook):
     notebook.focus()
     notebook.page.keyboard.press(" ")
     notebook.page.keyboard.press(",")
-    at = notebook.state()["left"]
+    at = notebook.state()["drawn"][0]
     run = Path(notebook.widget.run)
     with LabelStore.open(run) as store:
         place = places(store, [query])[query]

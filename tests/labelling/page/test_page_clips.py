@@ -16,7 +16,7 @@ def test_both_clips_play_in_step(visit):
 
     def look() -> int:
         state = window.state()
-        seen.add((state["left"], state["right"]))
+        seen.add(tuple(state["drawn"]))
         return len(seen)
 
     until(lambda: look() > 8)
@@ -38,10 +38,10 @@ def test_each_frame_number_is_one_picture(visit):
     third = window.pictures()
     window.page.locator("h1").click()
     window.page.keyboard.press(".")
-    assert window.state()["left"] == window.state()["right"] == 4
+    assert window.state()["drawn"][0] == window.state()["drawn"][1] == 4
     assert window.pictures() != third
     window.page.keyboard.press(",")
-    assert window.state()["left"] == 3
+    assert window.state()["drawn"][0] == 3
     assert window.pictures() == third
 
 
@@ -58,11 +58,11 @@ def test_no_clip_is_seen_before_both_are_decoded(visit):
     window.heard(held, 2)
     held[0].continue_()
     time.sleep(0.3)
-    assert window.state(page)["left"] == window.state(page)["right"] == -1
+    assert window.state(page)["drawn"][0] == window.state(page)["drawn"][1] == -1
     assert page.locator(".stage.loading canvas").count() == 2
     assert not page.locator(".stage canvas").first.is_visible()
     held[1].continue_()
-    until(lambda: window.state(page)["left"] >= 0)
+    until(lambda: window.state(page)["drawn"][0] >= 0)
     assert page.locator(".stage canvas").first.is_visible()
 
 
@@ -101,17 +101,17 @@ def test_speed_steps_and_restart(visit):
     stopped = window.state()
     assert not stopped["playing"]
     time.sleep(0.2)
-    assert window.state()["left"] == stopped["left"]
+    assert window.state()["drawn"][0] == stopped["drawn"][0]
     assert window.page.locator(".transport button[aria-label=Play]").count() == 1
     press("r")
-    assert window.state()["left"] == 0
+    assert window.state()["drawn"][0] == 0
 
 
 def test_who_wants_less_motion_starts_paused(visit):
     window = visit(reduced_motion="reduce")
-    assert window.state()["left"] == window.state()["right"] == 0
+    assert window.state()["drawn"][0] == window.state()["drawn"][1] == 0
     assert not window.state()["playing"]
     window.page.keyboard.press(".")
-    assert window.state()["left"] == 1
+    assert window.state()["drawn"][0] == 1
     window.press("ArrowLeft")
     assert not window.state()["playing"]

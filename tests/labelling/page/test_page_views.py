@@ -47,7 +47,7 @@ def test_history_is_filtered_and_played_by_keyboard(visit):
     window.go("history")
     window.page.get_by_label("Whose answers").select_option(window.name)
     until(lambda: window.page.locator(".record").count() == 2)
-    window.page.get_by_label("Which answer").select_option("skip")
+    window.page.get_by_label("Which answer").select_option(label="Can't tell")
     assert window.page.locator(".record").count() == 1
     window.page.locator("h1").click()
     window.page.keyboard.press("j")

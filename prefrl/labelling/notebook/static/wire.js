@@ -1,6 +1,7 @@
 // @ts-check
 /** How a cell reaches its kernel: requests and replies are messages of its widget. */
 
+import {transport} from "./api.js";
 import {ticket} from "./dom.js";
 
 /** @type {any} */
@@ -11,6 +12,7 @@ const waiting = new Map();
 /** Talk through this widget's model from now on. Returns what ends that. @param {any} given @returns {() => void} */
 export function connect(given) {
   model = given;
+  transport.exchange = exchange;
   model.on("msg:custom", hear);
   return () => model.off("msg:custom", hear);
 }
@@ -24,7 +26,7 @@ function hear(said, buffers) {
  * As fetch has it. A kernel that is busy replies late, one that has gone never does.
  * @param {string} path @param {RequestInit} [about] @returns {Promise<Response>}
  */
-export function exchange(path, about = {}) {
+function exchange(path, about = {}) {
   const id = ticket();
   return new Promise((resolve, reject) => {
     waiting.set(id, resolve);
