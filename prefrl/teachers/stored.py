@@ -130,8 +130,8 @@ class StoredTeacher:
         if until <= self.seen:
             return []
         before, self.seen = self.seen, until
-        if self.store.corrected(before, until) or self._combined():
-            return self.standing()
+        if (combined := self._combined()) or self.store.corrected(before, until):
+            return self._standing(combined)
         return self.store.feedback(after=before, until=until)
 
     def report(self) -> dict[str, Any]:
