@@ -234,7 +234,6 @@ def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
     """
     display = {"purpose": "new", "model": None, **(json.loads(details) if details else {})}
     display["order"] = order_of(display.get("order"), display.get("mirrored", False), kind)
-    display["mirrored"] = display["order"] == [1, 0]
     if (model := display["model"]) and "chances" not in model:
         display["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
     return display

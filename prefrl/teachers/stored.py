@@ -130,8 +130,8 @@ class StoredTeacher:
         if until <= self.seen:
             return []
         before, self.seen = self.seen, until
-        if self.store.corrected(before, until) or self._combined():
-            return self.standing()
+        if (combined := self._combined()) or self.store.corrected(before, until):
+            return self._standing(combined)
         return self.store.feedback(after=before, until=until)
 
     def report(self) -> dict[str, Any]:
@@ -140,9 +140,10 @@ class StoredTeacher:
 
     def standing(self) -> list[Feedback]:
         """All answers that stand as of the last call of `answers`: a batch for each kind that was ever answered."""
-        if not self.seen:
-            return []
-        batches = {batch.kind: batch for batch in self.store.feedback(until=self.seen, instead=self._combined())}
+        return self._standing(self._combined()) if self.seen else []
+
+    def _standing(self, combined: dict[int, Answer | None]) -> list[Feedback]:
+        batches = {batch.kind: batch for batch in self.store.feedback(until=self.seen, instead=combined)}
         kinds = self.store.answered_kinds(self.seen)
         return [replace(batches.get(kind, Feedback.nothing(kind)), whole=True) for kind in kinds]
 

@@ -161,7 +161,8 @@ def test_opinions_of_several_labellers_are_combined(tmp_path):
 
     rng, kind = np.random.default_rng(0), kind_of("best")
     truth = rng.integers(3, size=300)
-    said = [np.where(rng.random(300) < wrong, (truth + 1) % 3, truth) for wrong in (0.05, 0.3, 0.5)]
+    other = (truth + rng.integers(1, 3, (3, 300))) % 3  # wrong answers fall on both others alike
+    said = [np.where(rng.random(300) < wrong, other[k], truth) for k, wrong in enumerate((0.05, 0.3, 0.5))]
     judged = Judgements(
         np.tile(np.arange(300), 3), np.repeat(["ann", "ben", "cat"], 300), kind.said({"best": np.concatenate(said)})
     )

@@ -35,7 +35,7 @@ def store(tmp_path):
         yield opened
 
 
-def desk(study, store, step=0, unknown=None, **settings) -> ReplayTeacher:
+def replaying(study, store, step=0, unknown=None, **settings) -> ReplayTeacher:
     made = ReplayTeacher(store, Replay(unknown), 0, TeacherConfig(name="replay=study", **settings))
     made.take(Recording.read(study), step)
     return made
@@ -52,12 +52,12 @@ def test_an_answer_comes_at_the_step_at_which_the_recorded_trainer_heard_it(stud
     study.watermark(100)
     study.answer([first], [0.0], labeller="ann")
     study.watermark(300)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (3, 4)))
-    assert at.answers(0) == []
-    assert at.answers(100)[0].query.tolist() == [2]
-    assert at.answers(200) == []
-    assert at.answers(300)[0].answer["preference"].tolist() == [0.0]
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (3, 4)))
+    assert teacher.answers(0) == []
+    assert teacher.answers(100)[0].query.tolist() == [2]
+    assert teacher.answers(200) == []
+    assert teacher.answers(300)[0].answer["preference"].tolist() == [0.0]
 
 
 def test_a_pair_with_its_sides_changed_gets_the_mirrored_answer(study, store):
@@ -65,9 +65,9 @@ def test_a_pair_with_its_sides_changed_gets_the_mirrored_answer(study, store):
     shown = [json.dumps({"mirrored": False}), json.dumps({"mirrored": True}), None, None]
     study.answer(study.ask(asked((1, 2), (3, 4), (5, 6), (7, 8))), told, labeller="ann", details=shown)
     study.watermark(0)
-    at = desk(study, store)
-    at.ask(asked((8, 7), (6, 5), (4, 3), (2, 1)))
-    [found] = at.answers(0)
+    teacher = replaying(study, store)
+    teacher.ask(asked((8, 7), (6, 5), (4, 3), (2, 1)))
+    [found] = teacher.answers(0)
     by_query = dict(zip(found.query.tolist(), found.answer["preference"].tolist(), strict=True))
     assert by_query == pytest.approx({4: 0.0, 3: 0.75, 2: 0.5})
     rows = {row["query_id"]: row for row in store.history()}
@@ -81,10 +81,10 @@ def test_corrections_and_withdrawals_are_made_again_when_they_were_made(study, s
     study.revise(1, 0.0, labeller="ann")
     study.withdraw(2, labeller="ann")
     study.watermark(200)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (3, 4)))
-    assert at.answers(100)[0].answer["preference"].tolist() == [1.0, 1.0]
-    [changed] = at.answers(200)
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (3, 4)))
+    assert teacher.answers(100)[0].answer["preference"].tolist() == [1.0, 1.0]
+    [changed] = teacher.answers(200)
     assert changed.whole and changed.answer["preference"].tolist() == [0.0] and changed.query.tolist() == [1]
     assert store.open_queries() == [2]
 
@@ -94,9 +94,9 @@ def test_at_once_means_what_stands_in_the_end(study, store):
     study.answer(ids, [1.0, 1.0, 1.0], labeller="ann")
     study.revise(1, 0.0, labeller="ben")
     study.withdraw(2, labeller="ann")
-    at = desk(study, store, timing="once")
-    at.ask(asked((1, 2), (3, 4), (5, 6)))
-    at.answers(0)
+    teacher = replaying(study, store, timing="once")
+    teacher.ask(asked((1, 2), (3, 4), (5, 6)))
+    teacher.answers(0)
     assert heard(store) == {1: 0.0, 3: 1.0} and store.counts().skipped == 1  # nobody stands by the second
 
 
@@ -105,9 +105,9 @@ def test_second_opinions_stay_opinions_and_are_combined_as_they_were(study, stor
     study.answer(ids, [1.0], labeller="ann")
     study.answer(ids, [0.0], labeller="ben", first_only=True)
     study.watermark(0)
-    at = desk(study, store)
-    at.ask(asked((1, 2)))
-    assert at.answers(0)[0].answer["preference"].tolist() == [0.5]  # ann says one thing, ben the other
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2)))
+    assert teacher.answers(0)[0].answer["preference"].tolist() == [0.5]  # ann says one thing, ben the other
     assert [(row["kind"], row["labeller"]) for row in store.history()] == [("answer", "ann"), ("opinion", "ben")]
 
 
@@ -116,51 +116,51 @@ def test_a_question_that_nobody_answered_stays_open_and_is_taken_back_when_it_wa
     study.answer([1], [1.0], labeller="ann")
     study.watermark(50)
     study.close_stale(10, 70)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (3, 4)))
-    at.answers(50)
-    assert store.open_queries() == [2] and at.outdated(60) == 0
-    assert at.outdated(70) == 1 and store.open_queries() == []
-    assert at.outdated(70) == 1 and at.outdated(71) == 0
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (3, 4)))
+    teacher.answers(50)
+    assert store.open_queries() == [2] and teacher.outdated(60) == 0
+    assert teacher.outdated(70) == 1 and store.open_queries() == []
+    assert teacher.outdated(70) == 1 and teacher.outdated(71) == 0
 
 
 def test_what_the_recording_does_not_know_is_skipped_and_counted(study, store):
     study.answer(study.ask(asked((1, 2))), [1.0], labeller="ann")
     study.watermark(0)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (8, 9)))
-    at.answers(0)
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (8, 9)))
+    teacher.answers(0)
     assert heard(store) == {1: 1.0} and store.counts().skipped == 1 and store.open_queries() == []
-    told = at.report()
+    told = teacher.report()
     assert (told["asked"], told["known"], told["answered"], told["unknown"]) == (2, 1, 1, 1)
 
 
 def test_or_the_oracle_is_asked(study, store):
     study.answer(study.ask(asked((1, 2))), [1.0], labeller="ann")
     study.watermark(0)
-    at = desk(study, store, unknown=Oracle(np.random.default_rng(0)), timing="heard")
-    at.ask(asked((1, 2), (8, 9), (9, 8)))
-    at.answers(0)
+    teacher = replaying(study, store, unknown=Oracle(np.random.default_rng(0)), timing="heard")
+    teacher.ask(asked((1, 2), (8, 9), (9, 8)))
+    teacher.answers(0)
     assert heard(store) == {1: 1.0, 2: 0.0, 3: 1.0}  # the recorded answer stands, though it is wrong
 
 
 def test_one_bit_makes_it_another_question(study, store):
     study.answer(study.ask(asked((1, 2))), [1.0], labeller="ann")
     study.watermark(0)
-    at = desk(study, store)
+    teacher = replaying(study, store)
     other = asked((1, 2))
     other.segments.actions[0, 1, 2] = np.nextafter(other.segments.actions[0, 1, 2], 9)
-    at.ask(other)
-    at.answers(0)
-    assert at.report()["known"] == 0
+    teacher.ask(other)
+    teacher.answers(0)
+    assert teacher.report()["known"] == 0
 
 
 def test_pairs_that_show_the_same_are_told_apart_by_their_order(study, store):
     study.answer(study.ask(asked((1, 2), (2, 1), (1, 2))), [1.0, 0.5, 0.0], labeller="ann")
     study.watermark(0)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (2, 1), (1, 2)))
-    at.answers(0)
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (2, 1), (1, 2)))
+    teacher.answers(0)
     assert heard(store) == {1: 1.0, 2: 0.5, 3: 0.0}
 
 
@@ -169,11 +169,11 @@ def test_what_was_said_is_said_once_also_by_a_run_that_goes_over_the_same_ground
     study.watermark(100)
     study.revise(1, 0.0, labeller="ann")
     study.watermark(200)
-    at = desk(study, store)
-    at.ask(asked((1, 2), (3, 4)))
-    at.answers(100), at.answers(200)
+    teacher = replaying(study, store)
+    teacher.ask(asked((1, 2), (3, 4)))
+    teacher.answers(100), teacher.answers(200)
     before = list(store.history())
-    resumed = desk(study, store, step=0)
+    resumed = replaying(study, store, step=0)
     resumed.ask(asked((1, 2), (3, 4)))
     assert resumed.answers(100)[0].answer["preference"].tolist() == [1.0, 1.0]
     assert resumed.answers(200)[0].answer["preference"].tolist() == [1.0, 0.0]
@@ -185,10 +185,10 @@ def test_there_is_room_as_there_was_until_the_runs_part_ways(study, store):
     study.capacity.at(200, 3)
     study.answer(study.ask(asked((1, 2))), [1.0], labeller="ann")
     study.watermark(0)
-    at = desk(study, store)
-    assert [at.capacity(step) for step in (0, 100, 200, 300)] == [8, 8, 3, 3]
-    at.ask(asked((8, 9), step=300))
-    assert at.capacity(400) == float("inf")
+    teacher = replaying(study, store)
+    assert [teacher.capacity(step) for step in (0, 100, 200, 300)] == [8, 8, 3, 3]
+    teacher.ask(asked((8, 9), step=300))
+    assert teacher.capacity(400) == float("inf")
 
 
 def test_a_run_goes_on_with_the_recording_as_it_was(study, store):
@@ -198,7 +198,7 @@ def test_a_run_goes_on_with_the_recording_as_it_was(study, store):
     judge.until = Recording.read(study).last_seq
     study.revise(1, 0.0, labeller="ann")
     judge.restore(Replay.state(judge))
-    at = ReplayTeacher(store, judge, 0, TeacherConfig(timing="once"))
-    at.take(Recording.read(study, judge.until), 0)
-    at.ask(asked((1, 2)))
-    assert at.answers(0)[0].answer["preference"].tolist() == [1.0]
+    teacher = ReplayTeacher(store, judge, 0, TeacherConfig(timing="once"))
+    teacher.take(Recording.read(study, judge.until), 0)
+    teacher.ask(asked((1, 2)))
+    assert teacher.answers(0)[0].answer["preference"].tolist() == [1.0]

@@ -44,7 +44,7 @@ def opened(folder: Path, opinions: float = 3) -> LabelStore:
     return LabelStore.open(folder, opinions=opinions)
 
 
-def desk(store: LabelStore, **settings) -> HumanTeacher:
+def human(store: LabelStore, **settings) -> HumanTeacher:
     return HumanTeacher(store, 0, TeacherConfig(name="human", queue=10_000, **settings), 1000, lambda _: None)
 
 
@@ -73,10 +73,10 @@ def test_labels_are_better_than_the_majoritys_and_it_is_known_who_errs_how_often
     heard = {}
     for combine in ("reliability", "mean"):
         with opened(tmp_path / combine) as store:
-            at = desk(store, combine=combine, gold=gold)
-            at.ask(pairs)
+            teacher = human(store, combine=combine, gold=gold)
+            teacher.ask(pairs)
             label(store, errors)
-            [heard[combine]] = at.answers(100)
+            [heard[combine]] = teacher.answers(100)
             estimated = by_reliability(judgements(store.engine)).reliability
     right = truth(pairs)
     ours, majority = (wrong(heard[combine].answer["preference"], right) for combine in ("reliability", "mean"))
@@ -89,8 +89,8 @@ def test_one_labeller_is_heard_as_if_nothing_of_this_was_there(pairs, tmp_path):
     heard = {}
     for combine in ("reliability", "first"):
         with opened(tmp_path / combine, 1) as store:
-            at = desk(store, combine=combine, gold=0.2)
-            at.ask(pairs[:40])
+            teacher = human(store, combine=combine, gold=0.2)
+            teacher.ask(pairs[:40])
             store.answer(range(1, 41), np.tile([1.0, 0.0, 0.5, np.nan], 10), labeller="ann", first_only=True)
             store.answer(
                 [1, 2],
@@ -102,7 +102,7 @@ def test_one_labeller_is_heard_as_if_nothing_of_this_was_there(pairs, tmp_path):
             )
             gold = store.asked_queries(gold=True)
             store.answer(gold, [1.0] * len(gold), labeller="ann", kind="opinion")
-            [heard[combine]] = at.answers(100)
+            [heard[combine]] = teacher.answers(100)
     one, other = heard["reliability"], heard["first"]
     assert not one.whole and np.array_equal(one.answer["preference"], other.answer["preference"], equal_nan=True)
     assert np.array_equal(one.seq, other.seq) and np.array_equal(one.query, other.query)
@@ -110,13 +110,13 @@ def test_one_labeller_is_heard_as_if_nothing_of_this_was_there(pairs, tmp_path):
 
 def test_the_learner_hears_of_every_opinion_and_gets_all_labels_anew(pairs, tmp_path):
     with opened(tmp_path, 2) as store:
-        at = desk(store)
-        at.ask(pairs[:30])
+        teacher = human(store)
+        teacher.ask(pairs[:30])
         store.answer(range(1, 31), truth(pairs[:30]), labeller="ann", first_only=True)
-        assert not at.answers(100)[0].whole
-        assert at.answers(200) == []
+        assert not teacher.answers(100)[0].whole
+        assert teacher.answers(200) == []
         store.answer([1], 1 - truth(pairs[:1]), labeller="ben", first_only=True)
-        [heard] = at.answers(300)
+        [heard] = teacher.answers(300)
         assert heard.whole and len(heard) == 30
         assert (
             heard.answer["preference"][0] == 0.5 and np.abs(heard.answer["preference"][1:] - 0.5).min() > 0.3
@@ -125,12 +125,12 @@ def test_the_learner_hears_of_every_opinion_and_gets_all_labels_anew(pairs, tmp_
 
 def test_a_resumed_run_hears_the_same_labels(pairs, tmp_path):
     with opened(tmp_path) as store:
-        at = desk(store)
-        at.ask(pairs[:50])
+        teacher = human(store)
+        teacher.ask(pairs[:50])
         label(store, {"ann": 0.1, "ben": 0.4, "eve": 0.4})
-        [heard] = at.answers(100)
+        [heard] = teacher.answers(100)
         label(store, {"joe": 0.0})  # after the kill
-        again = desk(store)
+        again = human(store)
         assert np.array_equal(again.answers(100)[0].answer["preference"], heard.answer["preference"], equal_nan=True)
         assert np.array_equal(again.standing()[0].answer["preference"], heard.answer["preference"], equal_nan=True)
         assert not np.array_equal(
@@ -140,19 +140,19 @@ def test_a_resumed_run_hears_the_same_labels(pairs, tmp_path):
 
 def test_who_takes_an_opinion_back_changes_the_label(pairs, tmp_path):
     with opened(tmp_path, 2) as store:
-        at = desk(store, combine="mean")
-        at.ask(pairs[:5])
+        teacher = human(store, combine="mean")
+        teacher.ask(pairs[:5])
         store.answer(range(1, 6), [1.0] * 5, labeller="ann", first_only=True)
         [his] = store.answer([1], [0.0], labeller="ben", first_only=True)
-        assert at.answers(100)[0].answer["preference"][0] == 0.5
+        assert teacher.answers(100)[0].answer["preference"][0] == 0.5
         store.withdraw(his, labeller="ben")
-        assert at.answers(200)[0].answer["preference"][0] == 1.0
+        assert teacher.answers(200)[0].answer["preference"][0] == 1.0
 
 
 def test_a_question_is_open_until_as_many_have_judged_it_as_should(pairs, tmp_path):
     with opened(tmp_path, 2) as store:
-        at = desk(store)
-        at.ask(pairs[:3])
+        teacher = human(store)
+        teacher.ask(pairs[:3])
         store.answer([1, 2, 3], [1.0] * 3, labeller="ann", first_only=True)
         assert store.open_queries() == [1, 2, 3] and store.counts().answered == 0
         store.answer([1], [0.0], labeller="ann", keys=["again"], kind="opinion")  # her own second word is none
@@ -162,25 +162,25 @@ def test_a_question_is_open_until_as_many_have_judged_it_as_should(pairs, tmp_pa
 
 def test_every_fifth_question_wants_a_second_opinion(pairs, tmp_path):
     with opened(tmp_path, 1.2) as store:
-        desk(store).ask(pairs[:100])
+        human(store).ask(pairs[:100])
         store.answer(range(1, 101), [1.0] * 100, labeller="ann")
         assert store.open_queries() == list(range(5, 101, 5))
 
 
 def test_questions_taken_back_with_some_opinions_keep_them_and_cost_what_they_cost(pairs, tmp_path):
     with opened(tmp_path, 2) as store:
-        at = desk(store, stale=0.1)
-        at.ask(pairs[:4])
+        teacher = human(store, stale=0.1)
+        teacher.ask(pairs[:4])
         store.answer([1, 2], [1.0, 1.0], labeller="ann", first_only=True)
-        assert at.outdated(300) == 2  # others may be asked in place of those that nobody answered
+        assert teacher.outdated(300) == 2  # others may be asked in place of those that nobody answered
         assert store.open_queries() == [] and store.counts().answered == 2 and store.counts().closed == 2
-        assert len(at.answers(300)[0]) == 2
+        assert len(teacher.answers(300)[0]) == 2
 
 
 def test_known_questions_are_clear_outside_the_budget_and_teach_nothing(pairs, tmp_path):
     with opened(tmp_path, 1) as store:
-        at = desk(store, gold=0.1)
-        at.ask(pairs[:90])
+        teacher = human(store, gold=0.1)
+        teacher.ask(pairs[:90])
         gold = store.asked_queries(gold=True)
         assert (
             len(gold) == 10
@@ -193,18 +193,18 @@ def test_known_questions_are_clear_outside_the_budget_and_teach_nothing(pairs, t
         known = judgements(store.engine).truth
         assert [known[id].tolist() for id in gold] == [[first, 1 - first] for first in truth(shown).tolist()]
         assert 0 < truth(shown).sum() < 10
-        at.ask(pairs[:90])  # after a kill
+        teacher.ask(pairs[:90])  # after a kill
         assert store.asked_queries(gold=True) == gold and judgements(store.engine).truth.keys() == known.keys()
         store.answer(gold, truth(shown), labeller="ann", kind="opinion")
-        assert at.answers(100) == []
+        assert teacher.answers(100) == []
 
 
 def test_where_no_pair_is_clear_none_is_asked(ask, tmp_path):
     with opened(tmp_path, 1) as store:
-        desk(store, gold=0.2).ask(ask(np.ones((20, 2, 3))))
+        human(store, gold=0.2).ask(ask(np.ones((20, 2, 3))))
         assert store.asked_queries(gold=True) == []
 
 
 def test_an_unknown_way_of_combining_is_refused(tmp_path):
     with opened(tmp_path) as store, pytest.raises(UserError, match="reliability"):
-        desk(store, combine="reliabilty")
+        human(store, combine="reliabilty")

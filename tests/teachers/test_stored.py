@@ -28,7 +28,7 @@ def store(tmp_path):
         yield opened
 
 
-def desk(store, function=None) -> StoredTeacher:
+def stored(store, function=None) -> StoredTeacher:
     return StoredTeacher(store, function or Oracle(np.random.default_rng(0)), "oracle", seed=1)
 
 
@@ -39,71 +39,71 @@ def numbers(answers) -> np.ndarray:
 
 def test_a_function_answers_through_the_store(ask, store):
     asked = questions(ask, 6, 100)
-    at = desk(store)
-    at.ask(asked)
-    [answers] = at.answers(100)
+    teacher = stored(store)
+    teacher.ask(asked)
+    [answers] = teacher.answers(100)
     assert (answers.answer["preference"] == truth(asked)).all() and answers.seq.tolist() == [1, 2, 3, 4, 5, 6]
     assert np.array_equal(answers.segments.true_rewards, asked.segments.true_rewards)
     assert {(row["labeller"], row["step"], row["model_version"]) for row in store.history()} == {("oracle", 100, 2)}
 
 
 def test_each_answer_is_picked_up_once(ask, store):
-    at = desk(store)
-    assert at.answers(0) == []
-    at.ask(questions(ask, 3, 100))
-    assert len(at.answers(100)[0]) == 3
-    assert at.answers(200) == []
-    at.ask(questions(ask, 2, 300))
-    assert at.answers(300)[0].seq.tolist() == [4, 5]
+    teacher = stored(store)
+    assert teacher.answers(0) == []
+    teacher.ask(questions(ask, 3, 100))
+    assert len(teacher.answers(100)[0]) == 3
+    assert teacher.answers(200) == []
+    teacher.ask(questions(ask, 2, 300))
+    assert teacher.answers(300)[0].seq.tolist() == [4, 5]
 
 
 def test_a_teacher_that_skips_everything_is_named_once_and_early(ask, store):
-    at = desk(store, lambda queries: np.full(len(queries), np.nan))
-    at.ask(questions(ask, 19, 100))
+    teacher = stored(store, lambda queries: np.full(len(queries), np.nan))
+    teacher.ask(questions(ask, 19, 100))
     with pytest.warns(UserWarning, match="has skipped all of the first 20 questions") as told:
-        at.ask(questions(ask, 1, 200))
-        at.ask(questions(ask, 30, 300))
+        teacher.ask(questions(ask, 1, 200))
+        teacher.ask(questions(ask, 30, 300))
     assert len(told) == 1
 
 
 def test_a_teacher_that_once_told_may_skip_as_it_likes(ask, store):
     told = iter([np.array([1.0]), np.full(40, np.nan)])
-    at = desk(store, lambda queries: next(told))
+    teacher = stored(store, lambda queries: next(told))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        at.ask(questions(ask, 1, 100))
-        at.ask(questions(ask, 40, 200))
+        teacher.ask(questions(ask, 1, 100))
+        teacher.ask(questions(ask, 40, 200))
 
 
 def test_a_person_answers_later_and_in_any_order(ask, store):
-    at = desk(store, lambda queries: None)
+    teacher = stored(store, lambda queries: None)
     with pytest.warns(UserWarning, match="gave None, so its answers are awaited in the label store"):
-        at.ask(questions(ask, 3, 100))
-    assert at.answers(100) == [] and store.open_queries() == [1, 2, 3]
+        teacher.ask(questions(ask, 3, 100))
+    assert teacher.answers(100) == [] and store.open_queries() == [1, 2, 3]
     store.answer([3, 1], [1.0, np.nan], labeller="ann")
-    [answers] = at.answers(200)
+    [answers] = teacher.answers(200)
     assert answers.query.tolist() == [3] and answers.answer["preference"].tolist() == [1.0]
     assert store.open_queries() == [2] and store.counts().skipped == 1  # a skip is no feedback, but it was given
     store.answer([2], [np.nan], labeller="ann")
-    [nothing] = at.answers(300)
+    [nothing] = teacher.answers(300)
     assert len(nothing) == 0 and not nothing.whole and store.open_queries() == []
 
 
 def test_a_resumed_run_reads_the_answers_of_a_step_as_they_were_then(ask, store):
-    at = desk(store, lambda queries: None)
-    at.ask(questions(ask, 3, 100))
+    teacher = stored(store, lambda queries: None)
+    teacher.ask(questions(ask, 3, 100))
     store.answer([1], [1.0], labeller="ann")
-    assert len(at.answers(100)[0]) == 1
+    assert len(teacher.answers(100)[0]) == 1
     store.answer([2, 3], [0.0, 0.0], labeller="ann")  # after the kill
-    again = desk(store, lambda queries: None)
+    again = stored(store, lambda queries: None)
     assert again.answers(100)[0].seq.tolist() == [1]
     assert again.answers(200)[0].seq.tolist() == [2, 3]
 
 
 def test_asking_again_after_a_kill_asks_nothing_twice(ask, store):
     first = questions(ask, 4, 100)
-    desk(store).ask(first)
-    desk(store).ask(questions(ask, 4, 100, seed=9))  # other segments under the same names: the stored ones stand
+    stored(store).ask(first)
+    stored(store).ask(questions(ask, 4, 100, seed=9))  # other segments under the same names: the stored ones stand
     assert store.counts().asked == store.counts().answered == 4
     assert np.array_equal(store.queries([1, 2, 3, 4]).segments.true_rewards, first.segments.true_rewards)
     assert np.array_equal(store.feedback()[0].answer["preference"], truth(first))
@@ -111,9 +111,9 @@ def test_asking_again_after_a_kill_asks_nothing_twice(ask, store):
 
 def test_a_kill_between_asking_and_answering_leaves_no_question_open(ask, store):
     asked = questions(ask, 4, 100)
-    desk(store, lambda queries: None).ask(asked)
+    stored(store, lambda queries: None).ask(asked)
     store.answer([2], [0.5], labeller="oracle")
-    desk(store, lambda queries: [0.1, 0.2, 0.3, 0.4]).ask(asked)
+    stored(store, lambda queries: [0.1, 0.2, 0.3, 0.4]).ask(asked)
     assert store.open_queries() == []
     assert store.feedback()[0].answer["preference"].tolist() == [0.5, 0.1, 0.3, 0.4]  # question 2 had its answer
 
@@ -122,7 +122,7 @@ def test_a_teacher_slips_alike_when_it_is_asked_again(ask, store, tmp_path):
     asked = questions(ask, 40, 100)
     with LabelStore.open(tmp_path / "other") as other:
         for kept, seed in ((store, 5), (other, 6)):  # the teacher's own generator does not matter
-            desk(kept, Oracle(np.random.default_rng(seed), mistake=0.5)).ask(asked)
+            stored(kept, Oracle(np.random.default_rng(seed), mistake=0.5)).ask(asked)
         assert np.array_equal(store.feedback()[0].answer["preference"], other.feedback()[0].answer["preference"])
         assert 5 < (store.feedback()[0].answer["preference"] != truth(asked)).sum() < 35
 
@@ -138,12 +138,12 @@ def test_a_teacher_slips_alike_when_it_is_asked_again(ask, store, tmp_path):
 )
 def test_wrong_answers_are_refused(ask, store, answers, message):
     with pytest.raises(UserError, match=message):
-        desk(store, lambda queries: answers).ask(questions(ask, 3, 100))
+        stored(store, lambda queries: answers).ask(questions(ask, 3, 100))
     assert store.counts().open == 3
 
 
 def test_a_teacher_may_answer_with_a_list(ask, store):
-    desk(store, lambda queries: [1, 0, 0.5]).ask(questions(ask, 3, 100))
+    stored(store, lambda queries: [1, 0, 0.5]).ask(questions(ask, 3, 100))
     assert store.feedback()[0].answer["preference"].tolist() == [1, 0, 0.5]
 
 
