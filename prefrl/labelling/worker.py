@@ -63,7 +63,7 @@ class Worker:
 
     def turn(self) -> bool:
         """Draw the next question. Returns False if there is none."""
-        self._update_queue()
+        self._look()
         if not self.waiting:
             self.tell("idle")
             return False
@@ -73,7 +73,7 @@ class Worker:
         self._durations.append(time.monotonic() - started)
         return True
 
-    def _update_queue(self) -> None:
+    def _look(self) -> None:
         """List the questions to draw, if there may be new ones. The check itself costs next to nothing."""
         with reading(self.store.engine) as connection:
             news = tuple(connection.execute(NEWS).one())
