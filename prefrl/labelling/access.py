@@ -1,4 +1,4 @@
-"""Who may come in: tokens, the names of this server, and sessions that outlive a restart."""
+"""Access control: tokens, the server's host names, and sessions that outlive a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RATE, BURST = 50.0, 100.0  # requests a second and session, and how many at once
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever holds a token. An invited person has one name, the experimenter takes any."""
+    """The holder of a token. An invited labeller has one name, the experimenter may use any."""
 
     role: Role
     token: str = field(repr=False)
@@ -52,22 +52,22 @@ class Access:
         self.changed: Callable[[], None] = lambda: None  # called when somebody new is invited
 
     def knows(self, host: str) -> bool:
-        """Whether a request addressed so is meant for us, and not for a name that an attacker points at this machine."""
+        """Whether a Host header names this server, and not a name that an attacker points at it (DNS rebinding)."""
         name, _, port = host.lower().rpartition(":")
         if f"{name}:{port}" in self.hosts:
             return True
         return self.addresses and port == str(self.port) and _is_address(name)
 
     def caller(self, token: str) -> Caller | None:
-        """Who holds this token; takes as long for a wrong one as for a right one."""
-        found = Caller("experimenter", self.token) if _same(token, self.token) else None
+        """The holder of this token, compared in constant time."""
+        caller = Caller("experimenter", self.token) if _same(token, self.token) else None
         for name, secret in list(self.invites.items()):
             if _same(token, secret):
-                found = Caller("labeller", secret, name)
-        return found
+                caller = Caller("labeller", secret, name)
+        return caller
 
     def invite(self, name: str) -> str:
-        """The token of a person, made when first asked for."""
+        """The token of an invited labeller, made when first asked for."""
         if name not in self.invites:
             if len(self.invites) >= MOST_INVITES:
                 raise Refusal("invalid", f"{MOST_INVITES} people are invited already")
@@ -94,7 +94,7 @@ def open_session(caller: Caller, labeller: str) -> str:
 
 
 def read_session(caller: Caller, session: str) -> Session:
-    """The session, if this caller opened it. The server keeps no list of them, so they survive its death."""
+    """The session, if this caller opened it. The server keeps no list of them, so they survive a restart."""
     id, _, rest = session.partition(SEPARATOR)
     name, _, signature = rest.partition(SEPARATOR)
     try:
@@ -113,7 +113,7 @@ def _signature(caller: Caller, id: str, labeller: str) -> str:
 
 
 class Rate:
-    """So many requests a second for each of the latest sessions."""
+    """A rate limit (token bucket) for each of the latest sessions."""
 
     def __init__(self, rate: float = RATE, burst: float = BURST, remembered: int = 1000):
         self.rate, self.burst, self.remembered = rate, burst, remembered

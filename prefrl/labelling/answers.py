@@ -27,7 +27,7 @@ ANSWERED_ALREADY = "somebody else answered this one meanwhile; yours is kept as 
 
 
 class Intake:
-    """The way from the page into the store."""
+    """Stores what the page sends: answers, revisions, withdrawals and flags."""
 
     def __init__(self, store: LabelStore, questions: Questions, writes: Writes):
         self.store, self.questions, self.writes = store, questions, writes
@@ -39,12 +39,12 @@ class Intake:
         answer, order = _displayed(kind, given), display["order"]
         predicted = self.store.notices.predictions([given.query]).get(given.query)
         role = "answer" if display["purpose"] == "new" else "opinion"
-        about = {
+        fields = {
             "labeller": session.labeller, "keys": [given.ticket], "kind": role, "first_only": True,
             "response_seconds": None if given.decision_ms is None else [given.decision_ms / 1000],
             "details": [_details(session, given, display, predicted)],
         }  # fmt: skip
-        row, duplicate = self.writes.do(lambda: self._stored(session, given, kind.stored(answer, order), about))
+        row, duplicate = self.writes.do(lambda: self._stored(session, given, kind.stored(answer, order), fields))
         self.questions.taken(given.query, session.labeller)
         body = {"seq": row["seq"], "duplicate": duplicate, "model": model_view(kind, predicted, answer, order)}
         if role == "answer" and row["kind"] == "opinion" and not lookup.was_wanted(self.store, row):
@@ -52,12 +52,12 @@ class Intake:
         return body, 200 if duplicate else 201
 
     def _stored(
-        self, session: Session, given: m.Answer, answer: Answer | None, about: dict[str, Any]
+        self, session: Session, given: m.Answer, answer: Answer | None, fields: dict[str, Any]
     ) -> tuple[dict[str, Any], bool]:
-        """The row of this ticket, and whether it was there before."""
+        """The stored row of this ticket, and whether it is a duplicate."""
         row = lookup.by_key(self.store, given.ticket)
         if row is None:
-            self.store.answer([given.query], [answer], **about)
+            self.store.answer([given.query], [answer], **fields)
             self.store.leases.release(session.id, [given.query])
             return lookup.by_key(self.store, given.ticket) or {}, False
         if row["answer"] != answer:
@@ -65,25 +65,25 @@ class Intake:
         return row, True
 
     def revise(self, caller: Caller, session: Session, seq: int, given: m.Revision) -> Reply:
-        """Another answer in place of an earlier one."""
+        """Replace an earlier answer, which stays on record."""
         old = self._own_answer(caller, session, seq)
-        kind, about = kind_of(old["asked_kind"]), lookup.shown(old["details"], old["asked_kind"])
+        kind, display = kind_of(old["asked_kind"]), lookup.shown(old["details"], old["asked_kind"])
         displayed = _displayed(kind, given)
-        answer = kind.stored(displayed, about["order"])
+        answer = kind.stored(displayed, display["order"])
         predicted = self.store.notices.predictions([old["query_id"]]).get(old["query_id"])
 
         def job() -> tuple[int, int]:
             key, done = self._correction(self._own_answer(caller, session, seq), given.ticket, old["kind"], answer)
             if done:
                 return done, 200
-            details = json.dumps({**about, "session": session.id, "revised": True})
+            details = json.dumps({**display, "session": session.id, "revised": True})
             return self.store.revise(seq, answer, labeller=session.labeller, key=key, details=details), 201
 
         done, status = self.writes.do(job)
-        return {"seq": done, "model": model_view(kind, predicted, displayed, about["order"])}, status
+        return {"seq": done, "model": model_view(kind, predicted, displayed, display["order"])}, status
 
     def withdraw(self, caller: Caller, session: Session, seq: int, ticket: str) -> Reply:
-        """Take an answer back, and show its question again as it was shown."""
+        """Withdraw an answer, and show its question again with its clips in the same order."""
 
         def job() -> tuple[dict[str, Any], int, int]:
             old = self._own_answer(caller, session, seq)
@@ -93,12 +93,12 @@ class Intake:
             return old, self.store.withdraw(seq, labeller=session.labeller, key=key), 201
 
         old, done, status = self.writes.do(job)
-        about, place = lookup.shown(old["details"], old["asked_kind"]), place_of(old)
-        offer = Offer(place, about["order"], about["purpose"], self.questions.clips(place, about["order"]))
+        display, place = lookup.shown(old["details"], old["asked_kind"]), place_of(old)
+        offer = Offer(place, display["order"], display["purpose"], self.questions.clips(place, display["order"]))
         return {"seq": done, "question": self.questions.show_again(session, offer)}, status
 
     def known(self, session: Session, seq: int, known: bool) -> None:
-        """Check labellers by this answer from now on, or no longer."""
+        """Mark an answer as known to be right, to check labellers by it; or unmark it."""
 
         def job() -> None:
             row = lookup.by_seq(self.store, seq)
@@ -116,7 +116,7 @@ class Intake:
         self.writes.do(job)
 
     def flag(self, caller: Caller, session: Session, flag: m.Flag) -> None:
-        """Ask nobody this question any more."""
+        """Close a question with a broken clip."""
         if caller.role != "experimenter" and not self.store.displays.seen(flag.query, session.labeller):
             raise Refusal("not_yours", f"question {flag.query} was never shown to {session.labeller}")
         if not lookup.places(self.store, [flag.query]):
@@ -158,7 +158,7 @@ class Intake:
 
 
 def _displayed(kind: Kind, given: m.Payload) -> Answer | None:
-    """The answer as it was displayed."""
+    """The answer about the clips as displayed."""
     if "answer" in given.model_fields_set:
         try:
             return kind.checked(given.answer)
@@ -172,7 +172,7 @@ def _displayed(kind: Kind, given: m.Payload) -> Answer | None:
 
 
 def _details(session: Session, given: m.Answer, display: dict[str, Any], predicted: dict[str, Any] | None) -> str:
-    """How it was shown, and what the model predicted before it could know the answer: for honest statistics."""
+    """JSON stored with an answer: its display, its timing, and the model's prediction from before it knew the answer."""
     measured = {name: getattr(given, name) for name in MEASURED}
-    shown = {name: display[name] for name in ("order", "purpose")}
-    return json.dumps({"session": session.id, **shown, **measured, "model": details_of(predicted)})
+    displayed = {name: display[name] for name in ("order", "purpose")}
+    return json.dumps({"session": session.id, **displayed, **measured, "model": details_of(predicted)})

@@ -1,4 +1,4 @@
-"""Copies of the labels beside them: work of people, and a megabyte a copy."""
+"""Backups of the labels in the run's folder: they are people's work, and a copy takes about a megabyte."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Backups:
         self.copied_at, self.seq = time.monotonic(), latest(self.folder)
 
     def keep_up(self) -> Path | None:
-        """Copy if it is due. A disk that is full must not end the labelling."""
+        """Copy if a backup is due. A full disk must not end the labelling."""
         new = self.store.last_seq() - self.seq
         late = time.monotonic() - self.copied_at >= EVERY_SECONDS
         return self.copy() if new >= EVERY_ANSWERS or (new > 0 and late) else None
 
     def copy(self) -> Path | None:
-        """Copy now, unless nothing is new."""
+        """Copy now, unless there is no new answer."""
         seq = self.store.last_seq()
         if seq == self.seq:
             return None
@@ -64,7 +64,7 @@ def backup(store: LabelStore, folder: Path, seq: int) -> Path:
 
 
 def latest(folder: Path) -> int:
-    """The number of the last answer that a whole copy holds."""
+    """The number of the last answer in the latest complete backup."""
     return max(
         (int(path.stem.partition("-")[2]) for path in folder.glob("labels-" + "[0-9]" * 8 + ".jsonl")), default=0
     )
@@ -73,7 +73,7 @@ def latest(folder: Path) -> int:
 def _copy_database(source: Path, target: Path) -> None:
     """By SQLite's own backup, which sees one state of the database while others write to it."""
     with new_file(target) as unfinished:
-        there, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
-        with closing(there), closing(copy):
-            there.backup(copy)
+        database, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
+        with closing(database), closing(copy):
+            database.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it

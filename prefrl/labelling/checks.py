@@ -1,4 +1,4 @@
-"""How far labellers can be relied on: known answers, second looks, and what they make of the questions they share."""
+"""Reliability of labellers: known answers, repeated questions, and disagreement on shared questions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 MOST_DISPUTED = 8
 
 Row = dict[str, Any]
-"""A judgement that stands, with how it was shown under "about"."""
+"""A judgement that was not withdrawn or superseded, with its display under "about"."""
 
 
 def share(count: int, n: int) -> dict[str, Any] | None:
-    """A share with its 95 % interval (Clopper and Pearson 1934); None of nothing."""
+    """A share with its 95 % interval (Clopper and Pearson 1934); None if n is 0."""
     if not n:
         return None
     from scipy.special import betaincinv  # a third of a second to load, and a server needs it for this page only
@@ -29,12 +29,12 @@ def share(count: int, n: int) -> dict[str, Any] | None:
 
 
 def agree(one: Row, other: Row) -> bool:
-    """Whether two answers to one question say the same. Neither is a skip."""
+    """Whether two answers to one question agree. Neither is a skip."""
     return kind_of(one["asked_kind"]).agree(one["answer"], other["answer"])
 
 
 def known_answers(rows: Iterable[Row], truth: dict[int, Answer]) -> dict[str, Any] | None:
-    """How often a labeller's first answer to a question whose answer is known was right. Skips do not count."""
+    """Share of right first answers to questions whose answer is known. Skips do not count."""
     first: dict[int, Row] = {}
     for row in rows:
         if row["query_id"] in truth and row["answer"] is not None:
@@ -44,7 +44,7 @@ def known_answers(rows: Iterable[Row], truth: dict[int, Answer]) -> dict[str, An
 
 
 def second_looks(rows: Iterable[Row]) -> dict[str, dict[str, int] | None]:
-    """Of the questions answered twice, how many got the same answer: with the clips in the same order, and in another."""
+    """Self-agreement on questions answered twice: with the clips in the same order, and reordered."""
     judged: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
         if row["answer"] is not None:
@@ -58,28 +58,28 @@ def second_looks(rows: Iterable[Row]) -> dict[str, dict[str, int] | None]:
 
 
 def reliability(judgements: Iterable[Judgements]) -> dict[str, float]:
-    """How often each labeller is right, as estimated; empty where nothing tells. Of several kinds the mean, by answers."""
-    found: dict[str, list[float]] = defaultdict(list)
+    """Estimated accuracy of each labeller, the mean over their answers; empty where no two answers can be compared."""
+    accuracies: dict[str, list[float]] = defaultdict(list)
     for one in judgements:
         if one.comparable:
-            right = by_reliability(one).reliability
+            accuracy = by_reliability(one).reliability
             for name in one.told.labeller.tolist():
-                found[name].append(right[name])
-    return {name: float(np.mean(each)) for name, each in found.items()}
+                accuracies[name].append(accuracy[name])
+    return {name: float(np.mean(each)) for name, each in accuracies.items()}
 
 
 def disputed(kind: Kind, judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
-    """The questions of a kind on which people differ most, with what each of them said and what is made of it."""
-    said: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
-    told = judgements.told
-    for query, name, chances in zip(told.query, told.labeller, told.chances, strict=True):
-        said[int(query)][str(name)] = chances
-    spread = {query: float(np.var(list(each.values()), 0).sum()) for query, each in said.items()}
-    worst = sorted((query for query in said if spread[query] > 0), key=lambda q: (-spread[q], -len(said[q]), -q))
+    """The questions of a kind on which people differ most, with their answers and the combined label."""
+    answers: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
+    rows = judgements.told
+    for query, name, chances in zip(rows.query, rows.labeller, rows.chances, strict=True):
+        answers[int(query)][str(name)] = chances
+    spread = {query: float(np.var(list(each.values()), 0).sum()) for query, each in answers.items()}
+    worst = sorted((query for query in answers if spread[query] > 0), key=lambda q: (-spread[q], -len(answers[q]), -q))
     return [
         {
             "query": query, "kind": kind.name, "spread": spread[query],
-            "said": dict(zip(said[query], kind.answers_of(np.array(list(said[query].values()))), strict=True)),
+            "said": dict(zip(answers[query], kind.answers_of(np.array(list(answers[query].values()))), strict=True)),
             "label": _chances(agreed.labels[query]),
         }
         for query in worst[:MOST_DISPUTED]

@@ -26,7 +26,7 @@ Copies of the labels are kept in RUN/backups.
 
 """
 PAGE = ("invites", "url", "browser", "port", "host", "allow_remote")
-"""Options that mean nothing to an AI."""
+"""Options of the page, which an AI labeller does not take."""
 
 
 def label(arguments: list[str]) -> int:
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--import", action="append", default=[], dest="modules", metavar="MODULE",
         help="registers environments; needed for drawing their clips")  # fmt: skip
     add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
-    add("--beside-training", action="store_true", help=argparse.SUPPRESS)  # said by a trainer that opens the page
+    add("--beside-training", action="store_true", help=argparse.SUPPRESS)  # passed by a trainer that opens the page
     ai.add_options(made)
     return made
 

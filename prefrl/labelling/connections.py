@@ -1,4 +1,4 @@
-"""Connections of the label server: few, and none held by somebody who never ends his request (slow loris)."""
+"""Connection limits of the label server: a maximum number, and a deadline for each request (against slow loris)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ledger:
         self.unfinished: dict[Deadlines, None] = {}
 
     def make_room(self) -> None:
-        """Hang up on the oldest that still owe a request: an honest client sends its own at once, and is young."""
+        """Close the oldest connections without a complete request: an honest client sends its request at once."""
         while len(self.unfinished) > MOST_UNFINISHED:
             next(iter(self.unfinished)).hang_up()
         while len(self.all) > MOST and (idle := next((one for one in self.all if one.idle), None)):
@@ -31,7 +31,7 @@ class Ledger:
 
 
 class Deadlines(H11Protocol):
-    """uvicorn's protocol with a deadline for each request; uvicorn itself waits for ever."""
+    """uvicorn's HTTP protocol with a deadline for each request, which uvicorn lacks."""
 
     def __init__(self, ledger: Ledger, deadline: float, **uvicorns: Any):
         super().__init__(**uvicorns)
@@ -41,7 +41,7 @@ class Deadlines(H11Protocol):
 
     @property
     def idle(self) -> bool:
-        """Nobody waits for a reply on it."""
+        """Whether no reply is pending on this connection."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,12 +75,12 @@ class Deadlines(H11Protocol):
         _cancel(self.reading)
 
     def hang_up(self) -> None:
-        """End it now."""
+        """Close the connection now."""
         self._forget()
         self.transport.abort()
 
     def _expect(self) -> None:
-        """A request has begun, or is about to; more of it does not put off the end."""
+        """Start the deadline of a request; further data does not extend it."""
         if self not in self.ledger.unfinished:
             self.ledger.unfinished[self] = None
             self.sending = self.loop.call_later(self.deadline, self.hang_up)
@@ -101,6 +101,6 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
 
 
 def guarded(deadline: float = DEADLINE) -> Callable[..., Deadlines]:
-    """What uvicorn makes each connection of; give it as `http=`."""
+    """The protocol factory for uvicorn's `http=`."""
     ledger = Ledger()
     return lambda **uvicorns: Deadlines(ledger, deadline, **uvicorns)

@@ -20,15 +20,15 @@ _CLIP = re.compile(r"[0-9a-f]{64}")
 
 def static_file(name: str, request: Request) -> Response:
     """A file of the page; a browser asks again each time, so that an update is seen at once."""
-    found = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS} if STATIC.is_dir() else {}
-    if name not in found:
+    files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS} if STATIC.is_dir() else {}
+    if name not in files:
         raise Refusal("not_found", f"the page has no file {name[:100]!r}")
-    content = found[name].read_bytes()
+    content = files[name].read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"Cache-Control": "no-cache", "ETag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=KINDS[found[name].suffix])
+    return Response(content, headers=headers, media_type=KINDS[files[name].suffix])
 
 
 def clip_file(clips: Path, name: str) -> Response:

@@ -1,4 +1,4 @@
-"""Past answers as their labeller saw them."""
+"""Past answers, with their clips in the order in which the labeller saw them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from prefrl.store.store import LabelStore
 def history(
     store: LabelStore, questions: Questions, labeller: str | None, before: int | None, limit: int, blind: bool = False
 ) -> dict[str, Any]:
-    """A page of answers, the latest first, of one labeller or of all. blind: nothing tells checks from other questions"""
+    """A page of answers, the latest first, of one labeller or of all. blind: hide which questions were checks"""
     rows = lookup.page(store, labeller, before, limit + 1)
     predictions = store.notices.predictions([row["query_id"] for row in rows[:limit]])
     answers = [_past(row, questions, predictions.get(row["query_id"])) for row in rows[:limit]]
@@ -28,8 +28,8 @@ def history(
 
 
 def _past(row: dict[str, Any], questions: Questions, prediction: dict[str, Any] | None) -> dict[str, Any]:
-    kind, shown = kind_of(row["asked_kind"]), lookup.shown(row["details"], row["asked_kind"])
-    withdrawn, order = row["kind"] == "withdrawal", shown["order"]
+    kind, details = kind_of(row["asked_kind"]), lookup.shown(row["details"], row["asked_kind"])
+    withdrawn, order = row["kind"] == "withdrawal", details["order"]
     answer = kind.as_displayed(row["answer"], order)
     choice = None if withdrawn else kind.choice_of(answer)
     seconds = row["response_seconds"]
@@ -41,16 +41,16 @@ def _past(row: dict[str, Any], questions: Questions, prediction: dict[str, Any] 
         "decision_ms": None if seconds is None else 1000 * seconds,
         "standing": not withdrawn and row["superseded_by"] is None, "supersedes": row["supersedes"],
         "superseded_by": row["superseded_by"], "clips": questions.clips(lookup.place_of(row), order),
-        "model": model_view(kind, prediction, answer, order), "reasons": _reasons(shown),
+        "model": model_view(kind, prediction, answer, order), "reasons": _reasons(details),
     }  # fmt: skip
 
 
-def _reasons(shown: dict[str, Any]) -> list[str]:
-    """What an AI said about each order of the clips. A stranger's text: to be shown as text."""
-    replies = shown["ai"]["orders"] if "ai" in shown and not shown.get("revised") else []
-    return [f"{_way(one, shown['order'])}: {one['said'] or 'no answer'}. {one['reason']}" for one in replies]
+def _reasons(details: dict[str, Any]) -> list[str]:
+    """An AI labeller's reason for each order of the clips. Untrusted: to be shown as text, not HTML."""
+    replies = details["ai"]["orders"] if "ai" in details and not details.get("revised") else []
+    return [f"{_order_text(one, details['order'])}: {one['said'] or 'no answer'}. {one['reason']}" for one in replies]
 
 
-def _way(reply: dict[str, Any], order: list[int]) -> str:
-    """Which order of the clips a reply is about. Release 1 noted `mirrored`."""
+def _order_text(reply: dict[str, Any], order: list[int]) -> str:
+    """The order of the clips that a reply is about, in words. Release 1 stored `mirrored`."""
     return "as shown here" if not reply.get("mirrored") and reply.get("order", order) == order else "in another order"

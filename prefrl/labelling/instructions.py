@@ -1,4 +1,4 @@
-"""What labellers are told beside the question."""
+"""The instructions that labellers see beside the question."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEEN = {"Pendulum-v1": ARROW, "prefrl/PendulumSpin-v0": ARROW}  # what pictures 
 
 
 def instructions(folder: Path, env: str) -> str:
-    """What the experimenter wrote for labellers, as it stands now; else what has to be known of the task's pictures."""
+    """RUN/instructions.md as it is now; without it, a note on what the task's pictures show."""
     try:
         with (folder / "instructions.md").open("rb") as file:
             return file.read(MOST).decode(errors="replace")

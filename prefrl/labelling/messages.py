@@ -1,4 +1,4 @@
-"""What page and server say to each other, with bounds; the interface's own description is made from these."""
+"""Messages between page and server, with bounds; the OpenAPI description is generated from them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Questions(BaseModel):
 
 
 class ModelView(BaseModel):
-    """What the reward model thought, as the clips were displayed."""
+    """The reward model's prediction, with the clips in the order displayed."""
 
     chances: list[float]  # of the kind's outcomes
     rewards: list[list[float]]  # of each clip, per step
@@ -210,7 +210,7 @@ class Share(BaseModel):
 
 
 class PlaceShare(Share):
-    """How often the answers to questions of one kind prefer a place, and how likely that is of somebody without a liking."""
+    """How often answers to questions of one kind prefer a place, and the p-value without a position bias."""
 
     kind: str
     place: str
@@ -271,7 +271,7 @@ class Said(BaseModel):
 
 
 class Disputed(BaseModel):
-    """A question on which people differ, with its segments in stored order, and the label that was made of it."""
+    """A question on which people differ, with its segments in stored order, and the combined label."""
 
     query: int
     kind: str

@@ -1,4 +1,4 @@
-"""What the reward model thought of a question, in the order in which its clips were displayed."""
+"""The reward model's prediction for a question, with its clips in the order displayed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefrl.kinds import Answer, Kind
 def model_view(
     kind: Kind, prediction: dict[str, Any] | None, answer: Answer | None, order: Sequence[int]
 ) -> dict[str, Any] | None:
-    """As the page shows it; None where the model had no view. answer: as displayed, to see whether it was foretold"""
+    """The prediction as the page shows it; None without one. answer: as displayed, to compare with the prediction"""
     if prediction is None or "chances" not in prediction:  # written by an earlier release
         return None
     chances = kind.displayed(prediction["chances"], order)
@@ -22,7 +22,7 @@ def model_view(
 
 
 def details_of(prediction: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What is kept with an answer of what the model thought before: chances about the stored order."""
+    """The prediction as stored with an answer: chances about the stored order."""
     if prediction is None or "chances" not in prediction:
         return None
     return {"version": prediction["model_version"], "chances": prediction["chances"]}

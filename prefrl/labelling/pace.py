@@ -12,7 +12,7 @@ LATELY = 20  # answers over which the pace is taken
 
 
 def pace(given: Sequence[tuple[float, float | None]]) -> dict[str, Any]:
-    """What one person did, from (when, seconds it took) of each answer in order."""
+    """Pace of one labeller. given: (time, response seconds) of each answer, in order"""
     at = [when for when, _ in given]
     took = [seconds for _, seconds in given if seconds is not None]
     recent = _gaps(at[-LATELY:])

@@ -1,4 +1,4 @@
-"""Which question a labeller sees next: open ones, and now and then her own again, or one whose answer is known."""
+"""Chooses the next questions of a labeller: open ones, and as checks her own again or ones with a known answer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from prefrl.store import lookup
 from prefrl.store.lookup import Open, Place
 from prefrl.store.store import LabelStore
 
-LEASE = 60.0  # seconds; a page that lives renews it
+LEASE = 60.0  # seconds; an open page renews it
 FRESH = 1.0  # seconds for which a list of open questions is used
 GAP = 10  # own answers between a question and its repetition
-IN_VIEW = 500  # open questions looked at: what many people hold at once, and the next ones
+IN_VIEW = 500  # open questions considered: those that many people hold at once, and the next ones
 MOST_WISHES = 48
-TRIES = 20  # questions looked at for one repetition
+TRIES = 20  # questions considered for one repetition
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A question as it will be shown. purpose: new, repeat (her own), gold (its answer is known), again (somebody else's)"""
+    """A question to display. purpose: new, repeat (her own), gold (its answer is known), again (somebody else's)"""
 
     place: Place
     order: list[int]  # at each place displayed: which of the stored segments
@@ -40,7 +40,7 @@ class Offer:
 
 
 class Questions:
-    """Chooses, leases and displays questions. Any number of threads may ask."""
+    """Chooses, leases and displays questions. Thread-safe."""
 
     def __init__(
         self, store: LabelStore, folder: Path, writes: Writes, settings: TeacherConfig, rng: Random | None = None
@@ -55,9 +55,9 @@ class Questions:
         self._wishes: list[int] = []
 
     def next(self, session: Session, want: int, holding: Iterable[int], again: bool = False) -> list[dict[str, Any]]:
-        """Lease up to `want` questions whose clips are ready, and say how to show them."""
+        """Lease up to `want` questions whose clips are ready, and return them as the page displays them."""
         with self._choosing:
-            offers = self._second(session, want, set(holding)) if again else self._first(session, want, set(holding))
+            offers = self._again(session, want, set(holding)) if again else self._new(session, want, set(holding))
             promised = Counter(offer.place.query for offer in offers if offer.purpose == "new")
             self._promised = self._promised + promised
         try:
@@ -67,69 +67,69 @@ class Questions:
                 self._promised = self._promised - promised
 
     def show(self, session: Session, offers: list[Offer], most: int) -> list[dict[str, Any]]:
-        """Lease what nobody else holds, note how it is shown, and return it as the page gets it."""
+        """Lease the offered questions that nobody else holds, record their display, and return them as messages."""
         if not offers:
             return []
         return [
-            _told(offer, ticket) for offer, ticket in self.writes.do(lambda: self._displayed(session, offers, most))
+            _message(offer, ticket) for offer, ticket in self.writes.do(lambda: self._displayed(session, offers, most))
         ]
 
     def show_again(self, session: Session, offer: Offer) -> dict[str, Any]:
-        """Show what this labeller has just taken back, whoever holds it."""
+        """Show a question whose answer was just withdrawn, whoever holds its lease."""
 
         def job() -> str:
             self.store.leases.take(session.id, [offer.place.query], 1, LEASE, time.time())
-            return self._note(session, offer)
+            return self._record_display(session, offer)
 
-        return _told(offer, self.writes.do(job))
+        return _message(offer, self.writes.do(job))
 
     def _displayed(self, session: Session, offers: list[Offer], most: int) -> list[tuple[Offer, str]]:
-        """Second opinions need no lease: nothing is lost if two people give one."""
+        """Lease and record displays. Second opinions need no lease: nothing is lost if two people give one."""
         others = [offer for offer in offers if offer.purpose != "new"][:most]
         fresh = [offer.place.query for offer in offers if offer.purpose == "new"]
         taken = self.store.leases.take(session.id, fresh, most - len(others), LEASE, time.time()) if fresh else []
         kept = [offer for offer in offers if offer in others or offer.place.query in taken]
-        return [(offer, self._note(session, offer)) for offer in kept]
+        return [(offer, self._record_display(session, offer)) for offer in kept]
 
-    def _note(self, session: Session, offer: Offer) -> str:
-        """Note a display. Returns its ticket."""
-        about = {"query_id": offer.place.query, "order": offer.order, "purpose": offer.purpose}
+    def _record_display(self, session: Session, offer: Offer) -> str:
+        """Record a display. Returns its ticket."""
+        display = {"query_id": offer.place.query, "order": offer.order, "purpose": offer.purpose}
         ticket = secrets.token_urlsafe(16)
-        self.store.displays.add([{"ticket": ticket, "labeller": session.labeller, **about}])
+        self.store.displays.add([{"ticket": ticket, "labeller": session.labeller, **display}])
         return ticket
 
     def clips(self, place: Place, order: Sequence[int]) -> list[dict[str, Any]] | None:
-        """The clips as the page plays them, in the order displayed; None unless all are there and undamaged."""
-        found = [clip_of(self.folder, place.file, place.row, segment) for segment in order]
-        return None if None in found else [_playable(clip) for clip in found if clip]
+        """The clips as the page plays them, in the order displayed; None if one is missing or damaged."""
+        clips = [clip_of(self.folder, place.file, place.row, segment) for segment in order]
+        return None if None in clips else [_playable(clip) for clip in clips if clip]
 
     def taken(self, query: int, labeller: str) -> None:
-        """This labeller has judged this one now."""
+        """Note that this labeller has answered this question."""
         for one in self._open:
             if one.place.query == query and labeller not in one.judges:
                 one.judges, one.wanted = {*one.judges, labeller}, one.wanted - 1
         self._open = [one for one in self._open if one.wanted > 0]
 
     def closed(self, query: int) -> None:
-        """Nobody is to judge this one any more."""
+        """Note that this question is closed."""
         self._open = [one for one in self._open if one.place.query != query]
 
     def counts(self) -> tuple[int, int]:
-        """Of the open questions that come next, how many are drawn and how many are not."""
-        here = [one.place.clips for one in self._queue()]
-        ready = sum(clips_ready(self.folder, here))
-        return ready, len(here) - ready
+        """Of the next open questions, how many have their clips drawn and how many do not."""
+        clips = [one.place.clips for one in self._queue()]
+        ready = sum(clips_ready(self.folder, clips))
+        return ready, len(clips) - ready
 
     def renew(self, session: Session, ids: list[int]) -> None:
-        """Hold these for another while."""
+        """Renew the leases of these questions."""
         self.writes.do(lambda: self.store.leases.renew(session.id, ids, LEASE, time.time()))
 
     def release(self, session: Session) -> None:
-        """Give back all."""
+        """Release all leases of this session."""
         self.writes.do(lambda: self.store.leases.release(session.id))
 
     def wish(self, missing: Iterable[int]) -> None:
-        """Ask the render worker for clips of questions that it would not draw by itself."""
+        """Request clips of questions that the render worker would not draw unasked."""
         wishes = list(missing)[:MOST_WISHES]
         if wishes and wishes != self._wishes:
             self._wishes = wishes
@@ -138,22 +138,22 @@ class Questions:
     def _queue(self) -> list[Open]:
         now = time.monotonic()
         if now - self._read_at > FRESH:
-            found = lookup.open_questions(self.store, IN_VIEW)
-            self._open, self._read_at = [one for one in found if one.place.kind in KINDS], now
+            questions = lookup.open_questions(self.store, IN_VIEW)
+            self._open, self._read_at = [one for one in questions if one.place.kind in KINDS], now
         return self._open
 
-    def _first(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
+    def _new(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
         ready = self._ready(session, want, holding)
         if not ready:
             return []
         new = min(want, len(ready))
-        for other in self._others(session, new, holding):  # one chance for each that it may take the place of
+        for other in self._checks(session, new, holding):  # one chance for each that it may take the place of
             ready.insert(self.rng.randint(0, new), other)
         return ready
 
     def _ready(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Open questions with all clips that are not held by enough others; a few more, since another may be faster."""
-        promised = self._promised  # before the leases: what is promised no more is leased by then
+        """Open questions with all clips drawn and not leased by enough others; two spare, as others may lease them first."""
+        promised = self._promised  # read before the leases: a question no longer promised is leased by then
         held = promised + self.store.leases.held(session.id, time.time())
         free = [
             one
@@ -162,15 +162,15 @@ class Questions:
             and one.place.query not in holding
             and session.labeller not in one.judges
         ]
-        judged = {one.place.query for one in free if one.judges}  # a liking for a place is not shared
+        judged = {one.place.query for one in free if one.judges}  # another order, to average out position bias
         ways = (
-            (one, self._any(one) if one.query in judged else list(range(one.segments)))
-            for one in (each.place for each in free)
+            (place, self._any_order(place) if place.query in judged else list(range(place.segments)))
+            for place in (one.place for one in free)
         )
         return self._drawable(ways, "new", want + 2)
 
     def _drawable(self, ways: Iterable[tuple[Place, list[int]]], purpose: str, most: int) -> list[Offer]:
-        """The first of these that can be shown. ways: questions, and the orders in which to show them"""
+        """Offers of the first `most` questions whose clips are drawn. ways: pairs of a question and an order of its clips"""
         offers: list[Offer] = []
         for place, order in ways:
             if len(offers) == most:
@@ -179,20 +179,20 @@ class Questions:
                 offers.append(Offer(place, order, purpose, clips))
         return offers
 
-    def _any(self, place: Place) -> list[int]:
-        """Any order of its segments."""
+    def _any_order(self, place: Place) -> list[int]:
+        """A random order of the segments."""
         return self.rng.sample(range(place.segments), place.segments)
 
-    def _other(self, place: Place, order: list[int]) -> list[int]:
-        """Any order but this one; that of a single segment."""
+    def _other_order(self, place: Place, order: list[int]) -> list[int]:
+        """A random order other than this one; the same for a single segment."""
         if place.segments < 2:
             return order
-        while (found := self._any(place)) == order:
+        while (other := self._any_order(place)) == order:
             pass
-        return found
+        return other
 
-    def _others(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Repetitions and questions whose answer is known, which take the place of new questions by chance."""
+    def _checks(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
+        """Checks that replace new questions at random: repetitions, and questions whose answer is known."""
         s, draws = self.settings, [self.rng.random() for _ in range(want)]
         reordered = sum(draw < s.mirror for draw in draws)
         repeated = sum(s.mirror <= draw < s.mirror + s.repeat for draw in draws)
@@ -204,8 +204,8 @@ class Questions:
             offers += self._of_others(lookup.known_places(self.store, session.labeller, TRIES), "gold", known, holding)
         return offers
 
-    def _second(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
-        """Questions that are answered already, first those of others."""
+    def _again(self, session: Session, want: int, holding: set[int]) -> list[Offer]:
+        """Questions that have an answer already: those answered by others first."""
         theirs = lookup.answered_by_others(self.store, session.labeller, 10 * TRIES)
         offers = self._of_others(theirs, "again", want, holding)
         if len(offers) < want:
@@ -216,24 +216,24 @@ class Questions:
         return offers
 
     def _own(self, session: Session, gap: int, want: int, holding: set[int], reorder: bool) -> list[Offer]:
-        """What she judged once, at least `gap` answers ago. reorder: with its clips in another order"""
+        """Questions the labeller answered once, at least `gap` answers ago. reorder: with the clips in another order"""
         given = lookup.given_once(self.store, session.labeller)
         old = [one for one in given[: max(0, len(given) - gap)] if one.place.query not in holding]
         some = self.rng.sample(old, min(len(old), TRIES))
-        ways = ((one.place, self._other(one.place, one.order) if reorder else one.order) for one in some)
+        ways = ((one.place, self._other_order(one.place, one.order) if reorder else one.order) for one in some)
         return self._drawable(ways, "repeat", want)
 
     def _of_others(self, places: list[Place], purpose: str, want: int, holding: set[int]) -> list[Offer]:
-        """Of these, in any order of their clips."""
+        """Offers of these questions, with their clips in random order."""
         free = (place for place in places if place.query not in holding and place.kind in KINDS)
-        return self._drawable(((place, self._any(place)) for place in free), purpose, want)
+        return self._drawable(((place, self._any_order(place)) for place in free), purpose, want)
 
 
-def _told(offer: Offer, ticket: str) -> dict[str, Any]:
-    """Nothing here tells a repetition from a new question."""
+def _message(offer: Offer, ticket: str) -> dict[str, Any]:
+    """A question as sent to the page. Nothing in it distinguishes a repetition from a new question."""
     return {"query": offer.place.query, "ticket": ticket, "kind": offer.place.kind, "clips": offer.clips}
 
 
 def _playable(clip: dict[str, Any]) -> dict[str, Any]:
-    about = {name: clip[name] for name in ("frames", "columns", "width", "height", "fps", "pixelated")}
-    return {"url": f"/clips/{clip['clip']}.webp", **about}
+    properties = {name: clip[name] for name in ("frames", "columns", "width", "height", "fps", "pixelated")}
+    return {"url": f"/clips/{clip['clip']}.webp", **properties}

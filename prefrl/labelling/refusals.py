@@ -1,4 +1,4 @@
-"""What the label server says instead of an answer: a status, a code for programs and a sentence for people."""
+"""Error replies of the label server: an HTTP status, a code for programs and a message for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CODES = {
 
 
 class Refusal(Exception):
-    """A request that is not done. `more` joins code and message in the reply."""
+    """A request that the server refuses. `more`: further fields of the reply."""
 
     def __init__(self, code: str, message: str, **more: Any):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The render worker of a run: one at a time, started again when it dies, gone when whoever started it goes."""
+"""Supervises the render worker of a run: one at a time, restarted when it fails, ended with this process."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from filelock import FileLock, Timeout
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that failed is started again
 STEADY = 10.0  # seconds after which a worker counts as working
-STANDBY = 2.0  # seconds between two looks whether another process, which draws for all, has gone
+STANDBY = 2.0  # seconds between two checks whether the process that draws for all has ended
 
 
 def command(folder: Path, modules: Sequence[str] = (), store_url: str | None = None) -> list[str]:
-    """How the worker of a run is started."""
+    """The command line that starts the render worker of a run."""
     imports = [part for module in modules for part in ("--import", module)]
     store = ["--store", store_url] if store_url else []
     return [sys.executable, "-m", "prefrl.labelling.worker", str(folder), *imports, *store]
 
 
 class Drawing(threading.Thread):
-    """Keeps one worker alive, unless another process does so for this run; then it waits to take over.
+    """A thread that keeps one worker running. If another process does so for this run, it waits to take over.
 
     The worker's standard input is a pipe that ends with this process, however it dies.
     """
@@ -33,13 +33,13 @@ class Drawing(threading.Thread):
         super().__init__(name="drawing", daemon=True)
         self.worker, self.log = list(worker), log
         self.process: subprocess.Popen[bytes] | None = None
-        self.on_duty = False  # whether ours is the one that draws
+        self.on_duty = False  # whether our worker is the one that draws
         self._fault: str | None = None
         self._started_at = time.monotonic()
         self._end = threading.Event()
 
     def trouble(self) -> str | None:
-        """Why clips are not drawn, in the worker's own last words."""
+        """Why no clips are drawn: the last line that the worker printed."""
         steady = self.process and self.process.poll() is None and time.monotonic() - self._started_at > STEADY
         return None if steady or not self._fault else f"clips cannot be drawn: {self._fault}"
 
@@ -49,18 +49,18 @@ class Drawing(threading.Thread):
             try:
                 with lock.acquire(timeout=0):
                     self.on_duty = True
-                    self._keep()
+                    self._supervise()
             except Timeout:
                 self._end.wait(STANDBY)
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         pause = FIRST_PAUSE
         while not self._end.is_set():
             self._started_at = time.monotonic()
-            status = self._work()
+            status = self._run_worker()
             if self._end.is_set():
                 return
-            self._fault = self._last_words() or f"the render worker ended with status {status}"
+            self._fault = self._last_line() or f"the render worker ended with status {status}"
             if time.monotonic() - self._started_at > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             self._end.wait(pause)
@@ -78,8 +78,8 @@ class Drawing(threading.Thread):
                 self.process.kill()
         self.join(3)
 
-    def _work(self) -> int:
-        """One life of the worker. Ctrl-C is for the server, so the worker is in a session of its own."""
+    def _run_worker(self) -> int:
+        """Run the worker until it ends; returns its exit status. Ctrl-C is for the server, so the worker is in a session of its own."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.worker, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
@@ -88,6 +88,6 @@ class Drawing(threading.Thread):
             self.process.kill()
         return self.process.wait()
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")[:300]

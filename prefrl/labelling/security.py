@@ -1,4 +1,4 @@
-"""The gate in front of the label page: host, token, origin, kind and size of a request, before anything reads it."""
+"""Security checks in front of the label page: host, token, origin, content type and size of each request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONWARD = '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0; 
 
 
 class Gate:
-    """ASGI middleware. What comes through carries its Caller in scope["state"]["caller"]."""
+    """ASGI middleware. A request that passes carries its Caller in scope["state"]["caller"]."""
 
     def __init__(self, app: Any, access: Access):
         self.app, self.access = app, access
@@ -95,7 +95,7 @@ class Gate:
 
 
 class Given(dict[str, str]):
-    """A request's headers by lower-case name. Of those given twice, hosts and the like become one that fits nothing."""
+    """A request's headers by lower-case name. Repeated ones are joined, so two hosts match none."""
 
     def __init__(self, raw: list[tuple[bytes, bytes]]):
         super().__init__()
@@ -126,7 +126,7 @@ def _authority(origin: str) -> str | None:
 
 
 async def _whole_body(headers: Given, receive: Any) -> bytes:
-    """Read a body that is small enough, whatever it says about its length."""
+    """Read a body up to the size limit, whatever its Content-Length claims."""
     if "content-length" not in headers and "transfer-encoding" not in headers:
         return b""
     claimed = headers.get("content-length", "0")
@@ -146,7 +146,7 @@ async def _whole_body(headers: Given, receive: Any) -> bytes:
 
 
 def _replay(body: bytes, receive: Any) -> Any:
-    """Give the application the body that was read, and then whatever comes."""
+    """A receive function that yields the body already read, then further messages."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Any:
@@ -158,9 +158,9 @@ def _replay(body: bytes, receive: Any) -> Any:
 def _with_headers(send: Any) -> Any:
     async def sending(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            there = {name.lower() for name, _ in message["headers"]}
+            present = {name.lower() for name, _ in message["headers"]}
             own = {"Cache-Control": "no-store", **HEADERS}
-            more = [pair for pair in _encoded(own) if pair[0] not in there]
+            more = [pair for pair in _encoded(own) if pair[0] not in present]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 
@@ -172,7 +172,7 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 async def _refuse(send: Any, refusal: Refusal, headers: Given, scope: dict[str, Any]) -> None:
-    """Say no, and hang up: what is left of the request is not read."""
+    """Send an error reply and close the connection; the rest of the request is not read."""
     kind, body = "application/json", json.dumps(refusal.body).encode()
     if refusal.status == 401 and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         kind, body = "text/html; charset=utf-8", LOCKED.encode()

@@ -28,7 +28,7 @@ from prefrl.runs.address import Address
 
 @dataclass(frozen=True)
 class Options:
-    """What `prefrl label` was told."""
+    """The options of `prefrl label`."""
 
     folder: Path
     port: int = 0
@@ -44,7 +44,7 @@ class Options:
 
 
 def serve(options: Options) -> int:
-    """Serve until told to stop; or, if somebody serves this run already, say where."""
+    """Serve until stopped; if a server of this run exists already, print its address."""
     _check(options)
     lock = FileLock(options.folder / address.LOCK)
     try:
@@ -58,19 +58,19 @@ def serve(options: Options) -> int:
 
 
 def _serve(options: Options) -> int:
-    folder, died = options.folder, address.read(options.folder)
-    listening = address.listen(options.host, options.port, folder, died.port if died else None)
-    access = _access(options, listening.getsockname()[1], died)
-    here = Address(options.host, access.port, access.token, os.getpid(), access.invites, options.beside_training)
-    access.changed = lambda: here.write(folder)
+    folder, crashed = options.folder, address.read(options.folder)
+    listening = address.listen(options.host, options.port, folder, crashed.port if crashed else None)
+    access = _access(options, listening.getsockname()[1], crashed)
+    server = Address(options.host, access.port, access.token, os.getpid(), access.invites, options.beside_training)
+    access.changed = lambda: server.write(folder)
     for name in options.invites:
         access.invite(name)
-    here.write(folder)
+    server.write(folder)
     try:
         with service.opened(
             folder, access, modules=options.modules, store=options.store, labeller=options.labeller
         ) as app:
-            _announce(here, options)
+            _announce(server, options)
             if not options.beside_training:
                 print("it is open until Ctrl-C; answers are stored as they are given", flush=True)
             return run_uvicorn(app, listening)
@@ -100,13 +100,13 @@ def _end(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _access(options: Options, port: int, died: Address | None) -> Access:
-    """Tokens of this server; those of one that was killed, so that open pages go on."""
+def _access(options: Options, port: int, crashed: Address | None) -> Access:
+    """The tokens of this server: those of a crashed one, if any, so that open pages stay valid."""
     remote = not address.is_loopback(options.host)
     name = socket.gethostname()
     names = (name, f"{name}.local", options.host) if remote else ()
-    token = died.token if died else secrets.token_urlsafe(24)
-    return Access(token, port, names, addresses=remote, invites=died.invites if died else None)
+    token = crashed.token if crashed else secrets.token_urlsafe(24)
+    return Access(token, port, names, addresses=remote, invites=crashed.invites if crashed else None)
 
 
 def _check(options: Options) -> None:
@@ -120,50 +120,50 @@ def _check(options: Options) -> None:
 
 
 def _running_already(options: Options) -> int:
-    """Tell about the server that runs, and let it invite."""
-    here = address.read(options.folder)
-    if here is None:
+    """Print the address of the server that runs already, and have it invite people."""
+    server = address.read(options.folder)
+    if server is None:
         raise UserError(f"{options.folder} has a label server already, of another user or just starting")
     if not options.url and not options.invites:
-        raise UserError(f"{options.folder} has a label server already, process {here.pid}: {here.url()}")
+        raise UserError(f"{options.folder} has a label server already, process {server.pid}: {server.url()}")
     for name in options.invites:
-        here.invites[name] = _ask_to_invite(here, name)
-    _announce(here, options)
+        server.invites[name] = _ask_to_invite(server, name)
+    _announce(server, options)
     return 0
 
 
-def _ask_to_invite(here: Address, name: str) -> str:
-    there = "127.0.0.1" if address.is_wildcard(here.host) else here.name
-    headers = {"Content-Type": "application/json", "X-Prefrl": "1", "Authorization": f"Bearer {here.token}"}
+def _ask_to_invite(server: Address, name: str) -> str:
+    host = "127.0.0.1" if address.is_wildcard(server.host) else server.name
+    headers = {"Content-Type": "application/json", "X-Prefrl": "1", "Authorization": f"Bearer {server.token}"}
     body = json.dumps({"labeller": name}).encode()
-    request = urllib.request.Request(f"http://{there}:{here.port}/api/invites", body, headers)
+    request = urllib.request.Request(f"http://{host}:{server.port}/api/invites", body, headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)["url"].partition("token=")[2]
     except OSError as fault:
-        raise UserError(f"the label server of {here.url()} did not invite {name!r}: {fault}") from fault
+        raise UserError(f"the label server of {server.url()} did not invite {name!r}: {fault}") from fault
 
 
-def _announce(here: Address, options: Options) -> None:
+def _announce(server: Address, options: Options) -> None:
     if options.beside_training:
         print()  # the trainer's progress bar is on this line
-    print(f"label page:   {here.url()}")
-    if address.is_loopback(here.host):
-        print(f"from another machine, first:   {here.tunnel}\n  then open the same address there")
+    print(f"label page:   {server.url()}")
+    if address.is_loopback(server.host):
+        print(f"from another machine, first:   {server.tunnel}\n  then open the same address there")
     else:
-        print(f"anybody on the network who knows this address can label; it is not encrypted. Safer:   {here.tunnel}")
+        print(f"anybody on the network who knows this address can label; it is not encrypted. Safer:   {server.tunnel}")
     if options.url:
-        print(f"token:   {here.token}")
+        print(f"token:   {server.token}")
     for name in options.invites:
-        print(f"for {name} alone:   {here.url(here.invites[name])}")
+        print(f"for {name} alone:   {server.url(server.invites[name])}")
     sys.stdout.flush()
     if options.browser and not options.url and has_display():
-        threading.Thread(target=webbrowser.open, args=(here.url(),), daemon=True).start()
+        threading.Thread(target=webbrowser.open, args=(server.url(),), daemon=True).start()
 
 
 def has_display() -> bool:
-    """Whether a browser opened here would be seen by whoever typed the command."""
+    """Whether a browser opened by this process appears on the user's own screen."""
     if os.environ.get("SSH_CONNECTION"):
         return False
-    seen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return sys.platform in ("darwin", "win32") or bool(seen)
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform in ("darwin", "win32") or bool(display)

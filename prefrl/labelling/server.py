@@ -1,4 +1,4 @@
-"""The label server: the page, its questions and answers over HTTP. Knows no torch, and no reward."""
+"""The label server: the page, its questions and answers over HTTP. Imports neither torch nor reward models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SessionQuery = Annotated[str | None, Query(max_length=512)]
 
 
 class Parts:
-    """What the routes work with."""
+    """The objects that the routes share."""
 
     def __init__(
         self, folder: Path, store: LabelStore, access: Access, rate: Rate, trouble: Callable[[], str | None],
@@ -63,7 +63,7 @@ class Parts:
         self.present, self.labeller = present, labeller
 
     def session(self, caller: Caller, text: str) -> Session:
-        """The session that a request names, if it is the caller's and not in a hurry."""
+        """The session that a request names, if it is the caller's and within the rate limit."""
         session = read_session(caller, text)
         self.rate.count(session.id)
         self.present[session.labeller] = time.time()
@@ -83,11 +83,11 @@ def make_app(
 ) -> Gate:
     """The server of one run as an ASGI application, behind its gate.
 
-    trouble: says why no clips come, if so; present: is told when each labeller was last heard of;
-    labeller: the name that the page proposes; rng: what chance is drawn from.
+    trouble: why no clips are drawn, or None; present: labeller -> time of the last request, updated here;
+    labeller: the name that the page proposes; rng: chooses orders and checks.
     """
-    seen = {} if present is None else present
-    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, seen, labeller or user(), rng)
+    present = {} if present is None else present
+    parts = Parts(Path(folder), store, access, rate or Rate(), trouble, present, labeller or user(), rng)
     app = FastAPI(
         title="prefrl label server", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", responses=ERRORS
     )
@@ -107,8 +107,8 @@ def _labelling(app: FastAPI, parts: Parts) -> None:
     def next_questions(caller: Who, wanted: m.Want) -> Response:
         """Questions to show next, leased for a minute."""
         session = parts.session(caller, wanted.session)
-        found = parts.questions.next(session, wanted.want, wanted.holding, wanted.again)
-        return JSONResponse({"questions": found})
+        questions = parts.questions.next(session, wanted.want, wanted.holding, wanted.again)
+        return JSONResponse({"questions": questions})
 
     @app.post(
         "/api/answers",
@@ -173,7 +173,7 @@ def _correcting(app: FastAPI, parts: Parts) -> None:
 def _reading(app: FastAPI, parts: Parts) -> None:
     @app.get("/api/status", response_model=m.Status)
     def status(caller: Who, session: SessionQuery = None) -> Response:
-        """How far labelling and training are."""
+        """Progress of labelling and training."""
         labeller = read_session(caller, session).labeller if session else caller.name or parts.labeller
         return JSONResponse({**parts.status.of(labeller), "labeller": labeller, "role": caller.role})
 
@@ -194,7 +194,7 @@ def _reading(app: FastAPI, parts: Parts) -> None:
 def _experimenting(app: FastAPI, parts: Parts) -> None:
     @app.get("/api/team", response_model=m.Team)
     def team_report(caller: Who) -> Response:
-        """What the answers say about people and model."""
+        """Statistics of labellers and the reward model."""
         _experimenter_only(caller)
         return JSONResponse(parts.team.latest())
 
@@ -235,9 +235,9 @@ def _files(app: FastAPI, parts: Parts) -> None:
 
 
 def _refusing(app: FastAPI, _: Parts) -> None:
-    """Every fault is {"code", "message"}."""
+    """Reply to every error with {"code", "message"}."""
 
-    def say(code: str, message: str, status: int, **more: Any) -> Response:
+    def reply(code: str, message: str, status: int, **more: Any) -> Response:
         return JSONResponse({"code": code, "message": message, **more}, status)
 
     @app.exception_handler(Refusal)
@@ -247,7 +247,7 @@ def _refusing(app: FastAPI, _: Parts) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, fault: RequestValidationError) -> Response:
         wrong = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in fault.errors()]
-        return say("invalid", "; ".join(wrong)[:500], 422)
+        return reply("invalid", "; ".join(wrong)[:500], 422)
 
     @app.exception_handler(HTTPException)
     def http(_: Request, fault: HTTPException) -> Response:
@@ -257,13 +257,13 @@ def _refusing(app: FastAPI, _: Parts) -> None:
     @app.exception_handler(StorageFull)
     def full(_: Request, fault: StorageFull) -> Response:
         log.error("%s", fault)
-        return say("storage_full", f"{fault}; the answer was not stored", 507)
+        return reply("storage_full", f"{fault}; the answer was not stored", 507)
 
     @app.exception_handler(UserError)
     def store(_: Request, fault: UserError) -> Response:
         log.error("%s", fault)
-        return say("store", str(fault), 503)
+        return reply("store", str(fault), 503)
 
     @app.exception_handler(Exception)
     def internal(_: Request, fault: Exception) -> Response:
-        return say("internal", f"{type(fault).__name__}; see what the server printed", 500)
+        return reply("internal", f"{type(fault).__name__}; see what the server printed", 500)

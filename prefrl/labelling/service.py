@@ -1,4 +1,4 @@
-"""All that labelling a run needs besides a way in: its store, the application, the render worker, copies of the labels."""
+"""The label service of a run: its store, the application, the render worker and backups; HTTP or a notebook on top."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from prefrl.labelling.security import Gate
 from prefrl.labelling.server import make_app
 from prefrl.store.store import LabelStore, open_store
 
-LOOK = 5.0  # seconds between two looks after backups and notices
-PRESENT = 60.0  # seconds for which a labeller who says nothing counts as there
+LOOK = 5.0  # seconds between two rounds of backups and notices
+PRESENT = 60.0  # seconds after the last request for which a labeller counts as present
 
 log = logging.getLogger(__name__)
 
 
 def require_run(folder: Path) -> None:
-    """Raise UserError unless this is a run's folder that can be read."""
+    """Raise UserError unless the folder is a run's and its config can be read."""
     if not (folder / "config.yaml").is_file():
-        there = [str(path.parent) for path in sorted(Path("runs").glob("*/config.yaml"))]
-        hint = f"there are: {', '.join(there[-10:])}" if there else "make one with: prefrl train --teacher human"
+        runs = [str(path.parent) for path in sorted(Path("runs").glob("*/config.yaml"))]
+        hint = f"there are: {', '.join(runs[-10:])}" if runs else "make one with: prefrl train --teacher human"
         raise UserError(f"{folder} is not a run folder (it has no config.yaml); {hint}")
     load(folder / "config.yaml")
 
@@ -38,9 +38,9 @@ def require_run(folder: Path) -> None:
 def opened(
     folder: Path, access: Access, *, modules: Sequence[str] = (), store: str | None = None, **options: Any
 ) -> Iterator[Gate]:
-    """The application of a run and what works beside it, until the end of the block.
+    """The application of a run with its render worker and backups, until the end of the block.
 
-    store: database of the labels, where it is not the run's own; options: labeller and rng, as make_app has them. A run may be open several times, here and elsewhere; one of them draws and keeps copies for all.
+    store: database of the labels, where it is not the run's own; options: labeller and rng, as make_app has them. A run may be opened several times, in several processes; one of them draws clips and makes backups for all.
     """
     config = load(folder / "config.yaml")
     url = store or config.record.labels or None
@@ -50,17 +50,15 @@ def opened(
         app = make_app(folder, labels, access, trouble=worker.trouble, present=present, **options)
         worker.start()
         try:
-            with _looking_after(labels, folder, present, worker):
+            with _upkeep(labels, folder, present, worker):
                 yield app
         finally:
             worker.stop()
 
 
 @contextmanager
-def _looking_after(
-    store: LabelStore, folder: Path, present: dict[str, float], worker: drawing.Drawing
-) -> Iterator[None]:
-    """Backups, and a notice to the trainer about who labels, in a thread of their own."""
+def _upkeep(store: LabelStore, folder: Path, present: dict[str, float], worker: drawing.Drawing) -> Iterator[None]:
+    """Make backups and tell the trainer who is labelling, in a thread of its own."""
     backups, end = Backups(store, folder), threading.Event()
 
     def look() -> None:
@@ -68,18 +66,18 @@ def _looking_after(
             try:
                 if worker.on_duty:
                     backups.keep_up()
-                there = sorted(name for name, at in list(present.items()) if time.time() - at < PRESENT)
-                store.notices.post("labelling", {"state": "open", "labellers": there})
+                labellers = sorted(name for name, at in list(present.items()) if time.time() - at < PRESENT)
+                store.notices.post("labelling", {"state": "open", "labellers": labellers})
             except UserError as fault:
                 log.warning("%s", fault)
 
-    looking = threading.Thread(target=look, name="looking-after", daemon=True)
-    looking.start()
+    thread = threading.Thread(target=look, name="looking-after", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         end.set()
-        looking.join(30)
+        thread.join(30)
         if worker.on_duty:
             backups.copy()
         store.notices.post("labelling", {"state": "closed", "labellers": []})

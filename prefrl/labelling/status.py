@@ -1,4 +1,4 @@
-"""What every open page asks for every two seconds: how far labelling and training are. Answered from memory."""
+"""The status that open pages poll: progress of labelling and training, cached for a second."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from prefrl.store import lookup
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import JUDGEMENTS
 
-FRESH = 1.0  # seconds for which a status is good
+FRESH = 1.0  # seconds for which a status is reused
 SILENCE = 7.0  # seconds without a notice, and without a process, after which a trainer counts as stopped
 WORKING = ("running", "waiting for labels", "paused")
 
 
 class StatusBoard:
-    """The state of one run, read from store and folder at most once a second however many ask."""
+    """The status of one run, read from store and folder at most once a second."""
 
     def __init__(
         self, store: LabelStore, folder: Path, config: Config, questions: Questions, trouble: Callable[[], str | None]
@@ -57,12 +57,12 @@ class StatusBoard:
             "run": self.folder.resolve().name, "env": self.config.env, "question": self.config.teacher.question,
             "instructions": instructions(self.folder, self.config.env), "budget": self.config.questions.budget,
             "asked": counts.asked - counts.closed, "seq": self._seq, "answered": counts.answered, "skipped": counts.skipped, "open": counts.open, "ready": ready,
-            "rendering": rendering, "next": due, "trouble": self.trouble() or self._undrawn(ready), "trainer": trainer,
+            "rendering": rendering, "next": due, "trouble": self.trouble() or self._render_trouble(ready), "trainer": trainer,
             "kinds": {name: kind.description() for name, kind in KINDS.items()},
         }  # fmt: skip
 
-    def _undrawn(self, ready: int) -> str | None:
-        """Why there is nothing to show, if the render worker could not draw what was asked about."""
+    def _render_trouble(self, ready: int) -> str | None:
+        """Why no question can be shown, if the render worker could not draw its clips."""
         notice = self.store.notices.read("renderer")
         if ready or not notice or not notice[0].get("refused"):
             return None
@@ -70,22 +70,22 @@ class StatusBoard:
 
 
 def trainer_state(folder: Path, notice: tuple[dict[str, Any], float] | None) -> tuple[dict[str, Any], float | None]:
-    """How the trainer is, and in how many seconds it asks more. A notice outlives a trainer that was killed."""
+    """State of the trainer, and seconds until its next questions. A notice may outlive a trainer that was killed."""
     if notice is None:
         return {"state": "running" if _trained(folder) else "absent"}, None
-    told, age = notice
-    state = told["state"]
+    progress, age = notice
+    state = progress["state"]
     if state in WORKING and age > SILENCE and not _trained(folder):
         state = "stopped"
-    kept = {name: told.get(name) for name in ("step", "total_steps", "model_version", "accuracy")}
-    speed, step, due = told.get("steps_per_second"), told.get("step"), told.get("next_due_step")
+    fields = {name: progress.get(name) for name in ("step", "total_steps", "model_version", "accuracy")}
+    speed, step, due = progress.get("steps_per_second"), progress.get("step"), progress.get("next_due_step")
     left = (due - step) / speed - age if state == "running" and speed and due is not None and step is not None else None
-    return {"state": state, **kept, "age_seconds": max(0.0, age)}, None if left is None else max(0.0, left)
+    return {"state": state, **fields, "age_seconds": max(0.0, age)}, None if left is None else max(0.0, left)
 
 
 def _trained(folder: Path) -> bool:
-    """Whether a process of this machine trains in the folder."""
-    if sys.platform == "win32":  # where asking would end it
+    """Whether a process on this machine trains this run."""
+    if sys.platform == "win32":  # where os.kill(pid, 0) would end the process
         return False
     try:
         os.kill(int((folder / ".pid").read_text()), 0)

@@ -1,4 +1,4 @@
-"""What answers say about those who gave them: agreement, consistency, position bias, speed; and about the reward model."""
+"""Statistics of labellers (agreement, consistency, position bias, speed) and of the reward model, from the stored answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from prefrl.teachers.opinions import judgements
 ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
 ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10
 ENOUGH_TIMES, TOO_FAST = 20, 0.7  # answers, seconds
-LEAST_RIGHT = 0.9  # of clear answers; below it with all of the interval is worth a look
+LEAST_RIGHT = 0.9  # of clear answers; flagged if the whole interval lies below it
 MOST_MINUTES = 24 * 60
 FRESH = 2.0  # seconds
 
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 
 class Reports:
-    """The latest report, made anew at most every two seconds."""
+    """The team report, computed at most every two seconds."""
 
     def __init__(self, store: LabelStore, questions: Questions, combine: str = "reliability"):
         """combine: how the run's learner combines opinions"""
@@ -49,49 +49,50 @@ class Reports:
     def _report(self) -> dict[str, Any]:
         rows = lookup.since(self.store, 0)
         names = [name for name in _by(rows, "asked_kind") if kind_of(name).outcomes]
-        said = {name: judgements(self.store.engine, kind=name) for name in sorted(names)}
-        return {**report(self.store, rows, said), "disputed": [self._with_clips(one) for one in self._disputed(said)]}
+        votes = {name: judgements(self.store.engine, kind=name) for name in sorted(names)}
+        disputed = [self._with_clips(one) for one in self._disputed(votes)]
+        return {**report(self.store, rows, votes), "disputed": disputed}
 
-    def _disputed(self, said: dict[str, Judgements]) -> list[dict[str, Any]]:
+    def _disputed(self, votes: dict[str, Judgements]) -> list[dict[str, Any]]:
         combine = COMBINE[self.combine][0] or by_mean
-        found = [one for name, each in said.items() for one in checks.disputed(kind_of(name), each, combine(each))]
-        return sorted(found, key=lambda one: -one["spread"])[: checks.MOST_DISPUTED]
+        rows = [one for name, each in votes.items() for one in checks.disputed(kind_of(name), each, combine(each))]
+        return sorted(rows, key=lambda one: -one["spread"])[: checks.MOST_DISPUTED]
 
     def _with_clips(self, one: dict[str, Any]) -> dict[str, Any]:
         """A disputed question with its segments in stored order."""
         place = lookup.places(self.store, [one["query"]])[one["query"]]
         kind = kind_of(place.kind)
-        said = [{"labeller": name, "words": kind.words(answer)} for name, answer in sorted(one["said"].items())]
+        answers = [{"labeller": name, "words": kind.words(answer)} for name, answer in sorted(one["said"].items())]
         clips = self.questions.clips(place, range(place.segments))
-        return {**one, "said": said, "clips": clips}
+        return {**one, "said": answers, "clips": clips}
 
 
-def report(store: LabelStore, rows: list[Row], said: dict[str, Judgements]) -> dict[str, Any]:
-    """The experimenter's page. Nothing here removes an answer; flags are for people to look at."""
-    told = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
+def report(store: LabelStore, rows: list[Row], votes: dict[str, Judgements]) -> dict[str, Any]:
+    """The report of the Team page. It removes no answer; flags are for people to look at."""
+    standing = [row for row in rows if row["kind"] != "withdrawal" and row["superseded_by"] is None]
     for row in rows:
         row["about"] = lookup.shown(row["details"], row["asked_kind"])
-    oldest, relied = lookup.oldest_open(store), checks.reliability(said.values())
-    known = [query for each in said.values() for query in each.truth]
+    oldest, reliable = lookup.oldest_open(store), checks.reliability(votes.values())
+    known = [query for each in votes.values() for query in each.truth]
     truth = {query: row["answer"] for query, row in lookup.truth(store, known).items()}
     return {
         "labellers": [
-            {**_labeller(name, rows, truth), "reliability": relied.get(name)}
-            for name, rows in sorted(_by(told, "labeller").items())
+            {**_labeller(name, rows, truth), "reliability": reliable.get(name)}
+            for name, rows in sorted(_by(standing, "labeller").items())
         ],
-        "agreement": agreement(told),
-        "model": model_accuracy(told),
-        "per_minute": _per_minute(told),
+        "agreement": agreement(standing),
+        "model": model_accuracy(standing),
+        "per_minute": _per_minute(standing),
         "open": {"waiting": store.counts().open, "oldest_seconds": oldest and max(0.0, time.time() - oldest)},
         "corrections": sum(row["supersedes"] is not None for row in rows),
     }
 
 
 def _by(rows: Iterable[Row], part: str) -> dict[Any, list[Row]]:
-    found: dict[Any, list[Row]] = defaultdict(list)
+    groups: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
-        found[row[part]].append(row)
-    return found
+        groups[row[part]].append(row)
+    return groups
 
 
 def _labeller(name: str, rows: list[Row], truth: dict[int, Answer]) -> dict[str, Any]:
@@ -115,36 +116,36 @@ def flags(
     places: list[dict[str, Any]], looks: list[dict[str, int] | None], known: dict[str, Any] | None,
     median: float | None, timed: int,
 ) -> list[str]:  # fmt: skip
-    """What should make the experimenter look closer, in words."""
-    found = []
+    """Warnings about a labeller for the experimenter, in words."""
+    warnings = []
     agree, n = (sum(one[part] for one in looks if one) for part in ("agree", "n"))
     if any(one["n"] >= ENOUGH_SIDES and one["p"] < SIDE_P for one in places):
-        found.append("prefers one side")
+        warnings.append("prefers one side")
     if n >= ENOUGH_REPEATS and agree <= LEAST_AGREEMENT * n:
-        found.append("contradicts own answers")
+        warnings.append("contradicts own answers")
     if known and known["high"] < LEAST_RIGHT:
-        found.append("misses clear answers")
+        warnings.append("misses clear answers")
     if median is not None and timed >= ENOUGH_TIMES and median < TOO_FAST:
-        found.append("answers faster than clips can be seen")
-    return found
+        warnings.append("answers faster than clips can be seen")
+    return warnings
 
 
 def place_shares(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """For each kind of question, how often the place was preferred that is preferred most; of two, the first.
+    """Position bias: for each kind of question, how often the most preferred place was preferred; of two, the first.
 
-    With its 95 % interval (Clopper and Pearson 1934), and how likely so one-sided answers are of somebody who likes all
-    places the same: a binomial tail for the likeliest place, times the number of places (Bonferroni).
+    With its 95 % interval (Clopper and Pearson 1934), and the p-value of answers this one-sided without a position
+    bias: a binomial tail for the likeliest place, times the number of places (Bonferroni).
     """
-    found = []
+    shares = []
     for name, asked in sorted(_by(rows, "asked_kind").items()):
         kind = kind_of(name)
         displayed = [kind.as_displayed(row["answer"], row["about"]["order"]) for row in asked]
         favoured = Counter(kind.favoured(answer) for answer in displayed if answer is not None)
         counts = [favoured[place] for place in range(kind.segments)]
         if kind.segments > 1 and any(counts):
-            place = 0 if kind.segments == 2 else int(np.argmax(counts))  # of two places one number says it all
-            found.append({"kind": name, "place": kind.places[place], **_place_share(counts, place)})
-    return found
+            place = 0 if kind.segments == 2 else int(np.argmax(counts))  # of two places one share is enough
+            shares.append({"kind": name, "place": kind.places[place], **_place_share(counts, place)})
+    return shares
 
 
 def _place_share(counts: Sequence[int], place: int) -> dict[str, Any]:
@@ -156,52 +157,52 @@ def _place_share(counts: Sequence[int], place: int) -> dict[str, Any]:
 
 
 def agreement(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Of each two labellers, how often their first answers to the same questions agree."""
+    """Pairwise agreement of labellers on the questions that both have answered, by their first answers."""
     first: dict[str, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         if row["answer"] is not None:
             first[row["labeller"]].setdefault(row["query_id"], row)
-    found = []
+    pairs = []
     for a, b in combinations(sorted(first), 2):
         both = sorted(first[a].keys() & first[b].keys())
         if both:
             alike = sum(checks.agree(first[a][query], first[b][query]) for query in both) / len(both)
-            said = [[_category(first[name][query]) for query in both] for name in (a, b)]
-            found.append({"a": a, "b": b, "agree": alike, "n": len(both), "kappa": kappa(*said)})
-    return found
+            categories = [[_category(first[name][query]) for query in both] for name in (a, b)]
+            pairs.append({"a": a, "b": b, "agree": alike, "n": len(both), "kappa": kappa(*categories)})
+    return pairs
 
 
 def _category(row: Row) -> str:
-    """A stored answer as one of few that are told apart."""
+    """A stored answer as a category for kappa."""
     kind = kind_of(row["asked_kind"])
     choice = kind.choice_of(row["answer"])
     return f"{kind.name} {choice.word if choice else json.dumps(row['answer'], sort_keys=True)}"
 
 
 def kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> float | None:
-    """Agreement beyond chance (Cohen 1960): 1 always, 0 as by chance; None where chance alone would always agree."""
+    """Agreement beyond chance (Cohen 1960): 1 for perfect, 0 for chance level; None where chance agreement is 1."""
     n = len(a)
     of_a, of_b = Counter(a), Counter(b)
-    seen = sum(x == y for x, y in zip(a, b, strict=True)) / n
+    observed = sum(x == y for x, y in zip(a, b, strict=True)) / n
     chance = sum(of_a[value] * of_b[value] for value in of_a) / n**2
-    return None if chance == 1 else (seen - chance) / (1 - chance)
+    return None if chance == 1 else (observed - chance) / (1 - chance)
 
 
 def model_accuracy(rows: Iterable[Row]) -> dict[str, Any]:
-    """How often the model foretold a clear answer; it predicted before it could learn from it."""
+    """Accuracy of the reward model on clear answers, by predictions made before it could learn from them."""
     right: dict[int, list[bool]] = defaultdict(list)
     for row in rows:
         model = row["about"]["model"]
         foretold = kind_of(row["asked_kind"]).foretold(model and model.get("chances"), row["answer"])
         if foretold is not None:
             right[model["version"]].append(foretold)
-    every = [one for ones in right.values() for one in ones]
-    by_version = [{"version": v, "accuracy": _share(ones), "n": len(ones)} for v, ones in sorted(right.items())]
+    every = [hit for hits in right.values() for hit in hits]
+    by_version = [{"version": v, "accuracy": _share(hits), "n": len(hits)} for v, hits in sorted(right.items())]
     return {"accuracy": _share(every) if every else None, "n": len(every), "by_version": by_version}
 
 
-def _share(ones: Sequence[bool]) -> float:
-    return sum(ones) / len(ones)
+def _share(hits: Sequence[bool]) -> float:
+    return sum(hits) / len(hits)
 
 
 def _per_minute(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The render worker: draws the clips of open questions, in a process of its own, behind everything else.
+"""The render worker: draws the clips of open questions, in a process of its own at low priority.
 
     python -m prefrl.labelling.worker RUN [--import MODULE] [--store URL] [--once]
 
@@ -37,19 +37,19 @@ from prefrl.store.lookup import Place
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import notices, questions
 
-POLL = 0.2  # seconds between two looks for new questions
-RESCAN = 3.0  # seconds between two looks for what else may have to be drawn: damaged clips, withdrawn answers
+POLL = 0.2  # seconds between two checks for new questions
+RESCAN = 3.0  # seconds between two checks for what else may have to be drawn: damaged clips, withdrawn answers
 OFTEN = 2.0  # seconds between two notices of the same state
 NICE = 10  # training and the label page come first
-MOST_CLIPS = 2**30  # bytes; beyond, the oldest clips of answered questions go
+MOST_CLIPS = 2**30  # bytes; beyond, the oldest clips of answered questions are deleted
 PRUNE_EVERY = 50  # questions
 
 _wished_at = select(notices.c.posted_at).where(notices.c.name == "wanted").scalar_subquery()
-NEWS = select(func.max(questions.c.id), _wished_at)  # one cheap look for whether there may be something to do
+NEWS = select(func.max(questions.c.id), _wished_at)  # one cheap query that changes when there may be new work
 
 
 class Worker:
-    """Draws one question after the other: those that people wished for, then open ones in the order they are shown in."""
+    """Draws the clips of one question after the other: requested ones first, then open ones in display order."""
 
     def __init__(self, store: LabelStore, folder: Path, make_env: MakeEnv):
         self.store, self.folder, self.make_env = store, folder, make_env
@@ -59,7 +59,7 @@ class Worker:
         self.done, self.error = 0, ""
         self._durations: deque[float] = deque(maxlen=20)  # seconds per question
         self._news: Any = None
-        self._scanned_at, self._told_at, self._state = -RESCAN, -OFTEN, ""
+        self._scanned_at, self._notice_at, self._state = -RESCAN, -OFTEN, ""
 
     def turn(self) -> bool:
         """Draw the next question. Returns False if there is none."""
@@ -74,19 +74,19 @@ class Worker:
         return True
 
     def _look(self) -> None:
-        """List what is to be drawn, if there may be something new. The look itself costs next to nothing."""
+        """List the questions to draw, if there may be new ones. The check itself costs next to nothing."""
         with reading(self.store.engine) as connection:
             news = tuple(connection.execute(NEWS).one())
         now = time.monotonic()
         if news == self._news and now - self._scanned_at < RESCAN:
             return
         self._news, self._scanned_at = news, now
-        wishes = self.store.notices.read("wanted")
-        wished = [int(id) for id in wishes[0].get("queries", [])] if wishes else []
-        places = {**lookup.places(self.store, wished), **{one.query: one for one in lookup.due_places(self.store)}}
+        request = self.store.notices.read("wanted")
+        requested = [int(id) for id in request[0].get("queries", [])] if request else []
+        places = {**lookup.places(self.store, requested), **{one.query: one for one in lookup.due_places(self.store)}}
         drawable = [one for one in places.values() if one.kind in KINDS and one.query not in self.refused]
         ready = clips_ready(self.folder, [one.clips for one in drawable])
-        self.waiting = [one for one, there in zip(drawable, ready, strict=True) if not there]
+        self.waiting = [place for place, is_ready in zip(drawable, ready, strict=True) if not is_ready]
 
     def _draw(self, place: Place) -> None:
         try:
@@ -99,7 +99,7 @@ class Worker:
                 prune(self.folder, MOST_CLIPS, due)
         except (CannotDraw, StorageFull):  # no fault of this question
             raise
-        except Exception as fault:  # a broken one must not keep people from the others
+        except Exception as fault:  # one broken question must not block the others
             self._refuse(place, fault)
 
     def _draw_segment(self, place: Place, number: int) -> None:
@@ -113,7 +113,7 @@ class Worker:
         write_clip(self.folder, place.file, place.row, number, frames, self.redrawer.fps)
 
     def _refuse(self, place: Place, fault: Exception) -> None:
-        """Nobody is shown what is not sure to be what happened."""
+        """Close a question whose clips may not show what really happened."""
         self.refused.add(place.query)
         self.error = f"question {place.query}: {fault if isinstance(fault, UserError) else repr(fault)}"
         self.say(f"not shown: {self.error}")
@@ -121,11 +121,11 @@ class Worker:
             self.store.close_questions([place.query], "unfaithful")
 
     def tell(self, state: str) -> None:
-        """Put up a notice: a change of state at once, the rest now and then."""
+        """Post a notice: a change of state at once, progress every few seconds."""
         now = time.monotonic()
-        if state == self._state and (state == "idle" or now - self._told_at < OFTEN):
+        if state == self._state and (state == "idle" or now - self._notice_at < OFTEN):
             return
-        self._state, self._told_at = state, now
+        self._state, self._notice_at = state, now
         rate = len(self._durations) / sum(self._durations) if self._durations else None
         self.store.notices.post("renderer", {
             "state": state, "waiting": len(self.waiting), "done": self.done, "refused": len(self.refused),
@@ -142,14 +142,14 @@ class Worker:
 
 
 class Parent:
-    """Whoever started this process. It is told to be gone by its pipe to our standard input, or by our new parent."""
+    """The process that started this one. It has ended when its pipe to our stdin closes, or our parent id changes."""
 
     def __init__(self) -> None:
         self.pid = os.getppid()
         self.pipe = sys.stdin is not None and stat.S_ISFIFO(os.fstat(0).st_mode)
 
     def gone(self, seconds: float) -> bool:
-        """Whether it is, waiting up to so long for that."""
+        """Whether the parent has ended, waiting up to this many seconds."""
         if not self.pipe:
             time.sleep(seconds)
         elif wait_for([0], [], [], seconds)[0] and not os.read(0, 4096):
@@ -158,7 +158,7 @@ class Parent:
 
 
 def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool, opinions: float = 1) -> None:
-    """Draw until the parent is gone; or, once, whatever waits now."""
+    """Draw until the parent has ended; once: only the questions that wait now."""
     parent = Parent()
     with LabelStore.open(folder, store_url, opinions) as store:
         worker = Worker(store, folder, make_env)

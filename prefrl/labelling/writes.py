@@ -1,4 +1,4 @@
-"""One wait for the disk for all who write at the same time: twenty labellers wait hardly longer than one."""
+"""Group commit: concurrent writes share one transaction, so twenty labellers wait hardly longer than one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Outcome = tuple[Any, "BaseException | None"]
 
 
 class Entry:
-    """Something to write, and what came of it."""
+    """A write that waits, and later its result or exception."""
 
     def __init__(self, job: Callable[[], Any]):
         self.job, self.done = job, False
@@ -29,22 +29,22 @@ class Entry:
 
 
 class Writes:
-    """Group commit. Whoever's turn it is writes for all who wait; the others find their work done.
+    """Group commit. The thread that holds the lock runs all waiting writes in one transaction.
 
     It also keeps SQLite from polling for its lock, which favours some threads and lets others starve.
     """
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self._turn, self._waiting_lock = threading.Lock(), threading.Lock()
+        self._write_lock, self._waiting_lock = threading.Lock(), threading.Lock()
         self._waiting: list[Entry] = []
 
     def do(self, job: Callable[[], Result]) -> Result:
-        """Do something that writes, and return its result once it is on disk."""
+        """Run a job that writes, and return its result once it is on disk."""
         entry = Entry(job)
         with self._waiting_lock:
             self._waiting.append(entry)
-        with self._turn:
+        with self._write_lock:
             if not entry.done:
                 with self._waiting_lock:
                     batch, self._waiting = self._waiting, []
@@ -57,15 +57,15 @@ class Writes:
         results: list[Outcome] = []
         try:
             with together(self.engine) as connection:
-                results = [_tried(entry.job, connection) for entry in batch]
+                results = [_run_in_savepoint(entry.job, connection) for entry in batch]
         except BaseException as fault:  # the disk is full, or the database is gone: nothing of this is stored
             results = [(None, fault)] * len(batch)
-        for entry, came in zip(batch, results, strict=True):
-            entry.settle(*came)
+        for entry, outcome in zip(batch, results, strict=True):
+            entry.settle(*outcome)
 
 
-def _tried(job: Callable[[], Any], connection: Connection) -> Outcome:
-    """A job that is refused takes back what it wrote, and nobody else's. A fault of the database ends them all."""
+def _run_in_savepoint(job: Callable[[], Any], connection: Connection) -> Outcome:
+    """Run a job in a savepoint: a refused job rolls back its own writes only; a database error fails the whole batch."""
     own = connection.begin_nested()
     try:
         result = job()

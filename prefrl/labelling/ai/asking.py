@@ -1,4 +1,4 @@
-"""Asks a model about a question in each of its kind's orders, since models prefer a place, and makes one answer of them."""
+"""Asks a model about a question in several orders of its clips (models have a position bias); combines the answers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from prefrl.labelling.ai.waiting import Waiting
 
 @dataclass(frozen=True)
 class OrderReply:
-    """What was replied about one order."""
+    """The model's reply to a question with its clips in one order."""
 
     order: list[int]
     read: ReadAnswer | None  # about the clips as displayed; None if no answer could be read from it
     text: str  # the reply itself
-    cached: int  # replies that had been paid before
+    cached: int  # replies found in the ledger
 
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What was replied about each order, and what it comes to."""
+    """The replies to each order, and the answer they combine to."""
 
     kind: Kind
     replies: tuple[OrderReply, ...]
@@ -40,12 +40,12 @@ class ModelAnswer:
 
     @property
     def disagree(self) -> bool:
-        """Whether the orders were answered differently."""
+        """Whether the answers to the orders differ."""
         return self.usable and not _agree(self.kind, stored(self.kind, self.replies))
 
     @property
     def one_sided(self) -> bool:
-        """Whether the same place was preferred whatever was there."""
+        """Whether the same place was preferred in every order."""
         answers = [reply.read.answer if reply.read else None for reply in self.replies]
         places = {None if answer is None else self.kind.favoured(answer) for answer in answers}
         return self.disagree and len(places) == 1 and None not in places
@@ -55,7 +55,7 @@ class ModelAnswer:
         return sum(reply.cached for reply in self.replies)
 
     def orders(self) -> list[dict[str, Any]]:
-        """What was replied about each order, to be kept with the answer. It is a stranger's text."""
+        """The replies to each order, stored with the answer. Untrusted text."""
         return [
             {"order": reply.order, "said": reply.read.words if reply.read else None,
              "reason": reply.read.reason if reply.read else clean(reply.text)}
@@ -64,12 +64,12 @@ class ModelAnswer:
 
 
 def stored(kind: Kind, replies: Sequence[OrderReply]) -> list[Answer | None]:
-    """The answers that were read, about the stored order; None: the model could not tell, or nothing was read."""
+    """The answers translated to the stored order; None: the model could not tell, or nothing was read."""
     return [kind.stored(reply.read.answer if reply.read else None, reply.order) for reply in replies]
 
 
 def combine(kind: Kind, answers: Sequence[Answer | None], disagree: str) -> Answer | None:
-    """One answer of those to each order. Whoever cannot tell once has not told. disagree: see settings"""
+    """Combine the answers to each order; one skip makes it a skip. disagree: see Settings"""
     if any(answer is None for answer in answers):
         return None
     if _agree(kind, answers):
@@ -79,33 +79,33 @@ def combine(kind: Kind, answers: Sequence[Answer | None], disagree: str) -> Answ
 
 def _agree(kind: Kind, answers: Sequence[Answer | None]) -> bool:
     first, *others = answers
-    return all(one == first if one is None or first is None else kind.agree(first, one) for one in others)
+    return all(other == first if other is None or first is None else kind.agree(first, other) for other in others)
 
 
 class ModelTeacher:
-    """A model behind an endpoint that answers questions. Any number of threads may ask it."""
+    """A vision model that answers questions. Thread-safe."""
 
     def __init__(self, settings: Settings, endpoint: Endpoint, ledger: Ledger, waiting: Waiting):
         self.settings, self.endpoint, self.ledger, self.waiting = settings, endpoint, ledger, waiting
 
     def ask(self, prompt: Prompt) -> ModelAnswer:
         """prompt: with the clips in stored order. Raises BudgetSpent, Refused or Stopped; what was paid is kept."""
-        replies = tuple(self._ask_in(order, prompt) for order in prompt.kind.orders())
+        replies = tuple(self._ask_in_order(order, prompt) for order in prompt.kind.orders())
         return ModelAnswer(
             prompt.kind, replies, combine(prompt.kind, stored(prompt.kind, replies), self.settings.disagree)
         )
 
-    def _ask_in(self, order: list[int], as_stored: Prompt) -> OrderReply:
-        """Ask in one order; once more if the reply is no answer."""
+    def _ask_in_order(self, order: list[int], as_stored: Prompt) -> OrderReply:
+        """Ask with the clips in one order; once more if no answer can be read from the reply."""
         prompt = as_stored.ordered(order)
         reply, cached = self._reply(prompt)
-        if (found := read(reply.text, prompt.kind)) is None:
-            reply, more = self._reply(replace(prompt, again=reply.text[:2000]))
-            found, cached = read(reply.text, prompt.kind), cached + more
-        return OrderReply(order, found, reply.text, cached)
+        if (answer := read(reply.text, prompt.kind)) is None:
+            reply, again_cached = self._reply(replace(prompt, again=reply.text[:2000]))
+            answer, cached = read(reply.text, prompt.kind), cached + again_cached
+        return OrderReply(order, answer, reply.text, cached)
 
     def _reply(self, prompt: Prompt) -> tuple[Reply, int]:
-        """The reply to a prompt, and whether it was there already: 1 or 0."""
+        """The reply to a prompt, and whether it came from the ledger: 1 or 0."""
         key = prompt.key(self.settings.model, self.settings.url)
         if known := self.ledger.known(key):
             return known, 1

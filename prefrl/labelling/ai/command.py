@@ -1,4 +1,4 @@
-"""The options of `prefrl label RUN --ai MODEL`, and what it does."""
+"""`prefrl label RUN --ai MODEL`: its options and the command."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ unless the endpoint is on it. No page is opened. A question's clips are shown in
 order said, with the model's reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
 environment variable alone, and is written nowhere.
 """
-DEFAULTS = {one.name: one.default for one in fields(Settings) if one.name not in ("model", "labeller")}
+DEFAULTS = {field.name: field.default for field in fields(Settings) if field.name not in ("model", "labeller")}
 OPTIONS = (*DEFAULTS, "dry_run")
-"""Those of an AI alone; --labeller is the page's too."""
+"""Options of an AI labeller alone; --labeller belongs to the page too."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of an AI labeller, in a group of their own."""
+    """Add the options of an AI labeller, in a group of their own."""
     group = parser.add_argument_group("an AI as labeller", "frames of clips are sent to the endpoint")
 
-    def add(name: str, about: str, **how: Any) -> None:
+    def add(name: str, text: str, **how: Any) -> None:
         default = None if name == "endpoint" else DEFAULTS.get(name, False)
-        group.add_argument("--" + name.replace("_", "-"), default=default, help=about, **how)
+        group.add_argument("--" + name.replace("_", "-"), default=default, help=text, **how)
 
     group.add_argument("--ai", metavar="MODEL", help="label with this vision model instead of the page")
     add("endpoint", "base of an OpenAI-compatible API; any server that has POST URL/chat/completions", metavar="URL")
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def label(options: argparse.Namespace) -> int:
-    """Let the AI label until nothing is left; or, as a dry run, say what that would be."""
+    """Label with the model until nothing is left; with --dry-run, print the prompt and the price."""
     from prefrl.labelling.ai.labeller import ai_labeller
     from prefrl.labelling.ai.preview import preview
 
@@ -65,15 +65,15 @@ def label(options: argparse.Namespace) -> int:
         raise UserError(
             f"--ai {options.ai} needs --endpoint URL, such as https://api.openai.com/v1 or http://127.0.0.1:11434/v1"
         )
-    told = {name: getattr(options, name) for name in DEFAULTS}
-    told["price"] = tuple(options.price) if options.price else None
-    settings = Settings(model=options.ai, labeller=options.labeller, **told)
+    values = {name: getattr(options, name) for name in DEFAULTS}
+    values["price"] = tuple(options.price) if options.price else None
+    settings = Settings(model=options.ai, labeller=options.labeller, **values)
     if options.dry_run:
         print(preview(options.folder, settings, options.modules, options.store))
         return 0
     with ai_labeller(options.folder, settings, options.modules, options.store) as labeller:
         before = signal.signal(signal.SIGTERM, _interrupt)
-        print(_sending(settings), file=sys.stderr)
+        print(_data_notice(settings), file=sys.stderr)
         try:
             summary = labeller.work()
         except KeyboardInterrupt:  # for the second time; threads that wait for the model would keep the process
@@ -86,7 +86,7 @@ def label(options: argparse.Namespace) -> int:
     return 0
 
 
-def _sending(settings: Settings) -> str:
+def _data_notice(settings: Settings) -> str:
     where = "leave this machine" if settings.leaves_the_machine else "stay on this machine"
     plain = settings.key_env and settings.leaves_the_machine and settings.endpoint.lower().startswith("http:")
     return f"frames of the clips, the question and instructions are sent to {settings.host}: they {where}" + (

@@ -1,4 +1,4 @@
-"""One call to a model over HTTP, and what came of it: a reply, a reason to try again, or a reason to stop."""
+"""One call to a model over HTTP: returns its reply, or raises Busy (try again) or Refused (stop)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from prefrl.labelling.ai.settings import Settings
 
 LARGEST = 2**20  # bytes of a response; an answer has less than a thousandth of it
 CONNECT = 10.0  # seconds
-PASSING = {408, 409, 425, 429}  # and all from 500 on: try again
-SPENT = ("insufficient_quota", "insufficient credit", "billing")  # said with 429, and not mended by waiting
+PASSING = {408, 409, 425, 429}  # and every status from 500 on: try again
+SPENT = ("insufficient_quota", "insufficient credit", "billing")  # in the text of a 429 that waiting does not cure
 PARAMETERS: dict[str, tuple[tuple[str, ...], str | None]] = {
     "response_format": (("response_format", "json_schema", "structured output"), None),
     "temperature": (("temperature",), None),
     "max_tokens": (("max_tokens",), "max_completion_tokens"),
 }
-"""Not every endpoint knows these. By name: how one says that it does not, and what to send in its place."""
-_BLIND = re.compile(r"image|vision|multi-?modal", re.IGNORECASE)
+"""Parameters that some endpoints reject: name -> (words by which an error names it, parameter to send instead)."""
+_IMAGE = re.compile(r"image|vision|multi-?modal", re.IGNORECASE)
 _UNABLE = re.compile(r"not support|n't support|unsupported|text.only", re.IGNORECASE)
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each call, right through the progress bar
@@ -36,7 +36,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each cal
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model wrote, and how many tokens it was; None where the endpoint does not say."""
+    """A model's reply and its token counts; None where the endpoint does not report them."""
 
     text: str
     sent: int | None
@@ -44,15 +44,15 @@ class Reply:
 
 
 class Refused(UserError):
-    """The endpoint will not answer this; trying again would only cost."""
+    """The endpoint refuses this request; a retry would fail too."""
 
     status = 400
 
 
 class Busy(Exception):
-    """The endpoint may answer later. status: None if the reply did not arrive; wait: seconds, where it said how long
+    """A retry may succeed. status: None if no response arrived; wait: seconds that the endpoint asks for
 
-    garbled: what arrived was no reply; at_once: the request was mended, so that nothing speaks for waiting
+    garbled: the response was not a chat completion; at_once: the request was adjusted, so a retry need not wait
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Busy(Exception):
 
 
 class Endpoint:
-    """An OpenAI-compatible API. Any number of threads may call."""
+    """An OpenAI-compatible API. Thread-safe."""
 
     def __init__(self, settings: Settings):
         self.settings, self._key = settings, settings.key()
@@ -92,7 +92,7 @@ class Endpoint:
         self.http.close()
 
     def ask(self, messages: Sequence[Mapping[str, Any]], reply_format: Mapping[str, Any]) -> Reply:
-        """Call once. Raises Busy if it is worth another try, Refused if not."""
+        """Call the model once. Raises Busy if a retry may succeed, Refused if not."""
         parameters = {**self._parameters}
         if "response_format" in parameters:
             parameters["response_format"] = reply_format
@@ -103,7 +103,7 @@ class Endpoint:
         raise AssertionError("every other status is refused")
 
     def _post(self, body: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
-        """Send, and receive no more and no longer than was said."""
+        """POST a request; bounds the size of the response and the time it may take."""
         deadline, content = time.monotonic() + self.settings.timeout, bytearray()
         try:
             with self.http.stream("POST", self.settings.url, json=body) as response:
@@ -122,80 +122,80 @@ class Endpoint:
             raise Busy(f"no response within {self.settings.timeout:g} s ({type(fault).__name__})") from None
         except httpx.HTTPError as fault:
             raise Busy(
-                f"no connection to {self.settings.host}: {self._shown(str(fault)) or type(fault).__name__}"
+                f"no connection to {self.settings.host}: {self._cleaned(str(fault)) or type(fault).__name__}"
             ) from None
 
     def _reply(self, headers: httpx.Headers, content: bytes) -> Reply:
         try:
-            told = json.loads(content)
-            if isinstance(told, dict) and told.get("error") and not told.get("choices"):
+            completion = json.loads(content)
+            if isinstance(completion, dict) and completion.get("error") and not completion.get("choices"):
                 raise Busy(f"an error in place of a reply: {self._message(content)}", 200)
-            text = _text(told["choices"][0]["message"])
+            text = _text(completion["choices"][0]["message"])
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            kind = self._shown(headers.get("content-type", "nothing in particular"))
-            raise Busy(f"not a chat completion but {kind}: {self._shown(content[:80].decode(errors='replace'))!r}", 200,
+            content_type = self._cleaned(headers.get("content-type", "nothing in particular"))
+            raise Busy(f"not a chat completion but {content_type}: {self._cleaned(content[:80].decode(errors='replace'))!r}", 200,
                        garbled=True) from None  # fmt: skip
-        usage = told.get("usage")
+        usage = completion.get("usage")
         return Reply(text, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
 
-    def _refuse(self, status: int, headers: httpx.Headers, said: str, sent: Mapping[str, Any]) -> None:
-        """Raise what a status other than 200 means."""
-        where, model = self.settings.url, self.settings.model
-        if _BLIND.search(said) and (_UNABLE.search(said) or 400 <= status < 500 and status not in (401, 402, 403, 429)):
+    def _refuse(self, status: int, headers: httpx.Headers, text: str, parameters: Mapping[str, Any]) -> None:
+        """Raise Busy or Refused for a status other than 200."""
+        url, model = self.settings.url, self.settings.model
+        if _IMAGE.search(text) and (_UNABLE.search(text) or 400 <= status < 500 and status not in (401, 402, 403, 429)):
             raise Refused(
-                f"{model!r} does not take pictures, or not these; choose a model with vision. It said: {said}"
+                f"{model!r} does not take pictures, or not these; choose a model with vision. It said: {text}"
             )
-        if status == 429 and any(sign in said.lower() for sign in SPENT):
-            raise Refused(f"the account at {self.settings.host} has run out ({said}); add credit, then start again")
+        if status == 429 and any(sign in text.lower() for sign in SPENT):
+            raise Refused(f"the account at {self.settings.host} has run out ({text}); add credit, then start again")
         if status in PASSING or status >= 500:
-            raise Busy(f"status {status}: {said}", status, _seconds(headers.get("retry-after")))
-        if status in (400, 422) and self._adjusted(said, sent):
-            raise Busy(f"status {status}: {said}", status, at_once=True)
-        ways_out = {
-            401: f"the key was not accepted; put a valid one into {self._variable()}",
+            raise Busy(f"status {status}: {text}", status, _seconds(headers.get("retry-after")))
+        if status in (400, 422) and self._adjust(text, parameters):
+            raise Busy(f"status {status}: {text}", status, at_once=True)
+        remedies = {
+            401: f"the key was not accepted; put a valid one into {self._key_hint()}",
             402: "the account has no credit; add some, then start again",
             403: "access is forbidden; the key may not use this model, or not from here",
-            404: f"there is no model {model!r}, or no API at {where}; check both",
+            404: f"there is no model {model!r}, or no API at {url}; check both",
             413: "the pictures are too large; lower frames or widest",
         }
         if 300 <= status < 400:
-            to = self._shown(headers.get("location", "nowhere"))
-            raise Refused(f"{where} redirects to {to}; if you trust it, give that as the endpoint")
-        way_out = ways_out.get(status, "the request was refused")
-        raise Refused(f"{self.settings.host} answered {status}: {way_out}. It said: {said}")
+            to = self._cleaned(headers.get("location", "nowhere"))
+            raise Refused(f"{url} redirects to {to}; if you trust it, give that as the endpoint")
+        remedy = remedies.get(status, "the request was refused")
+        raise Refused(f"{self.settings.host} answered {status}: {remedy}. It said: {text}")
 
-    def _variable(self) -> str:
+    def _key_hint(self) -> str:
         return (
             "the environment variable that key_env names"
             if self._key
             else "an environment variable, and name it with key_env"
         )
 
-    def _adjusted(self, said: str, sent: Mapping[str, Any]) -> bool:
-        """Leave out or rename what the endpoint does not know. Returns whether another try may go better."""
+    def _adjust(self, text: str, parameters: Mapping[str, Any]) -> bool:
+        """Drop or rename the parameter that the endpoint rejects. Returns whether a retry may succeed."""
         for name, (signs, instead) in PARAMETERS.items():
-            if name in sent and any(sign in said.lower() for sign in signs):
+            if name in parameters and any(sign in text.lower() for sign in signs):
                 with self._adjusting:
-                    kept = {**self._parameters}
-                    if name in kept and (value := kept.pop(name)) is not None and instead:
-                        kept[instead] = value
-                    self._parameters = kept
+                    adjusted = {**self._parameters}
+                    if name in adjusted and (value := adjusted.pop(name)) is not None and instead:
+                        adjusted[instead] = value
+                    self._parameters = adjusted
                 return True
         return False
 
     def _message(self, content: bytes) -> str:
-        """What an error response says, fit to be shown."""
+        """The error text of a response, cleaned for display."""
         try:
-            told = json.loads(content)
-            error = told.get("error", told) if isinstance(told, dict) else told
+            body = json.loads(content)
+            error = body.get("error", body) if isinstance(body, dict) else body
             parts = [error.get("message"), error.get("code"), error.get("type")] if isinstance(error, dict) else [error]
-            said = " ".join(str(part) for part in parts if part) or json.dumps(error)
+            text = " ".join(str(part) for part in parts if part) or json.dumps(error)
         except (ValueError, RecursionError):
-            said = content[:2000].decode(errors="replace")
-        return self._shown(said) or "nothing"
+            text = content[:2000].decode(errors="replace")
+        return self._cleaned(text) or "nothing"
 
-    def _shown(self, text: str) -> str:
-        """A stranger's text, without our key in case it repeats it."""
+    def _cleaned(self, text: str) -> str:
+        """Untrusted text cleaned for display, with our key masked in case it repeats it."""
         return clean(text.replace(self._key, "***") if self._key else text, 300)
 
 
@@ -214,18 +214,18 @@ def _text(message: Any) -> str:
 
 
 def _count(usage: Any, name: str) -> int | None:
-    """A number of tokens, if it is one."""
+    """A token count; None if it is missing or invalid."""
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if type(value) is int and 0 <= value < 10**9 else None
 
 
-def _seconds(told: str | None) -> float | None:
+def _seconds(header: str | None) -> float | None:
     """Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
-    if told is None:
+    if header is None:
         return None
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", told.strip()):
-        return float(told)
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", header.strip()):
+        return float(header)
     try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None

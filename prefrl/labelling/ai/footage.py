@@ -1,4 +1,4 @@
-"""The frames of a run's questions: what the render worker drew, and a worker of our own where nobody else runs one."""
+"""The frames of a run's clips, as the render worker drew them; starts a worker if no label server runs one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from prefrl.runs import address
 from prefrl.store.lookup import Place
 from prefrl.store.store import LabelStore
 
-LOOK = 5.0  # seconds between two looks at who draws
-STUCK = 60.0  # seconds without a new clip, after which none is expected
+LOOK = 5.0  # seconds between two checks for a running render worker
+STUCK = 60.0  # seconds without a new clip after which none is expected
 
 
 class Footage:
@@ -28,7 +28,7 @@ class Footage:
         self.folder, self.store = folder, store
         self.worker = drawing.command(folder, modules, store_url)
         self._own: drawing.Drawing | None = None
-        self._looked_at = -LOOK
+        self._checked_at = -LOOK
         self._missing: set[int] = set()
         self._changed_at = time.monotonic()
 
@@ -38,22 +38,22 @@ class Footage:
 
     def frames(self, place: Place) -> list[np.ndarray] | None:
         """The clips of a question in stored order, each (T + 1, H, W, 3) uint8; None while they are not drawn."""
-        found = [self._frames(place, segment) for segment in range(place.segments)]
-        drawn = [frames for frames in found if frames is not None]
-        return drawn if len(drawn) == len(found) else None
+        clips = [self._frames(place, segment) for segment in range(place.segments)]
+        drawn = [clip for clip in clips if clip is not None]
+        return drawn if len(drawn) == len(clips) else None
 
     def want(self, open_ones: Iterable[Place], answered: Iterable[Place]) -> None:
-        """See to it that these are drawn: open questions are by any worker, others when they are wished for."""
-        wished = [place.query for place in answered]
-        missing = {*wished, *(place.query for place in open_ones)}
+        """Have these drawn: workers draw open questions unasked, answered ones only on request."""
+        requested = [place.query for place in answered]
+        missing = {*requested, *(place.query for place in open_ones)}
         if missing != self._missing:
             self._missing, self._changed_at = missing, time.monotonic()
-        if not missing or time.monotonic() - self._looked_at < LOOK:
+        if not missing or time.monotonic() - self._checked_at < LOOK:
             return
-        self._looked_at = time.monotonic()
-        if wished:
-            self.store.notices.post("wanted", {"queries": wished})
-        served = _served(self.folder)
+        self._checked_at = time.monotonic()
+        if requested:
+            self.store.notices.post("wanted", {"queries": requested})
+        served = _has_label_server(self.folder)
         if self._own and served:
             self._own.stop()
             self._own = None
@@ -62,7 +62,7 @@ class Footage:
             self._own.start()
 
     def stuck(self) -> str | None:
-        """Why nothing more will be drawn, if it seems so."""
+        """Why no more clips are expected; None while they are."""
         if not self._missing or time.monotonic() - self._changed_at < STUCK:
             return None
         notice = self.store.notices.read("renderer")
@@ -80,13 +80,13 @@ class Footage:
             return None
 
 
-def _served(folder: Path) -> bool:
-    """Whether a label server of this machine has a worker for this run."""
-    here = address.read(folder)
-    if here is None or sys.platform == "win32":  # where asking for a process would end it
-        return here is not None
+def _has_label_server(folder: Path) -> bool:
+    """Whether a label server on this machine runs a render worker for this run."""
+    server = address.read(folder)
+    if server is None or sys.platform == "win32":  # where os.kill(pid, 0) would end the process
+        return server is not None
     try:
-        os.kill(here.pid, 0)
+        os.kill(server.pid, 0)
     except PermissionError:
         return True
     except OSError:

@@ -1,4 +1,4 @@
-"""The AI labeller: takes questions, asks the model about several at once, and stores the answers as people's are."""
+"""The AI labeller: takes questions, asks the model about several at a time, and stores the answers like those of people."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from prefrl.labelling.model_view import details_of
 from prefrl.labelling.status import WORKING, trainer_state
 from prefrl.store import lookup
 
-POLL = 0.25  # seconds between two looks for answers
-IDLE = 0.5  # seconds between two looks for questions, when there were none
-UNUSABLE = 5  # questions in a row without a usable reply: then the model is not up to it
+POLL = 0.25  # seconds between two checks for answers
+IDLE = 0.5  # seconds between two checks for questions, when there were none
+UNUSABLE = 5  # questions in a row without a usable reply, after which labelling stops
 
 
 def label_with_ai(
@@ -57,19 +57,19 @@ def label_with_ai(
 def ai_labeller(
     folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None, quiet: bool = False
 ) -> Iterator[AILabeller]:
-    """An AI labeller of a run, closed afterwards. There is one of each name at a time."""
+    """An AI labeller of a run, closed afterwards. Only one of each name runs at a time."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(closing(Endpoint(settings)))
-        here = stack.enter_context(open_run(folder, settings, modules, store))
-        stack.enter_context(_alone(folder, settings.name))
+        run = stack.enter_context(open_run(folder, settings, modules, store))
+        stack.enter_context(_name_lock(folder, settings.name))
         ledger = stack.enter_context(closing(Ledger(folder, settings)))
         waiting = Waiting(settings)
-        yield AILabeller(here, ModelTeacher(settings, endpoint, ledger, waiting), quiet)
+        yield AILabeller(run, ModelTeacher(settings, endpoint, ledger, waiting), quiet)
 
 
 @contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Two of one name would ask, and pay, for the same questions."""
+def _name_lock(folder: Path, name: str) -> Iterator[None]:
+    """Lock a labeller's name: two of one name would ask, and pay, for the same questions."""
     lock = FileLock(folder / f".ai-{zlib.crc32(name.encode()):08x}.lock")
     try:
         lock.acquire(timeout=0)
@@ -82,16 +82,16 @@ def _alone(folder: Path, name: str) -> Iterator[None]:
 
 
 class AILabeller:
-    """One sitting. Only the thread that works touches the store; those of the pool call the model."""
+    """One session of an AI labeller. Only the thread in work() touches the store; the pool's threads call the model."""
 
-    def __init__(self, here: RunView, teacher: ModelTeacher, quiet: bool = False):
-        self.run, self.teacher, self.quiet = here, teacher, quiet
-        self.settings, self.store, self.selection = here.settings, here.store, here.selection
+    def __init__(self, run: RunView, teacher: ModelTeacher, quiet: bool = False):
+        self.run, self.teacher, self.quiet = run, teacher, quiet
+        self.settings, self.store, self.selection = run.settings, run.store, run.selection
         self.waiting = teacher.waiting
         self.under_way: dict[Future[ModelAnswer], Task] = {}
         self.count: Counter[str] = Counter()
         self.ended, self.fault = "", None  # type: str, UserError | None
-        self._in_a_row = 0  # replies of no use
+        self._unusable_in_a_row = 0
         self._warned = False
 
     def work(self) -> Summary:
@@ -105,7 +105,7 @@ class AILabeller:
                     training = self._training()
                     self._fill(pool)
                     self._collect(bar)
-                    self._look_for_an_end(training)
+                    self._check_end(training)
             except KeyboardInterrupt:
                 self._end("stopped")
                 self.waiting.stop.set()
@@ -132,7 +132,7 @@ class AILabeller:
                 self.selection.done(task)
 
     def _collect(self, bar: tqdm) -> None:
-        """Store what has been answered, and give every other question back."""
+        """Store the answers that have arrived, and release the leases of questions that failed."""
         if not self.under_way:
             self.waiting.stop.wait(IDLE)
         for future in wait(self.under_way, POLL, FIRST_COMPLETED).done:
@@ -150,7 +150,7 @@ class AILabeller:
         self.selection.renew()
         bar.total = self.count["answers"] + self.store.counts().open
         bar.n = self.count["answers"]
-        bar.set_postfix_str(self._figures(), refresh=False)
+        bar.set_postfix_str(self._progress_text(), refresh=False)
         bar.update(0)
 
     def _store(self, task: Task, given: ModelAnswer) -> None:
@@ -165,16 +165,16 @@ class AILabeller:
             undecided=answer is not None and answer == given.kind.undecided, unusable=not given.usable,
             disagree=given.disagree, one_sided=given.one_sided, cached=given.cached,
         )  # fmt: skip
-        self._in_a_row = 0 if given.usable else self._in_a_row + 1
-        if self._in_a_row >= UNUSABLE:
-            said = next(one["reason"] for one in given.orders() if one["said"] is None)
+        self._unusable_in_a_row = 0 if given.usable else self._unusable_in_a_row + 1
+        if self._unusable_in_a_row >= UNUSABLE:
+            reason = next(order["reason"] for order in given.orders() if order["said"] is None)
             raise UserError(
-                f"{self.settings.model!r} gave no usable answer to {UNUSABLE} questions in a row; it said {said!r}."
+                f"{self.settings.model!r} gave no usable answer to {UNUSABLE} questions in a row; it said {reason!r}."
                 " A larger max_tokens helps where replies are cut off; else choose another model"
             )
 
     def _details(self, task: Task, given: ModelAnswer) -> str:
-        """What was replied about each order, and what the reward model predicted before it could know the answer."""
+        """The replies to each clip order, and what the reward model predicted before it could know the answer."""
         predicted = self.store.notices.predictions([task.place.query]).get(task.place.query)
         return json.dumps({
             "session": self.selection.session, "order": list(range(task.place.segments)),
@@ -186,8 +186,8 @@ class AILabeller:
         state, _ = trainer_state(self.run.folder, self.store.notices.read("trainer"))
         return state["state"] in WORKING
 
-    def _look_for_an_end(self, training: bool) -> None:
-        """training: whether more questions might have come since questions were last looked for"""
+    def _check_end(self, training: bool) -> None:
+        """End when nothing is left to do. training: whether questions may have been added since ready() was called"""
         if self.waiting.stop.is_set():
             self._end("stopped")
         if self.ended or self.under_way:
@@ -203,15 +203,15 @@ class AILabeller:
             self._end("nothing is left to answer")
 
     def _end(self, why: str) -> None:
-        """Take no more questions. Calls under way come to their end."""
+        """Take no more questions; calls under way are completed."""
         self.ended = self.ended or why
 
-    def _figures(self) -> str:
+    def _progress_text(self) -> str:
         cost = self.teacher.ledger.total().cost
-        money = [] if cost is None else [f"${cost:.4g}"]
-        told = self.count["answers"] - self.count["unusable"]
-        turned = [f"orders disagree {self.count['disagree'] / told:.0%}"] if told else []
-        return ", ".join(money + turned)
+        spent = [] if cost is None else [f"${cost:.4g}"]
+        usable = self.count["answers"] - self.count["unusable"]
+        disagreement = [f"orders disagree {self.count['disagree'] / usable:.0%}"] if usable else []
+        return ", ".join(spent + disagreement)
 
     def _summary(self) -> Summary:
         counted = {

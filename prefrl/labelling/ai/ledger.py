@@ -1,6 +1,6 @@
-"""Every call to a model in a small database of the run: what it cost, and what was replied, so that nothing is paid twice.
+"""SQLite record of every model call of a run: its cost and its reply, so that no call is paid for twice.
 
-A call is noted before it is sent: one that a kill cut off has its row, and counts with the price that was expected.
+A call is recorded before it is sent: one that a kill cut off has its row, and counts at its expected price.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ calls = Table(
     "calls",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("key", String, nullable=False),  # what was asked, as content: model, words, pixels, order
+    Column("key", String, nullable=False),  # hash of the request: model, text, pixels, order
     Column("labeller", String, nullable=False),
     Column("model", String, nullable=False),
     Column("sent_at", Float, nullable=False),  # seconds since 1970
@@ -39,12 +39,12 @@ calls = Table(
 
 
 class BudgetSpent(Exception):
-    """Another call would cost more than was allowed."""
+    """Another call would exceed max_calls or max_cost."""
 
 
 @dataclass(frozen=True)
 class Total:
-    """Calls and what they cost in dollars; None without prices."""
+    """Number of calls, their tokens and their cost in dollars (None without prices)."""
 
     calls: int
     cost: float | None
@@ -53,20 +53,20 @@ class Total:
 
 
 class Ledger:
-    """The calls of one labeller about one run. Any number of threads may use it."""
+    """The calls of one AI labeller for one run. Thread-safe."""
 
     def __init__(self, folder: Path, settings: Settings):
         self.settings = settings
         self.engine = connect(URL.create("sqlite", database=str((folder / FILE).absolute())))
         with writing(self.engine) as connection:
             metadata.create_all(connection)
-        self.before = self._last()
+        self.before = self._last_id()
 
     def close(self) -> None:
         self.engine.dispose()
 
     def known(self, key: str) -> Reply | None:
-        """What was replied to the same before."""
+        """The reply to an earlier identical request, if any."""
         wanted = select(calls.c.reply, calls.c.sent, calls.c.received).where(
             calls.c.key == key, calls.c.reply.is_not(None)
         )
@@ -75,31 +75,31 @@ class Ledger:
         return Reply(row.reply, row.sent, row.received) if row else None
 
     def begin(self, key: str, tokens: int) -> int:
-        """Note a call that is about to be sent. Raises BudgetSpent if it would go beyond the budget."""
+        """Record a call that is about to be sent. Raises BudgetSpent if it would exceed the budget."""
         mine = calls.c.labeller == self.settings.name
         so_far = select(func.count(), func.coalesce(func.sum(func.coalesce(calls.c.cost, calls.c.expected)), 0.0))
         with writing(self.engine) as connection:
             count, spent = connection.execute(so_far.where(mine)).one()
-            most = connection.scalar(self._most())
-            expected = self.settings.cost(most or tokens, self.settings.max_tokens)
-            self._refuse(count, spent, expected or 0.0)
+            largest = connection.scalar(self._largest_prompt())
+            expected = self.settings.cost(largest or tokens, self.settings.max_tokens)
+            self._check_budget(count, spent, expected or 0.0)
             row = {"key": key, "labeller": self.settings.name, "model": self.settings.model, "sent_at": time.time()}
             made = connection.execute(insert(calls).values(**row, expected=expected))
             return int(made.inserted_primary_key[0])  # type: ignore[index]
 
     def end(self, call: int, status: int | None, reply: Reply | None = None) -> None:
-        """Note what came of it, on disk when this returns. An error costs nothing; a reply that was lost may have."""
+        """Record a call's outcome, on disk when this returns. An error costs nothing; a lost reply may have cost."""
         cost = 0.0 if (status or 0) >= 400 else None
         if reply is not None and reply.sent is not None and reply.received is not None:
             cost = self.settings.cost(reply.sent, reply.received)
-        told: dict[str, Any] = {"status": status, "cost": cost, "seconds": time.time() - calls.c.sent_at}
+        outcome: dict[str, Any] = {"status": status, "cost": cost, "seconds": time.time() - calls.c.sent_at}
         if reply is not None:
-            told |= {"reply": reply.text, "sent": reply.sent, "received": reply.received}
+            outcome |= {"reply": reply.text, "sent": reply.sent, "received": reply.received}
         with writing(self.engine) as connection:
-            connection.execute(update(calls).where(calls.c.id == call).values(**told))
+            connection.execute(update(calls).where(calls.c.id == call).values(**outcome))
 
     def total(self, ever: bool = False) -> Total:
-        """Since this was opened, or ever."""
+        """Calls since this ledger was opened; ever: of all times."""
         mine = (calls.c.labeller == self.settings.name) & (calls.c.id > (0 if ever else self.before))
         priced = func.sum(func.coalesce(calls.c.cost, calls.c.expected))
         with reading(self.engine) as connection:
@@ -109,21 +109,21 @@ class Ledger:
         return Total(count, None if self.settings.price is None else cost or 0.0, sent or 0, received or 0)
 
     def measured(self) -> bool:
-        """Whether it is known how many tokens a call has."""
+        """Whether the token count of an earlier call is known."""
         with reading(self.engine) as connection:
-            return connection.scalar(self._most()) is not None
+            return connection.scalar(self._largest_prompt()) is not None
 
-    def _most(self) -> Select[Any]:
+    def _largest_prompt(self) -> Select[Any]:
         mine = (calls.c.labeller == self.settings.name) & (calls.c.model == self.settings.model)
         return select(func.max(calls.c.sent)).where(mine)
 
-    def _refuse(self, count: int, spent: float, expected: float) -> None:
+    def _check_budget(self, count: int, spent: float, expected: float) -> None:
         most, dollars = self.settings.max_calls, self.settings.max_cost
         if most is not None and count + 1 > most:
             raise BudgetSpent(f"the budget of {most} calls is used up")
         if dollars is not None and spent + expected > dollars:
             raise BudgetSpent(f"of ${dollars:g} ${spent:.4g} are spent, and another call may cost ${expected:.2g}")
 
-    def _last(self) -> int:
+    def _last_id(self) -> int:
         with reading(self.engine) as connection:
             return connection.scalar(select(func.max(calls.c.id))) or 0

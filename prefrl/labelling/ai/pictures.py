@@ -1,4 +1,4 @@
-"""What a model sees of a clip: some of its frames, evenly spaced, on one picture in reading order."""
+"""The picture of a clip for a vision model: evenly spaced frames, tiled in reading order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def layout(count: int, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns for so many frames without an empty place, as near to a square as they go."""
+    """Rows and columns for this many frames without an empty tile, as near to a square as possible."""
     shapes = [(count // columns, columns) for columns in range(1, count + 1) if count % columns == 0]
     return min(shapes, key=lambda shape: (max(shape[0] * height, shape[1] * width), -shape[1]))
 
@@ -52,7 +52,7 @@ def _size(frames: np.ndarray, rows: int, columns: int, factor: int) -> tuple[int
 
 
 def data_url(picture: np.ndarray) -> str:
-    """(h, w, 3) uint8 -> a PNG as a data URL: the same pixels, in text."""
+    """(h, w, 3) uint8 -> a PNG as a data URL, lossless."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

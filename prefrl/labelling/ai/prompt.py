@@ -1,4 +1,4 @@
-"""What a model is sent about a question: its kind's prompt, the experimenter's words, and a picture of each clip."""
+"""The prompt for a question: its kind's prompt, the experimenter's instructions, and a picture of each clip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefrl.kinds import Kind
 from prefrl.labelling.ai.pictures import data_url
 
 AGAIN = """Your last reply was not the JSON object that was asked for. Reply with {"reason": "...", "answer": "..."} alone."""
-_FORMAT = 1  # raise it when anything else than these texts changes what a model is sent
+_FORMAT = 1  # raise it when a change other than in these texts alters what a model is sent
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class Prompt:
     question: str  # of the run; empty: that of the kind
     instructions: str
     pictures: tuple[np.ndarray, ...]  # of each clip, in the order displayed: (h, w, 3) uint8
-    again: str | None = None  # what the model replied before, if that was no answer
+    again: str | None = None  # the model's first reply, if no answer could be read from it
 
     def ordered(self, order: list[int]) -> Prompt:
-        """With the clips in this order."""
+        """The same question with its clips in this order."""
         return replace(self, pictures=tuple(self.pictures[segment] for segment in order))
 
     def text(self) -> str:
-        """What the experimenter wants to know."""
-        about = f"Instructions for labellers:\n{self.instructions.strip()}\n\n" if self.instructions.strip() else ""
-        return f"{about}Question: {self.question.strip() or self.kind.question}"
+        """Instructions and question as text."""
+        intro = f"Instructions for labellers:\n{self.instructions.strip()}\n\n" if self.instructions.strip() else ""
+        return f"{intro}Question: {self.question.strip() or self.kind.question}"
 
     def key(self, model: str, url: str) -> str:
-        """Its name as content: the same for the same model, words, pixels and order, whatever wrote the PNGs."""
+        """Cache key: a hash of model, text, pixels and order, independent of the PNG encoder."""
         pixels = [
             f"{one.shape} {hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()}" for one in self.pictures
         ]
@@ -44,7 +44,7 @@ class Prompt:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def messages(self) -> list[dict[str, Any]]:
-        """As the API of OpenAI and many others takes it."""
+        """Chat messages in the format of OpenAI's API."""
         parts = [_text(self.text())]
         for place, picture in zip(self.kind.places, self.pictures, strict=True):
             parts += [_text(f"The {place} clip:"), _picture(picture)]
@@ -58,14 +58,14 @@ class Prompt:
         return messages
 
     def reply_format(self) -> dict[str, Any]:
-        """The JSON schema of the reply, as such APIs take it."""
+        """The JSON schema of the reply, in the same format."""
         schema = {"name": "answer", "strict": True, "schema": self.kind.reply_schema()}
         return {"type": "json_schema", "json_schema": schema}
 
     def tokens(self) -> int:
-        """A guess at how many are sent: a token for 4 characters, and for 750 pixels. Models differ; usage tells."""
+        """Estimate of the input tokens: one per 4 characters and per 750 pixels. Models differ; `usage` is exact."""
         characters = len(self.kind.prompt) + len(self.text()) + len(self.again or "")
-        return 50 + characters // 4 + sum(one.shape[0] * one.shape[1] for one in self.pictures) // 750
+        return 50 + characters // 4 + sum(clip.shape[0] * clip.shape[1] for clip in self.pictures) // 750
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads what a model wrote. It is a stranger's text: searched for an answer of a kind, never executed, kept short."""
+"""Parses a model's reply. It is untrusted text: searched for an answer, never executed, kept short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from prefrl.core.errors import UserError
 from prefrl.kinds import Answer, Kind
 
-LONGEST = 20_000  # characters that are looked at
+LONGEST = 20_000  # characters of a reply that are searched
 LONGEST_REASON = 500
 _THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 
@@ -27,23 +27,23 @@ class ReadAnswer:
 
 def read(text: str, kind: Kind) -> ReadAnswer | None:
     """The answer in a reply: JSON alone, in a code fence, or in prose. None if there is none, or two that differ."""
-    found = [one for content in _objects(_THOUGHTS.sub(" ", text[:LONGEST])) if (one := _answer(content, kind))]
-    return found[-1] if found and all(one.answer == found[0].answer for one in found) else None
+    answers = [given for content in _objects(_THOUGHTS.sub(" ", text[:LONGEST])) if (given := _answer(content, kind))]
+    return answers[-1] if answers and all(given.answer == answers[0].answer for given in answers) else None
 
 
 def clean(text: str, most: int = LONGEST_REASON) -> str:
-    """A stranger's text in one line of printable characters, so that no terminal obeys it."""
-    shown = "".join(one if one.isprintable() else " " for one in text[: 4 * most])
-    return " ".join(shown.split())[:most]
+    """Untrusted text as one line of printable characters, without terminal control codes."""
+    printable = "".join(char if char.isprintable() else " " for char in text[: 4 * most])
+    return " ".join(printable.split())[:most]
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """Every JSON object that stands in a text, the outermost ones."""
+    """The outermost JSON objects in a text."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:
         try:
-            found, end = decoder.raw_decode(text, start)
-            yield found
+            content, end = decoder.raw_decode(text, start)
+            yield content
         except (ValueError, RecursionError):
             end = start + 1
         start = text.find("{", end)

@@ -1,4 +1,4 @@
-"""A run as an AI labeller finds it: its questions, its clips, and what the experimenter wants to know."""
+"""A run's questions, clips and instructions, as an AI labeller reads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from prefrl.store.store import LabelStore
 
 @dataclass
 class RunView:
-    """One run's questions, for one labeller."""
+    """The questions of one run for one AI labeller."""
 
     folder: Path
     config: Config
@@ -31,31 +31,31 @@ class RunView:
     store: LabelStore
     selection: Selection
     footage: Footage
-    left: int = field(default=0, init=False)  # questions that were there at the last look, drawn or not
+    left: int = field(default=0, init=False)  # questions to answer when ready() was last called, drawn or not
 
     def ready(self) -> list[Task]:
-        """Questions to take whose clips are drawn; the others are seen to."""
+        """Questions whose clips are drawn; requests the clips of the others."""
         tasks = self.selection.candidates()
         drawn = clips_ready(self.folder, [task.place.clips for task in tasks])
-        waiting = [task for task, there in zip(tasks, drawn, strict=True) if not there]
+        waiting = [task for task, is_drawn in zip(tasks, drawn, strict=True) if not is_drawn]
         self.footage.want(
             [task.place for task in waiting if task.kind == "answer"],
             [task.place for task in waiting if task.kind == "opinion"],
         )
         self.left = len(tasks)
-        return [task for task, there in zip(tasks, drawn, strict=True) if there]
+        return [task for task, is_drawn in zip(tasks, drawn, strict=True) if is_drawn]
 
     def prompt(self, task: Task) -> Prompt | None:
-        """What a model is asked, with the clips in stored order; None if a clip is not there after all."""
+        """The prompt for a question, with its clips in stored order; None if a clip is missing after all."""
         frames = self.footage.frames(task.place)
         if frames is None:
             return None
-        pictures = tuple(strip(one, self.settings.frames, self.settings.widest) for one in frames)
+        pictures = tuple(strip(clip, self.settings.frames, self.settings.widest) for clip in frames)
         words = self.config.teacher.question, instructions(self.folder, self.config.env)
         return Prompt(kind_of(task.place.kind), *words, pictures)
 
     def stuck(self) -> str | None:
-        """Why clips do not come, if they do not."""
+        """Why no clips are drawn; None while they are."""
         return self.footage.stuck()
 
 
@@ -63,7 +63,7 @@ class RunView:
 def open_run(
     folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None
 ) -> Iterator[RunView]:
-    """A run as an AI labeller finds it, closed afterwards. Raises UserError for a folder that is no run's."""
+    """Open a run for an AI labeller, closed afterwards. Raises UserError for a folder that is not a run's."""
     if not (folder / "config.yaml").is_file():
         raise UserError(
             f"{folder} is not a run folder (it has no config.yaml); make one with: prefrl train --teacher human"

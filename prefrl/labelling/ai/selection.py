@@ -1,4 +1,4 @@
-"""Which questions an AI labeller takes: open ones that nobody looks at, and a share of those that others have answered."""
+"""Which questions an AI labeller takes: open ones that are not leased, and a share of those that others have answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefrl.store.lookup import Place
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import answers
 
-MOST_ANSWERED = 10_000  # questions with an answer that are looked at, the latest
+MOST_ANSWERED = 10_000  # answered questions considered, the latest first
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Task:
 
 
 class Selection:
-    """The questions of one labeller. It leases what it takes, under one name, so that it finds them after a kill."""
+    """The questions of one AI labeller. Its leases carry a fixed session name, so that it gets them back after a kill."""
 
     def __init__(self, store: LabelStore, labeller: str, overlap: float):
         self.store, self.labeller, self.overlap = store, labeller, overlap
@@ -38,14 +38,14 @@ class Selection:
         self._renewed_at = time.monotonic()
 
     def candidates(self) -> list[Task]:
-        """What may be taken now, in the order in which it should be. A question is answered once, even if that was withdrawn."""
-        done, others = self._told() | self.held, self.store.leases.held(self.session, time.time())
+        """Questions to take now, in order. None that it has answered before, even if that answer was withdrawn."""
+        done, others = self._answered_queries() | self.held, self.store.leases.held(self.session, time.time())
         fresh = [
             Task(one.place, "answer")
             for one in lookup.open_questions(self.store, IN_VIEW)
             if others[one.place.query] < one.wanted and one.place.query not in done and one.place.kind in KINDS
         ]
-        return fresh + [Task(place, "opinion") for place in self._answered() if place.query not in done]
+        return fresh + [Task(place, "opinion") for place in self._second_opinions() if place.query not in done]
 
     def take(self, tasks: Iterable[Task]) -> list[Task]:
         """Lease open questions; second opinions need no lease. Returns those that nobody else was faster to take."""
@@ -57,26 +57,26 @@ class Selection:
         return taken
 
     def renew(self) -> None:
-        """Keep what is held, for as long as a model thinks."""
+        """Renew the leases while the model is answering."""
         if self.held and time.monotonic() - self._renewed_at > LEASE / 3:
             self.store.leases.renew(self.session, sorted(self.held), LEASE, time.time())
             self._renewed_at = time.monotonic()
 
     def done(self, task: Task) -> None:
-        """Give this one back."""
+        """Release the lease of a question."""
         self.held.discard(task.place.query)
         self.store.leases.release(self.session, [task.place.query])
 
     def close(self) -> None:
         self.store.leases.release(self.session)
 
-    def _told(self) -> set[int]:
+    def _answered_queries(self) -> set[int]:
         mine = select(answers.c.query_id).where(answers.c.labeller == self.labeller)
         with reading(self.store.engine) as connection:
             return set(connection.execute(mine).scalars())
 
-    def _answered(self) -> list[Place]:
-        """The same share of what others have answered, however often this is asked."""
+    def _second_opinions(self) -> list[Place]:
+        """A fixed share (by hash) of the questions that others have answered."""
         if not self.overlap:
             return []
         theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED)

@@ -1,4 +1,4 @@
-"""What an AI labeller is told: which model where, what it may cost, and how its answers are read."""
+"""Settings of an AI labeller: its model and endpoint, its budget, and how its answers are combined."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Settings:
-    """One AI labeller. Raises UserError for what cannot work."""
+    """Settings of one AI labeller. Raises UserError for values that cannot work."""
 
     model: str  # as the endpoint calls it
     endpoint: str  # base URL of an OpenAI-compatible API, such as https://api.openai.com/v1
     key_env: str | None = None  # environment variable that holds the key; None: the endpoint wants none
-    labeller: str | None = None  # the name its answers are kept under; None: "ai:" and the model
+    labeller: str | None = None  # the name its answers are stored under; None: "ai:" and the model
     frames: int = 8  # of each clip, evenly spaced
     disagree: str = "equal"  # see DISAGREE
     price: tuple[float, float] | None = None  # dollars per million tokens, sent and received
@@ -38,7 +38,7 @@ class Settings:
     timeout: float = 120.0  # seconds for one call
     patience: float = 600.0  # seconds over which a call that fails is tried again
     max_tokens: int = 500  # of an answer
-    overlap: float = 0.0  # share of what others have answered that it answers too, for comparison
+    overlap: float = 0.0  # share of the questions answered by others that it answers too, for comparison
     widest: int = 2048  # pixels; larger strips of frames are made smaller
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class Settings:
             raise UserError(f"labeller={self.labeller!r} must have 1 to {MOST_NAME} printable characters")
         if self.disagree not in DISAGREE:
             raise UserError(f"disagree={self.disagree!r} must be one of {', '.join(DISAGREE)}")
-        if self.price is not None and not (len(self.price) == 2 and all(0 <= one <= 1e6 for one in self.price)):
+        if self.price is not None and not (len(self.price) == 2 and all(0 <= dollars <= 1e6 for dollars in self.price)):
             raise UserError(f"price={self.price} must be two: dollars per million tokens sent, and received")
         if self.max_cost is not None and self.price is None:
             raise UserError(f"max_cost={self.max_cost} needs price: dollars per million tokens sent, and received")
@@ -62,7 +62,7 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """What its answers are kept under, short enough for the page."""
+        """The labeller its answers are stored under, short enough for the page."""
         return self.labeller or f"ai:{self.model if len(self.model) <= MOST_NAME - 3 else self.model[3 - MOST_NAME :]}"
 
     @property
@@ -75,11 +75,11 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """Where calls go to."""
+        """The URL that calls are posted to."""
         return self.endpoint.rstrip("/").removesuffix(ROUTE) + ROUTE
 
     def key(self) -> str | None:
-        """The key, from the environment alone. No message ever holds it, nor what was given in place of its name."""
+        """The API key, from the environment alone. No error shows it, nor a key_env that may be a key itself."""
         if self.key_env is None:
             return None
         if not _VARIABLE.fullmatch(self.key_env):
@@ -87,25 +87,25 @@ class Settings:
                 "key_env must be the NAME of an environment variable that holds the key, not the key itself"
             )
         key = os.environ.get(self.key_env, "").strip()
-        shown = self.key_env if self.key_env.isupper() else "that key_env names"
+        name = self.key_env if self.key_env.isupper() else "that key_env names"
         if not key:
-            raise UserError(f"the environment variable {shown} is not set; put the endpoint's key into it")
+            raise UserError(f"the environment variable {name} is not set; put the endpoint's key into it")
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise UserError(f"the environment variable {shown} holds no key: there are blanks or odd characters in it")
+            raise UserError(f"the environment variable {name} holds no key: there are blanks or odd characters in it")
         return key
 
     def cost(self, sent: float, received: float) -> float | None:
-        """Dollars for so many tokens, if prices were given."""
+        """Cost of these tokens in dollars; None without prices."""
         return None if self.price is None else (sent * self.price[0] + received * self.price[1]) / 1e6
 
 
 def _check_address(endpoint: str) -> None:
     try:
         parts = urlsplit(endpoint)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise UserError(
             f"endpoint {endpoint.partition('?')[0].rpartition('@')[2]!r} is no address; give the base of an"
             " OpenAI-compatible API, such as https://api.openai.com/v1 or http://127.0.0.1:11434/v1"

@@ -1,4 +1,4 @@
-"""What an AI labeller did, what it cost, and how far it agrees with people and with the oracle."""
+"""Summary of an AI labeller: its answers, their cost, and its agreement with people and with the oracle."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from prefrl.store.store import LabelStore
 from prefrl.teachers.oracle import Oracle
 
 BATCH = 256  # questions whose segments are read at once
-ENOUGH = 10  # questions, before a habit is called one
+ENOUGH = 10  # answers before a position bias is reported
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One sitting of an AI labeller."""
+    """Summary of one session of an AI labeller."""
 
     labeller: str
-    ended: str  # why
+    ended: str  # the reason
     answers: int  # stored now
-    opinions: int  # of them, on what somebody has answered
+    opinions: int  # of them, on questions that others had answered
     undecided: int
     skipped: int
     unusable: int  # of the skipped, those for which no answer could be read
     disagree: int  # questions whose orders were answered differently
-    one_sided: int  # of them, those where the same place was preferred whatever was there
-    cache_hits: int  # replies that had been paid before
+    one_sided: int  # of them, those where the same place was preferred in every order
+    cache_hits: int  # replies found in the ledger
     now: Total
     ever: Total
     people: list[dict[str, Any]]  # {name, agree, n, kappa}, on all questions that both have answered
-    oracle: tuple[int, int] | None  # clear answers: how many as the true reward says, of how many
+    oracle: tuple[int, int] | None  # clear answers: how many agree with the true reward, of how many
 
     @property
     def disagreement(self) -> float | None:
         """Share of questions whose orders were answered differently."""
-        told = self.answers - self.unusable
-        return self.disagree / told if told else None
+        usable = self.answers - self.unusable
+        return self.disagree / usable if usable else None
 
     def __str__(self) -> str:
         lines = [
@@ -62,9 +62,9 @@ class Summary:
             lines.append(
                 "  WARNING: it mostly prefers the same place whatever is there; does this model see pictures at all?"
             )
-        for one in self.people:
-            beyond = "" if one["kappa"] is None else f", kappa {one['kappa']:.2f}"
-            lines.append(f"  agrees with {one['name']} on {one['agree']:.0%} of {one['n']} shared questions{beyond}")
+        for pair in self.people:
+            kappa = "" if pair["kappa"] is None else f", kappa {pair['kappa']:.2f}"
+            lines.append(f"  agrees with {pair['name']} on {pair['agree']:.0%} of {pair['n']} shared questions{kappa}")
         if self.oracle is not None:
             lines.append(
                 f"  agrees with the true reward on {self.oracle[0] / self.oracle[1]:.0%} of {self.oracle[1]} clear answers"
@@ -77,31 +77,31 @@ def _money(cost: float | None, ever: Total) -> str:
 
 
 def with_people(store: LabelStore, labeller: str) -> list[dict[str, Any]]:
-    """Agreement with everybody else who answered some of the same questions."""
-    told = [row for row in lookup.since(store, 0) if row["kind"] != "withdrawal" and row["superseded_by"] is None]
-    with_me = [one for one in agreement(told) if labeller in (one["a"], one["b"])]
+    """Agreement with each other labeller who answered some of the same questions."""
+    standing = [row for row in lookup.since(store, 0) if row["kind"] != "withdrawal" and row["superseded_by"] is None]
+    pairs = [pair for pair in agreement(standing) if labeller in (pair["a"], pair["b"])]
     return [
         {
-            "name": one["b"] if one["a"] == labeller else one["a"],
-            **{part: one[part] for part in ("agree", "n", "kappa")},
+            "name": pair["b"] if pair["a"] == labeller else pair["a"],
+            **{part: pair[part] for part in ("agree", "n", "kappa")},
         }
-        for one in with_me
+        for pair in pairs
     ]
 
 
 def with_oracle(store: LabelStore, labeller: str) -> tuple[int, int] | None:
-    """Of the clear answers to questions that the true reward answers clearly: how many are its own, of how many."""
+    """Agreement with the oracle on questions that both answer clearly: (how many agree, of how many)."""
     mine = {row["query_id"]: row for row in lookup.since(store, 0)
             if row["labeller"] == labeller and row["superseded_by"] is None and row["kind"] != "withdrawal"}  # fmt: skip
     right = clear = 0
     for name in sorted({row["asked_kind"] for row in mine.values()}):
         kind = kind_of(name)
-        asked = [query for query, row in mine.items() if row["asked_kind"] == name and _clear(kind, row["answer"])]
-        for start in range(0, len(asked), BATCH):
-            batch = asked[start : start + BATCH]
+        queries = [query for query, row in mine.items() if row["asked_kind"] == name and _clear(kind, row["answer"])]
+        for start in range(0, len(queries), BATCH):
+            batch = queries[start : start + BATCH]
             try:
                 truth = _oracle(kind, store, batch)
-            except UserError:  # a reward that is no number, or a damaged file: nothing to compare with
+            except UserError:  # a reward that is NaN, or a damaged file: nothing to compare with
                 return None
             known = [(query, answer) for query, answer in zip(batch, truth, strict=True) if _clear(kind, answer)]
             right += sum(kind.agree(mine[query]["answer"], answer) for query, answer in known if answer)

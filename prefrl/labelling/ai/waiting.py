@@ -1,4 +1,4 @@
-"""When to call again: exponential backoff with jitter, what the endpoint asks for, and an end to patience."""
+"""Retries of model calls: exponential backoff with jitter, the endpoint's Retry-After, and a time limit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from prefrl.labelling.ai.endpoint import Busy, Refused
 from prefrl.labelling.ai.settings import Settings
 
 FIRST, LONGEST = 1.0, 60.0  # seconds
-GARBLED = 4  # responses in a row that are no replies: then it is no API of this kind
+GARBLED = 4  # invalid responses in a row, after which the endpoint counts as no chat API
 
 
 class Stopped(Exception):
-    """Somebody wants this to end; what has not been sent is not sent any more."""
+    """Labelling was stopped; calls that were not sent yet are dropped."""
 
 
 class Waiting:
-    """What all threads that call one endpoint know together: when it may be called again, and whether to stop."""
+    """State shared by all threads that call one endpoint: when it may be called again, and whether to stop."""
 
     def __init__(self, settings: Settings, rng: Random | None = None):
         self.settings, self.rng = settings, rng or Random()
@@ -33,41 +33,41 @@ class Waiting:
             raise Stopped
 
     def pause(self, seconds: float, everybody: bool) -> None:
-        """Wait before the next try; or let all wait, when the endpoint has too much to do. Raises Stopped."""
+        """Wait before a retry; everybody: make all threads wait, as the endpoint is overloaded. Raises Stopped."""
         if everybody:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
         if self.stop.wait(seconds):
             raise Stopped
 
     def patience(self) -> Patience:
-        """That of one call."""
+        """A retry schedule for one call."""
         return Patience(self)
 
 
 class Patience:
-    """How one call is tried again, and when no more."""
+    """The retry schedule of one call, limited by the setting `patience`."""
 
     def __init__(self, waiting: Waiting):
         self.waiting, self.tries, self.garbled = waiting, 0, 0
         self.until = time.monotonic() + waiting.settings.patience
 
     def again(self, busy: Busy) -> None:
-        """Return when it is time for another try. Raises Refused when there is none, Stopped when told to."""
+        """Wait until it is time for a retry. Raises Refused when time is up, Stopped when labelling was stopped."""
         self.garbled = self.garbled + 1 if busy.garbled else 0
         if self.garbled >= GARBLED:
             raise Refused(f"{self.waiting.settings.url} is no API of this kind, or damaged: {busy}")
         seconds = self._seconds(busy)
         if time.monotonic() + seconds > self.until:
-            asked = f", and asks to wait {busy.wait:.0f} s" if busy.wait else ""
+            requested = f", and asks to wait {busy.wait:.0f} s" if busy.wait else ""
             raise Refused(
-                f"{self.waiting.settings.host} does not answer: {busy}{asked}. After {self.tries + 1} tries, patience"
+                f"{self.waiting.settings.host} does not answer: {busy}{requested}. After {self.tries + 1} tries, patience"
                 f" ({self.waiting.settings.patience:g} s) is over; what was answered is stored: start again later"
             )
         self.tries += 1
         self.waiting.pause(seconds, everybody=busy.wait is not None or busy.status == 429)
 
     def _seconds(self, busy: Busy) -> float:
-        """Twice as long each time, or as long as it asks for if that is more; with jitter, lest all come at one moment."""
+        """Seconds to wait: twice as long each time, at least what the endpoint asks for; jitter spreads the threads."""
         if busy.at_once:
             return 0.0
         backoff = min(LONGEST, FIRST * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)

@@ -1,4 +1,4 @@
-"""The front end as one module: the label page's own files, with the notebook's in place of those of the same name."""
+"""The front end as one ES module: the label page's files, with the notebook's replacing those of the same name."""
 
 from __future__ import annotations
 

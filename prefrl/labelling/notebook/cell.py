@@ -17,9 +17,7 @@ from prefrl.runs.address import user
 if TYPE_CHECKING:
     from prefrl.labelling.notebook.widget import LabelWidget
 
-_SHOWN: dict[
-    Path, LabelWidget
-] = {}  # by the run's folder: a cell that is run again takes the place of its earlier self
+_SHOWN: dict[Path, LabelWidget] = {}  # by the run's folder: a cell that is run again replaces its earlier widget
 
 
 def label(
@@ -51,7 +49,7 @@ def label(
 
 
 def _folder(run: Any) -> Path:
-    """Of a path, a result or a run."""
+    """The folder of a path, a training result or a run."""
     folder = getattr(run, "folder", run)
     if not isinstance(folder, str | Path):
         raise UserError(f"{run!r} is no run; give its folder, or what prefrl.train returned")

@@ -1,4 +1,4 @@
-"""Asks an ASGI application of this very process, as a server would, without a port."""
+"""Calls an ASGI application in this process, without a server or a port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Reply:
-    """What the application said."""
+    """The application's response."""
 
     status: int = 500
     kind: str = "text/plain"
@@ -24,7 +24,7 @@ class Reply:
 
 
 class Inside:
-    """An application and an event loop for it in a thread of its own: a notebook's is busy with the notebook."""
+    """An ASGI application with an event loop in a thread of its own; the notebook's loop is busy."""
 
     def __init__(self, app: Any, caller: Caller):
         self.app, self.caller = app, caller
@@ -48,9 +48,9 @@ class Inside:
 
     def ask(self, method: str, target: str, body: str | None) -> Reply:
         """One request, from any thread but the application's own. target: path and query"""
-        return asyncio.run_coroutine_threadsafe(self._asked(method, target, body), self.loop).result()
+        return asyncio.run_coroutine_threadsafe(self._call(method, target, body), self.loop).result()
 
-    async def _asked(self, method: str, target: str, body: str | None) -> Reply:
+    async def _call(self, method: str, target: str, body: str | None) -> Reply:
         reply, waiting = Reply(), [{"type": "http.request", "body": (body or "").encode(), "more_body": False}]
 
         async def receive() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who looks at a run from this process: while anybody does its label service is open, and nothing of it otherwise."""
+"""The label service of a run for notebook cells: open while at least one cell shows the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BUSY = 503
 
 
 class Visits:
-    """Takes the page's requests to the application that answers them over HTTP elsewhere.
+    """Passes the requests of notebook cells to the same application that serves the page over HTTP.
 
     The security gate is left out: it guards a port, and whoever reaches a kernel may run any code in it.
     """
@@ -26,21 +26,21 @@ class Visits:
         """options: those of `service.opened`"""
         self.folder, self.options = folder, options
         self.caller = Caller("experimenter", secrets.token_urlsafe(24))
-        self.sessions: set[str] = set()  # of cells that show the run and have not said goodbye
+        self.sessions: set[str] = set()  # of cells that show the run and have not left
         self._inside: Inside | None = None
         self._open = ExitStack()
 
     def ask(self, path: str, method: str = "GET", body: str | None = None) -> Reply:
-        """Do what a request asks for. Any number of times, one after the other."""
+        """The reply to a request. Not thread-safe."""
         try:
-            reply = self._ready().ask(method, path, body)
+            reply = self._opened().ask(method, path, body)
         except UserError as fault:
             return Reply(_BUSY, "application/json", json.dumps({"code": "store", "message": str(fault)}).encode())
-        self._count(path, body, reply)
+        self._track_sessions(path, body, reply)
         return reply
 
     def end(self) -> None:
-        """Give back what every cell holds, and end the service."""
+        """Release the leases of every cell, and close the service."""
         for session in list(self.sessions):
             self.ask("/api/leave", "POST", json.dumps({"session": session}))
         self._close()
@@ -49,7 +49,7 @@ class Visits:
     def open(self) -> bool:
         return self._inside is not None
 
-    def _ready(self) -> Inside:
+    def _opened(self) -> Inside:
         if self._inside is None:
             with ExitStack() as opening:
                 gate = opening.enter_context(service.opened(self.folder, Access(self.caller.token, 0), **self.options))
@@ -57,8 +57,8 @@ class Visits:
                 self._open = opening.pop_all()
         return self._inside
 
-    def _count(self, path: str, body: str | None, reply: Reply) -> None:
-        """The last cell that leaves closes the service; one that asks again opens it again."""
+    def _track_sessions(self, path: str, body: str | None, reply: Reply) -> None:
+        """Close the service when the last cell leaves; a later request opens it again."""
         if path == "/api/session" and reply.status == 200:
             self.sessions.add(json.loads(reply.content)["session"])
         elif path == "/api/leave" and reply.status == 200:

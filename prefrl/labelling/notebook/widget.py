@@ -12,23 +12,23 @@ from prefrl.labelling.notebook.visits import Visits
 
 
 class LabelWidget(anywidget.AnyWidget):
-    """The label page of one run in a cell. `close` takes it off; answers are in the run's store."""
+    """The label page of one run in a cell. `close` removes it; answers are in the run's store."""
 
     _esm = bundle()
     run = traitlets.Unicode(help="the run's folder").tag(sync=True)
     labeller = traitlets.Unicode(help="the name that answers are stored under").tag(sync=True)
 
-    def __init__(self, visits: Visits, **shown: Any):
-        super().__init__(**shown)
+    def __init__(self, visits: Visits, **traits: Any):
+        super().__init__(**traits)
         self.visits = visits
-        self.on_msg(self._asked)
+        self.on_msg(self._reply)
 
-    def _asked(self, _: Any, request: dict[str, Any], __: Any) -> None:
-        """A request {id, path, method, body}; its reply {id, status, kind} and, as a buffer, the content."""
+    def _reply(self, _: Any, request: dict[str, Any], __: Any) -> None:
+        """Answer a request {id, path, method, body} with {id, status, kind} and, as a buffer, the content."""
         reply = self.visits.ask(request["path"], request["method"], request["body"])
         self.send({"id": request["id"], "status": reply.status, "kind": reply.kind}, buffers=[reply.content])
 
     def close(self) -> None:
-        """Take the cell's output away, give its questions back, and end what works for it."""
+        """Remove the cell's output, release its questions, and close its label service."""
         self.visits.end()
         super().close()

@@ -1,5 +1,5 @@
 // @ts-check
-/** Questions that are leased, loaded and decoded before they are needed. */
+/** Prefetching: questions are leased, loaded and decoded before they are needed. */
 
 import {ApiError, picture} from "./api.js";
 import {BadClip, decode, decodedBytes} from "./player.js";
@@ -24,7 +24,7 @@ export class Ahead extends EventTarget {
   staged = [];
   /** Ask for answered questions too, for a second opinion. */
   again = false;
-  /** The server had nothing for us when last asked. */
+  /** Whether the server's last reply had no question for us. */
   dry = false;
   /** Kinds of question that this page can show; none is fetched before they are known. @type {Set<string>} */
   kinds = new Set();
@@ -45,7 +45,7 @@ export class Ahead extends EventTarget {
     this.busy = busy;
   }
 
-  /** Ids of all questions that this page works on. */
+  /** Ids of all questions that this page holds. */
   get holding() {
     return [...this.busy(), ...this.staged.map((one) => one.question.query), ...this.#coming.map((question) => question.query)];
   }
@@ -62,9 +62,9 @@ export class Ahead extends EventTarget {
     return this.staged.shift();
   }
 
-  /** Put a question back to the front. @param {Staged} one */
-  untake(one) {
-    this.staged.unshift(one);
+  /** Put a question back to the front. @param {Staged} staged */
+  untake(staged) {
+    this.staged.unshift(staged);
     this.staged.slice(MOST).forEach(close);
   }
 
@@ -73,7 +73,7 @@ export class Ahead extends EventTarget {
     if (this.#asking || this.#stopped || !this.kinds.size) return;
     this.#asking = true;
     try {
-      for (const one of this.staged.slice(0, LEAST)) await load(one); // undoing far back had closed them
+      for (const one of this.staged.slice(0, LEAST)) await load(one); // an undo may have closed their clips
       if (this.#wanted > 0) this.#coming.push(...(await this.#more()));
       while (this.#coming.length && !this.#stopped) await this.#stage(this.#coming[0]);
     } catch (fault) {
@@ -84,7 +84,7 @@ export class Ahead extends EventTarget {
     }
   }
 
-  /** Forget all; the leases are the caller's to give back. */
+  /** Drop all questions; the caller releases their leases. */
   stop() {
     this.#stopped = true;
     this.staged.forEach(close);
@@ -96,9 +96,9 @@ export class Ahead extends EventTarget {
   async #more() {
     const ask = async (/** @type {any} */ extra) => {
       const want = Math.min(MOST, this.#wanted + this.broken.size);
-      const found = await this.post("/api/next", {want, holding: this.holding.slice(0, MOST_HELD), ...extra});
+      const reply = await this.post("/api/next", {want, holding: this.holding.slice(0, MOST_HELD), ...extra});
       const holding = new Set(this.holding); // an undo may have brought one back meanwhile
-      return found.questions.filter((/** @type {Question} */ question) =>
+      return reply.questions.filter((/** @type {Question} */ question) =>
         this.kinds.has(question.kind) && !this.broken.has(question.query) && !holding.has(question.query));
     };
     let questions = await ask({});
@@ -111,21 +111,21 @@ export class Ahead extends EventTarget {
   async #stage(question) {
     try {
       /** @type {Staged} */
-      const one = {question, sheets: []};
-      await load(one);
-      if (this.#stopped) return close(one);
+      const staged = {question, sheets: []};
+      await load(staged);
+      if (this.#stopped) return close(staged);
       this.#coming.shift();
-      this.staged.push(one);
+      this.staged.push(staged);
       this.dispatchEvent(new Event("staged"));
     } catch (fault) {
-      if (fault instanceof ApiError || !(fault instanceof BadClip)) throw fault; // the network: another time
+      if (fault instanceof ApiError || !(fault instanceof BadClip)) throw fault; // a network error: try again later
       this.#coming.shift();
       this.broken.add(question.query);
     }
   }
 }
 
-/** The first drawing of a large picture uploads it; that must not happen at a key press. @param {Sheet} sheet */
+/** Upload a picture to the GPU now, by drawing it once, and not at a key press. @param {Sheet} sheet */
 function warm(sheet) {
   WARM?.drawImage(sheet.bitmap, 0, 0, 8, 8, 0, 0, 8, 8);
 }
@@ -136,7 +136,7 @@ export async function load(staged) {
   const loaded = await Promise.allSettled(staged.question.clips.map(async (clip) => decode(clip, await picture(clip.url))));
   const sheets = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const failed = loaded.find((one) => one.status === "rejected");
-  if (failed || staged.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or somebody else was faster
+  if (failed || staged.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or another call has loaded them
   else staged.sheets = sheets;
   if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
   staged.sheets.forEach(warm);

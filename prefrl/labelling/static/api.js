@@ -1,5 +1,5 @@
 // @ts-check
-/** The server's interface: JSON and pictures, and what can go wrong with them. */
+/** Client of the label server: JSON requests, pictures, sessions and errors. */
 
 /**
  * @typedef {import("./player.js").Clip} Clip
@@ -15,7 +15,7 @@
 
 const PATIENCE = 15_000; // ms until a request counts as lost
 
-/** How requests reach the server: over HTTP. A notebook's cell puts its own way in its place. */
+/** How requests reach the server: over HTTP. A notebook's cell replaces `exchange`. */
 export const transport = {exchange: (/** @type {string} */ path, /** @type {RequestInit | undefined} */ about) => fetch(path, about)};
 
 /** A reply that is not 2xx, or none at all (status 0). */
@@ -28,7 +28,7 @@ export class ApiError extends Error {
     this.body = body;
   }
 
-  /** Worth sending again just as it is. */
+  /** Whether the same request may succeed later. */
   get passing() {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
@@ -40,14 +40,14 @@ export class ApiError extends Error {
  * @returns {Promise<any>}
  */
 export async function call(method, path, body, keepalive = false) {
-  const reply = await sent(method, path, body, keepalive);
-  const said = await reply.json().catch(() => ({}));
-  if (reply.ok) return said;
-  throw new ApiError(reply.status, said.code ?? "", said.message ?? `the server answered ${reply.status}`, said);
+  const reply = await request(method, path, body, keepalive);
+  const content = await reply.json().catch(() => ({}));
+  if (reply.ok) return content;
+  throw new ApiError(reply.status, content.code ?? "", content.message ?? `the server answered ${reply.status}`, content);
 }
 
 /** @param {string} method @param {string} path @param {any} body @param {boolean} keepalive */
-async function sent(method, path, body, keepalive) {
+async function request(method, path, body, keepalive) {
   /** @type {Record<string, string>} */
   const headers = body === undefined ? {} : {"Content-Type": "application/json", "X-Prefrl": "1"};
   const content = body === undefined ? undefined : JSON.stringify(body);
@@ -68,8 +68,8 @@ export async function picture(url) {
 
 /** @param {string} path @param {Record<string, string | number | null | undefined>} [query] */
 export function get(path, query = {}) {
-  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const present = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const text = new URLSearchParams(present.map(([name, value]) => [name, String(value)])).toString();
   return call("GET", text ? `${path}?${text}` : path);
 }
 
@@ -93,12 +93,12 @@ export class Sessions {
     return opening;
   }
 
-  /** The next request opens another. @param {string} labeller */
+  /** Drop a session; the next request opens another. @param {string} labeller */
   forget(labeller) {
     this.#open.delete(labeller);
   }
 
-  /** The page goes: give back what it holds. @param {string} labeller */
+  /** Release the labeller's leases as the page closes. @param {string} labeller */
   leave(labeller) {
     this.#open.get(labeller)?.then(({session}) => call("POST", "/api/leave", {session}, true)).catch(() => {});
     this.forget(labeller);

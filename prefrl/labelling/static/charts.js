@@ -1,5 +1,5 @@
 // @ts-check
-/** Small drawings for the experimenter's page. Colours come from the style sheet, by class. */
+/** Charts of the Team page. Colours come from the style sheet, by class. */
 
 import {el, svg} from "./dom.js";
 
@@ -45,7 +45,7 @@ export function answersOverTime(rows, names) {
 }
 
 /**
- * A share with its interval on a line from 0 to 1, and what would be fair of two places in the middle.
+ * A share with its interval on a line from 0 to 1, with a mark at one half (no bias between two places).
  * @param {{share: number, low: number, high: number}} bias @param {string} label
  */
 export function interval(bias, label) {

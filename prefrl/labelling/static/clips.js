@@ -1,5 +1,5 @@
 // @ts-check
-/** The clips of a question, small, that stand still until they are pointed at, then play. Decoded only while it is needed. */
+/** Small clips of a question: stills that play while pointed at. Decoded only while needed. */
 
 import {named} from "./choices.js";
 import {el, put} from "./dom.js";
@@ -7,12 +7,12 @@ import {Player, decode, drawFrame, fit} from "./player.js";
 import {calm} from "./settings.js";
 import {strips} from "./strip.js";
 
-/** Stills are decoded one after another: forty sheets at once would fill the memory. @type {Promise<any>} */
-let line = Promise.resolve();
+/** Queue that decodes stills one after another: forty sheets at once would fill the memory. @type {Promise<any>} */
+let decoding = Promise.resolve();
 
-const seen = new IntersectionObserver((entries) => {
+const observer = new IntersectionObserver((entries) => {
   for (const entry of entries.filter((one) => one.isIntersecting)) {
-    seen.unobserve(entry.target);
+    observer.unobserve(entry.target);
     entry.target.dispatchEvent(new Event("seen"));
   }
 }, {rootMargin: "200px"});
@@ -34,7 +34,7 @@ export function smallClips(clips, places) {
   let wanted = false;
 
   root.addEventListener("seen", () => {
-    line = line.then(async () => {
+    decoding = decoding.then(async () => {
       if (player.sheets.length || !root.isConnected) return;
       const sheets = await Promise.all(clips.map((clip) => decode(clip)));
       sheets.forEach((sheet, k) => {
@@ -44,7 +44,7 @@ export function smallClips(clips, places) {
       root.classList.add("ready");
     }).catch(() => root.classList.add("gone"));
   });
-  seen.observe(root);
+  observer.observe(root);
 
   async function start() {
     if (wanted) return;

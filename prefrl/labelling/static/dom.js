@@ -46,8 +46,8 @@ function filled(element, attributes, children) {
  * @param {Element} element @param {...Child} children
  */
 export function put(element, ...children) {
-  const kept = children.filter((child) => child !== null && child !== undefined && child !== false);
-  element.replaceChildren(.../** @type {(Node | string)[]} */ (kept.map((c) => (c instanceof Node ? c : String(c)))));
+  const present = children.filter((child) => child !== null && child !== undefined && child !== false);
+  element.replaceChildren(.../** @type {(Node | string)[]} */ (present.map((c) => (c instanceof Node ? c : String(c)))));
 }
 
 /**
@@ -112,7 +112,7 @@ export function ask(about) {
   });
 }
 
-/** A random name for one thing that is done once, however often it is sent. */
+/** A random id that makes a request count once, however often it is sent. */
 export function ticket() {
   const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing on plain http
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

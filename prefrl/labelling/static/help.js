@@ -16,7 +16,7 @@ export class HelpView {
   name = "help";
   title = "Help";
   /** Instructions on the page. @type {string | null} */
-  #said = null;
+  #instructionsText = null;
   /** Kinds on the page, by name. */
   #kinds = "";
 
@@ -39,8 +39,8 @@ export class HelpView {
     const names = kinds.map((kind) => kind.name).join();
     if (this.#kinds !== names) put(this.answers, ...kinds.flatMap((kind) => answers(kind, kinds.length > 1 ? kind.question : "Your answer")));
     this.#kinds = names;
-    if (this.#said === status.instructions) return;
-    this.#said = status.instructions;
+    if (this.#instructionsText === status.instructions) return;
+    this.#instructionsText = status.instructions;
     this.instructions.hidden = !status.instructions;
     put(this.instructions, el("h2", {}, "Instructions for this run"), ...markdown(status.instructions));
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The labelling view: clips, answers, and nothing between an answer and the next question. */
+/** The labelling view: the clips of a question, its answers, and the next question at once after an answer. */
 
 import {Ahead, load} from "./ahead.js";
 import {emptyCard} from "./empty.js";
@@ -17,15 +17,15 @@ import {Turns} from "./turns.js";
 import {WIDGETS, askable} from "./widgets.js";
 
 /**
- * Where the view is: the page, or a notebook's cell.
+ * What the view is part of: the page, or a notebook's cell.
  * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
  *   status: import("./api.js").Status | null, recheck?: () => void}} App
  * @typedef {import("./choices.js").Kind} Kind
  */
 
-/** Before kinds are known. @returns {import("./choices.js").Widget} */
+/** An empty widget, before the kinds are known. @returns {import("./choices.js").Widget} */
 const nothing = () => ({figures: el("div", {class: "figures"}), canvases: [], controls: el("div", {class: "choices"}), key: () => false, swiped: () => {}, mark: () => {}, flash: () => {}});
-const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the one before
+const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the previous question
 const HEARTBEAT = 20_000; // ms; leases last 60 s
 
 export class LabelView {
@@ -44,7 +44,7 @@ export class LabelView {
   /** Numbers of the answers that arrived since the server last counted. @type {number[]} */
   #since = [];
   /** Instructions on the page. @type {string | null} */
-  #said = null;
+  #instructionsText = null;
   progress = progressLine();
   question = el("h1", {class: "question"});
   instructions = el("details", {class: "instructions", hidden: true}, el("summary", {onclick: blurred}, "Instructions"), el("div", {class: "prose"}));
@@ -63,7 +63,7 @@ export class LabelView {
     this.transport = transport(this.player);
     this.#build();
     this.turns.addEventListener("turn", () => this.#show());
-    this.turns.addEventListener("told", (event) => this.#told(/** @type {CustomEvent} */ (event).detail));
+    this.turns.addEventListener("told", (event) => this.#answered(/** @type {CustomEvent} */ (event).detail));
     this.ahead.addEventListener("staged", () => this.turns.advance());
     this.beat = setInterval(() => this.#heartbeat(), HEARTBEAT);
     document.addEventListener("visibilitychange", this.#clock);
@@ -120,13 +120,13 @@ export class LabelView {
   }
 
   async flag() {
-    const shown = this.turns.now;
-    if (!shown || !this.#shownAt) return;
+    const staged = this.turns.now;
+    if (!staged || !this.#shownAt) return;
     this.player.pause();
     const note = await ask({title: "Report a broken clip", text: "Nobody will be asked this question again. What is wrong with it?", most: 500, ok: "Report", within: this.root});
-    if (note === null || this.turns.now !== shown) return;
+    if (note === null || this.turns.now !== staged) return;
     try {
-      await this.post("/api/flag", {query: shown.question.query, note});
+      await this.post("/api/flag", {query: staged.question.query, note});
       this.turns.drop();
       this.#say("Reported. Nobody will be asked this question again");
       this.#refill();
@@ -179,10 +179,10 @@ export class LabelView {
     this.#count();
     this.kinds = status.kinds;
     this.ahead.kinds = new Set(askable(status.kinds));
-    if (!this.kind) this.#ask([...this.ahead.kinds][0]); // what it will look like
+    if (!this.kind) this.#ask([...this.ahead.kinds][0]); // show the first kind's widget already
     put(this.question, status.question || this.kind?.question);
-    if (this.#said !== status.instructions) {
-      this.#said = status.instructions;
+    if (this.#instructionsText !== status.instructions) {
+      this.#instructionsText = status.instructions;
       this.instructions.hidden = !status.instructions;
       put(this.instructions.lastChild, ...markdown(status.instructions));
     }
@@ -249,30 +249,30 @@ export class LabelView {
   }
 
   /** @param {{answered: import("./turns.js").Answered, reply: any}} detail */
-  #told({answered, reply}) {
+  #answered({answered, reply}) {
     if (reply.code === "answered_already") this.#say("Somebody else was faster; your answer is kept as a second opinion");
     else this.#since.push(reply.seq);
     if (answered === this.turns.last) this.#reveal();
   }
 
-  /** The server's count, and what it does not know yet. */
+  /** Update the progress line: the server's count, and answers that it has not counted yet. */
   #count() {
-    const kept = this.app.outbox.entries.filter((entry) => entry.kind === "answer");
-    if (this.app.status) this.progress.update(this.app.status, this.#since.length + kept.length);
+    const unsent = this.app.outbox.entries.filter((entry) => entry.kind === "answer");
+    if (this.app.status) this.progress.update(this.app.status, this.#since.length + unsent.length);
   }
 
-  /** Only ever about an answer that was given; never about the question on the screen. */
+  /** Show or hide the model's view of the last answer; never of the question on the screen. */
   #reveal() {
     const last = this.turns.last;
-    const shown = Boolean(this.#revealing && last?.model);
-    this.card.hidden = !shown && !this.always.checked; // where it comes after each answer it keeps its place
-    if (!shown || !last?.model) return put(this.card);
+    const visible = Boolean(this.#revealing && last?.model);
+    this.card.hidden = !visible && !this.always.checked; // where it comes after each answer it keeps its place
+    if (!visible || !last?.model) return put(this.card);
     const {question, sheets} = last.staged;
     last.staged.revealed = true;
     put(this.card, modelCard(this.kinds[question.kind], last.model, last.given, sheets));
   }
 
-  /** @param {string} text said once, then it goes: the question on the screen is another by then */
+  /** @param {string} text shown for a while only, as the next question is on the screen by then */
   #say(text) {
     put(this.message, text);
     clearTimeout(this.#hush);
@@ -295,7 +295,7 @@ export class LabelView {
 
   #heartbeat() {
     const holding = this.ahead.holding.slice(0, 64);
-    if (holding.length && !document.hidden) this.post("/api/heartbeat", {holding}).catch(() => {}); // the next one will do
+    if (holding.length && !document.hidden) this.post("/api/heartbeat", {holding}).catch(() => {}); // the next heartbeat renews them
   }
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** The page: who labels, which view is open, how the server is; one listener for all keys. */
+/** The page: the labeller, the open view, the server's status, and one listener for all keys. */
 
 import {ApiError, Sessions, get} from "./api.js";
 import {ask, button, count, el, put} from "./dom.js";
@@ -18,7 +18,7 @@ import {TeamView} from "./team.js";
  *   key?: (event: KeyboardEvent) => boolean, status?: (status: import("./api.js").Status) => void}} View
  */
 
-const EVERY = 2_000; // ms between two looks at the server
+const EVERY = 2_000; // ms between two requests for the status
 const NAMES = 40; // characters that a name may have
 
 export class App {
@@ -49,7 +49,7 @@ export class App {
 
   recheck = () => void (location.hash = "#/history?mine");
 
-  /** Ask the server how things are, and tell all who show it. */
+  /** Fetch the status, and pass it to what shows it. */
   async look() {
     try {
       if (!this.labeller) return await this.#introduce(setting("labeller", ""));
@@ -150,21 +150,21 @@ export class App {
   }
 
   #banner() {
-    const kept = this.outbox.waiting;
-    const held = kept ? `${count(kept, "answer is", "answers are")} kept in this browser and will be sent when it is back.` : "What you answer is kept in this browser until it is back.";
+    const unsent = this.outbox.waiting;
+    const heldNote = unsent ? `${count(unsent, "answer is", "answers are")} kept in this browser and will be sent when it is back.` : "What you answer is kept in this browser until it is back.";
     const locked = this.#fault?.status === 401 || this.outbox.trouble === "locked";
     const lost = this.#fault?.passing || this.outbox.trouble === "offline";
     const refused = this.outbox.refused;
     /** @type {any[]} */
-    const said = [];
-    if (locked) said.push(`This page may not talk to the server any more, perhaps because that was restarted. Open the address that it prints.${kept ? ` ${count(kept, "answer is", "answers are")} kept in this browser and will be sent then.` : ""}`);
-    else if (lost && !kept && this.status?.trainer.state === "finished") said.push("The training has finished, and its page with it. All your answers are stored; prefrl label, with the run's folder, opens it again.");
-    else if (lost) said.push(`No connection to the label server. ${held}`);
-    else if (this.#fault ?? this.status?.trouble) said.push(this.#fault?.message ?? this.status?.trouble);
-    else if (refused) said.push(`The server did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
-    this.bannerRoot.hidden = !said.length;
-    const text = said.map((part) => part.textContent ?? part).join("");
-    if (this.bannerRoot.textContent !== text) put(this.bannerRoot, ...said);
+    const notices = [];
+    if (locked) notices.push(`This page may not talk to the server any more, perhaps because that was restarted. Open the address that it prints.${unsent ? ` ${count(unsent, "answer is", "answers are")} kept in this browser and will be sent then.` : ""}`);
+    else if (lost && !unsent && this.status?.trainer.state === "finished") notices.push("The training has finished, and its page with it. All your answers are stored; prefrl label, with the run's folder, opens it again.");
+    else if (lost) notices.push(`No connection to the label server. ${heldNote}`);
+    else if (this.#fault ?? this.status?.trouble) notices.push(this.#fault?.message ?? this.status?.trouble);
+    else if (refused) notices.push(`The server did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
+    this.bannerRoot.hidden = !notices.length;
+    const text = notices.map((part) => part.textContent ?? part).join("");
+    if (this.bannerRoot.textContent !== text) put(this.bannerRoot, ...notices);
   }
 
   #route() {

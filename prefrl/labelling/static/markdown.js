@@ -45,16 +45,16 @@ function inline(text) {
   /** @type {Node[]} */
   const nodes = [];
   for (let rest = text; rest;) {
-    const found = INLINE.exec(rest);
-    nodes.push(document.createTextNode(found ? rest.slice(0, found.index) : rest));
-    if (!found) break;
-    nodes.push(marked(found));
-    rest = rest.slice(found.index + found[0].length);
+    const match = INLINE.exec(rest);
+    nodes.push(document.createTextNode(match ? rest.slice(0, match.index) : rest));
+    if (!match) break;
+    nodes.push(marked(match));
+    rest = rest.slice(match.index + match[0].length);
   }
   return nodes;
 }
 
-/** @param {RegExpExecArray} found @returns {Node} */
+/** @param {RegExpExecArray} match @returns {Node} */
 function marked([, bold, italic, code, label, address]) {
   if (bold) return el("strong", {}, ...inline(bold));
   if (italic) return el("em", {}, ...inline(italic));

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What a labeller did and the server has not confirmed yet. It lies in localStorage from the key press on, is sent in
- * order with the same ticket until a reply comes, and outlives the tab, the browser and the server.
+ * Queue of answers and corrections that the server has not confirmed. They are in localStorage from the key press on,
+ * are sent in order with the same ticket until a reply comes, and survive the tab, the browser and the server.
  */
 
 import {ApiError} from "./api.js";
@@ -50,14 +50,14 @@ export class Outbox extends EventTarget {
 
   #online = () => this.send();
 
-  /** Send no more. What waits lies in this browser, for whoever starts next. */
+  /** Stop sending. Unsent entries stay in localStorage for the next page. */
   stop() {
     removeEventListener("online", this.#online);
     clearTimeout(this.#timer);
     this.#run = "";
   }
 
-  /** Begin to send for this run, first what earlier pages left. @param {string} run */
+  /** Start sending for this run, entries left by earlier pages first. @param {string} run */
   start(run) {
     this.#run = run;
     const left = stored(WAITING).filter((entry) => entry.run === run && !this.entries.some((e) => e.id === entry.id));
@@ -66,12 +66,12 @@ export class Outbox extends EventTarget {
     this.send();
   }
 
-  /** Kept here and not yet confirmed. */
+  /** Number of entries that are not confirmed yet. */
   get waiting() {
     return this.entries.length;
   }
 
-  /** Questions whose answers wait here. */
+  /** Ids of questions whose answers are not confirmed yet. */
   get queries() {
     return this.entries.filter((entry) => entry.kind === "answer").map((entry) => Number(entry.body.query));
   }
@@ -88,14 +88,14 @@ export class Outbox extends EventTarget {
 
   /**
    * Keep and send. Returns the entry's id.
-   * @param {Kind} kind @param {string} labeller @param {Partial<Entry>} about
+   * @param {Kind} kind @param {string} labeller @param {Partial<Entry>} fields
    */
-  add(kind, labeller, about) {
+  add(kind, labeller, fields) {
     this.#order = Math.max(this.#order + 1, Date.now() * 1000);
     /** @type {Entry} */
     const entry = {
       id: ticket(), order: this.#order, kind, run: this.#run, labeller, body: {}, tried: false,
-      ticket: null, after: null, of: null, seq: null, ...about,
+      ticket: null, after: null, of: null, seq: null, ...fields,
     };
     this.entries.push(entry);
     keep(entry);
@@ -193,7 +193,7 @@ export class Outbox extends EventTarget {
     try {
       localStorage.removeItem(WAITING + entry.id);
     } catch {
-      // then it was never there
+      // it was never stored
     }
     this.#changed();
   }
@@ -226,7 +226,7 @@ function read(key) {
   }
 }
 
-/** All that is kept under a prefix, the oldest first. @param {string} prefix @returns {Entry[]} */
+/** All entries stored under a prefix, the oldest first. @param {string} prefix @returns {Entry[]} */
 function stored(prefix) {
   try {
     const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));

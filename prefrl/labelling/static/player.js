@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Clips drawn from frame sheets: one clock draws all clips of a question, so they cannot drift apart.
- * It needs nothing of this page; a notebook widget or a report can use it as it is.
+ * It depends on nothing else of this page; a notebook widget or a report can use it too.
  */
 
 /**
@@ -13,7 +13,7 @@
 export const SPEEDS = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4];
 const HOLD = 6; // frames for which the last one stays before the loop begins again
 
-/** The picture came, but it is not what the question promised. */
+/** A picture that arrived, but cannot be decoded or lacks frames. */
 export class BadClip extends Error {}
 
 /**
@@ -29,9 +29,9 @@ export async function decode(clip, bytes) {
   const rows = Math.ceil(clip.frames / clip.columns);
   const columns = Math.min(clip.frames, clip.columns);
   if (bitmap.width < columns * clip.width || bitmap.height < rows * clip.height) {
-    const found = `${bitmap.width} x ${bitmap.height}`;
+    const size = `${bitmap.width} x ${bitmap.height}`;
     bitmap.close();
-    throw new BadClip(`${clip.url} is ${found}, too small for ${clip.frames} frames of ${clip.width} x ${clip.height}`);
+    throw new BadClip(`${clip.url} is ${size}, too small for ${clip.frames} frames of ${clip.width} x ${clip.height}`);
   }
   return {clip, bitmap};
 }
@@ -125,7 +125,7 @@ export class Player {
     this.restart();
   }
 
-  /** Forget the clips; the canvases are the caller's to hide until the next ones come. */
+  /** Drop the clips; the caller hides the canvases until the next ones are shown. */
   clear() {
     this.sheets = [];
     this.drawn.fill(-1);
@@ -191,10 +191,10 @@ export class Player {
     const passed = this.#before === null ? 0 : Math.max(0, now - this.#before) / 1000;
     this.#before = now;
     this.#at += passed * this.speed * this.sheets[0].clip.fps;
-    const whole = this.length + HOLD;
-    if (this.#at >= whole) {
-      this.loops += Math.floor(this.#at / whole);
-      this.#at %= whole;
+    const loop = this.length + HOLD;
+    if (this.#at >= loop) {
+      this.loops += Math.floor(this.#at / loop);
+      this.#at %= loop;
     }
     this.#draw();
     this.#request = requestAnimationFrame(this.#tick);

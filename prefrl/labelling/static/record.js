@@ -33,12 +33,12 @@ export function recordCard(app, given) {
   }
 
   function show() {
-    const model = past.standing ? past.model : null; // of a question that is open again the model must say nothing
-    const said = model && verdict(kind, model);
+    const model = past.standing ? past.model : null; // the prediction for an open question must stay hidden
+    const prediction = model && verdict(kind, model);
     put(words, el("p", {}, el("b", {class: "told"}, past.words), state()),
       el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
-      said && el("p", {class: "quiet-line"}, said.text, " ", model && agreeing(model, said.mark)),
-      ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // strangers' words, as text
+      prediction && el("p", {class: "quiet-line"}, prediction.text, " ", model && agreeing(model, prediction.mark)),
+      ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // untrusted, shown as text
     clips?.think(model?.rewards ?? null);
     root.classList.toggle("past", !past.standing);
     buttons.forEach((one, k) => {
@@ -52,7 +52,7 @@ export function recordCard(app, given) {
     }
   }
 
-  /** Say that this answer is right beyond doubt, or take that back. */
+  /** Mark this answer as known to be right, or unmark it. */
   async function mark() {
     try {
       await app.sessions.post(`/api/answers/${past.seq}/known`, app.labeller, {known: !past.known});
@@ -92,21 +92,21 @@ export function recordCard(app, given) {
 }
 
 /**
- * What the server says to an entry of the outbox, whenever that is.
+ * The server's reply to an entry of the outbox.
  * @param {import("./outbox.js").Outbox} outbox @param {string} id @returns {Promise<any>}
  */
 function settled(outbox, id) {
   return new Promise((resolve, reject) => {
-    const hear = (/** @type {Event} */ event) => {
+    const listener = (/** @type {Event} */ event) => {
       const {entry, reply, fault} = /** @type {CustomEvent} */ (event).detail;
       if (entry.id !== id) return;
-      outbox.removeEventListener("done", hear);
-      outbox.removeEventListener("refused", hear);
+      outbox.removeEventListener("done", listener);
+      outbox.removeEventListener("refused", listener);
       if (fault) reject(fault);
       else resolve(reply);
     };
-    outbox.addEventListener("done", hear);
-    outbox.addEventListener("refused", hear);
+    outbox.addEventListener("done", listener);
+    outbox.addEventListener("refused", listener);
   });
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** What a labelling view shows now, for tests and the curious; reading it changes nothing. */
+/** Read-only state of a labelling view, for tests and debugging. */
 
 /** @typedef {import("./label.js").LabelView} LabelView */
 

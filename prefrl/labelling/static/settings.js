@@ -1,5 +1,5 @@
 // @ts-check
-/** What this browser remembers about how its person likes the page. A browser that forbids it just forgets. */
+/** Settings of the page, kept in localStorage where the browser allows it. */
 
 const PREFIX = "prefrl-setting:";
 
@@ -23,7 +23,7 @@ export function remember(name, value) {
 
 const THEMES = /** @type {const} */ ({auto: "Follow the system", light: "Light", dark: "Dark"});
 
-/** Light, dark or as the system has it: apply what was remembered. */
+/** Apply the stored theme: light, dark or as the system has it. */
 export function applyTheme() {
   const theme = setting("theme", "auto");
   if (theme === "auto") delete document.documentElement.dataset.theme;

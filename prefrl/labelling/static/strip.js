@@ -1,5 +1,5 @@
 // @ts-check
-/** What the reward model thinks of a question that was answered: its reward per step as a strip under each clip. */
+/** The reward model's view of an answered question: its learned reward per step as a strip under each clip. */
 
 import {named} from "./choices.js";
 import {el, percent, svg} from "./dom.js";

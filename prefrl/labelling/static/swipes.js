@@ -1,5 +1,5 @@
 // @ts-check
-/** Fingers on the clips: a swipe answers, a tap plays or pauses. */
+/** Touch gestures on the clips: a swipe answers, a tap plays or pauses. */
 
 const FAR = 56; // px that make a swipe
 const NEAR = 8; // px that are still a tap

@@ -1,5 +1,5 @@
 // @ts-check
-/** The experimenter's page: who answers how much, how far each can be relied on, and where people and model differ. */
+/** The Team page: each labeller's answers and reliability, and where labellers and the reward model differ. */
 
 import {ApiError, get} from "./api.js";
 import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
@@ -24,7 +24,7 @@ export class TeamView {
   name = "team";
   title = "Team";
   #timer = 0;
-  #shown = "";
+  #latest = "";
 
   /** @param {import("./main.js").App} app */
   constructor(app) {
@@ -46,12 +46,12 @@ export class TeamView {
     try {
       const team = await get("/api/team");
       const text = JSON.stringify(team);
-      if (text !== this.#shown) put(this.body, ...parts(team, this.app.status?.kinds ?? {})); // unchanged: keep what somebody is reading
-      this.#shown = text;
+      if (text !== this.#latest) put(this.body, ...parts(team, this.app.status?.kinds ?? {})); // unchanged: keep what somebody is reading
+      this.#latest = text;
     } catch (fault) {
       if (!(fault instanceof ApiError)) throw fault;
       if (fault.status === 403) put(this.body, el("p", {class: "card"}, "This page is for the experimenter: it opens with the address that the server printed, not with an invitation."));
-      else if (!this.#shown) put(this.body, el("p", {class: "card"}, `Nothing to show: ${fault.message}`));
+      else if (!this.#latest) put(this.body, el("p", {class: "card"}, `Nothing to show: ${fault.message}`));
     }
   }
 }
@@ -109,11 +109,11 @@ function people(labellers) {
 /** @param {Labeller[]} labellers */
 function relied(labellers) {
   const looks = (/** @type {Looks} */ one) => one?.n ? `${percent(one.agree / one.n)} of ${one.n}` : "–";
-  const told = labellers.some((one) => one.reliability !== null);
+  const estimated = labellers.some((one) => one.reliability !== null);
   return [scrolled(["Labeller", "Estimated right", "Known answers right", "Same again", "Same again, reordered"], labellers.map((one) => [
     el("span", {class: "name", title: one.name}, one.name), one.reliability === null ? "–" : percent(one.reliability),
     known(one.gold), looks(one.self_agreement), looks(one.reordered_agreement)])),
-  told ? null : el("p", {class: "note"}, "How often each is right is estimated once two people have judged the same questions, or known ones.")];
+  estimated ? null : el("p", {class: "note"}, "How often each is right is estimated once two people have judged the same questions, or known ones.")];
 }
 
 /** @param {Share | null} gold */

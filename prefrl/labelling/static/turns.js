@@ -1,5 +1,5 @@
 // @ts-check
-/** Whose turn it is: the question on the screen, those answered before it, and the way back. Knows nothing of the screen. */
+/** Order of questions: the one on the screen, those answered before it, and undo. Independent of the display. */
 
 import {close} from "./ahead.js";
 import {ticket} from "./dom.js";
@@ -13,7 +13,7 @@ import {ticket} from "./dom.js";
  * @typedef {{decision_ms: number, shown_ms: number, loops: number, speed: number}} Timing
  */
 
-const KEPT = 2; // answered questions that stay decoded, so that undoing them costs nothing
+const KEPT = 2; // answered questions whose clips stay decoded, so that undo needs no loading
 
 /** Events: "turn" when another question is due on the screen (or none), "told" {answered, reply} when an answer arrived. */
 export class Turns extends EventTarget {

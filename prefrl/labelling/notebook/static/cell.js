@@ -1,5 +1,5 @@
 // @ts-check
-/** The labelling view in a notebook's cell: who labels, how the kernel is, and keys while the cell has the focus. */
+/** The labelling view in a notebook's cell: the labeller, the kernel's state, and keys while the cell has the focus. */
 
 import {ApiError, Sessions, get} from "./api.js";
 import {button, count, el, put} from "./dom.js";
@@ -9,7 +9,7 @@ import {Outbox} from "./outbox.js";
 import {seen} from "./seen.js";
 import {connect} from "./wire.js";
 
-const EVERY = 2_000; // ms between two looks at the kernel
+const EVERY = 2_000; // ms between two requests for the status
 const PAGES = ["h", "?"]; // keys of the page that a cell has no room for
 
 class Cell {
@@ -67,13 +67,13 @@ class Cell {
     const {waiting, refused, trouble} = this.outbox;
     const gone = this.#fault?.status === 0 || (trouble && !this.#fault);
     /** @type {any[]} */
-    const said = [];
-    if (gone) said.push("The kernel does not answer: it is busy, or it was restarted; then run this cell again.", kept(waiting));
-    else if (this.#fault ?? this.status?.trouble) said.push(this.#fault?.message ?? this.status?.trouble, kept(waiting));
-    else if (refused) said.push(`The store did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
-    this.banner.hidden = !said.length;
-    const text = said.map((part) => part.textContent ?? part).join("");
-    if (this.banner.textContent !== text) put(this.banner, ...said);
+    const notices = [];
+    if (gone) notices.push("The kernel does not answer: it is busy, or it was restarted; then run this cell again.", unsentNote(waiting));
+    else if (this.#fault ?? this.status?.trouble) notices.push(this.#fault?.message ?? this.status?.trouble, unsentNote(waiting));
+    else if (refused) notices.push(`The store did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
+    this.banner.hidden = !notices.length;
+    const text = notices.map((part) => part.textContent ?? part).join("");
+    if (this.banner.textContent !== text) put(this.banner, ...notices);
   }
 
   /** @param {KeyboardEvent} event */
@@ -91,7 +91,7 @@ class Cell {
 }
 
 /** @param {number} waiting */
-function kept(waiting) {
+function unsentNote(waiting) {
   return waiting ? ` ${count(waiting, "answer is", "answers are")} kept in this browser and will be sent.` : "";
 }
 
@@ -115,6 +115,6 @@ export function render({model, el: place}) {
   cell.start();
   return () => {
     cell.stop();
-    setTimeout(disconnect, 1_000); // after the goodbye
+    setTimeout(disconnect, 1_000); // after the request to leave
   };
 }

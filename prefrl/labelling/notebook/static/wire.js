@@ -1,5 +1,5 @@
 // @ts-check
-/** How a cell reaches its kernel: requests and replies are messages of its widget. */
+/** Transport of a cell: requests to the kernel and replies are messages of its widget. */
 
 import {transport} from "./api.js";
 import {ticket} from "./dom.js";
@@ -9,21 +9,21 @@ let model = null;
 /** @type {Map<string, (reply: Response) => void>} */
 const waiting = new Map();
 
-/** Talk through this widget's model from now on. Returns what ends that. @param {any} given @returns {() => void} */
+/** Send requests through this widget's model. Returns a function that disconnects. @param {any} given @returns {() => void} */
 export function connect(given) {
   model = given;
   transport.exchange = exchange;
-  model.on("msg:custom", hear);
-  return () => model.off("msg:custom", hear);
+  model.on("msg:custom", receive);
+  return () => model.off("msg:custom", receive);
 }
 
-/** @param {{id: string, status: number, kind: string}} said @param {DataView[]} buffers */
-function hear(said, buffers) {
-  waiting.get(said.id)?.(new Response(/** @type {any} */ (buffers[0]), {status: said.status, headers: {"Content-Type": said.kind}}));
+/** @param {{id: string, status: number, kind: string}} reply @param {DataView[]} buffers */
+function receive(reply, buffers) {
+  waiting.get(reply.id)?.(new Response(/** @type {any} */ (buffers[0]), {status: reply.status, headers: {"Content-Type": reply.kind}}));
 }
 
 /**
- * As fetch has it. A kernel that is busy replies late, one that has gone never does.
+ * Like fetch. A busy kernel replies late, one that has ended never does.
  * @param {string} path @param {RequestInit} [about] @returns {Promise<Response>}
  */
 function exchange(path, about = {}) {
