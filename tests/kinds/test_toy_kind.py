@@ -67,7 +67,7 @@ class Best(Kind):
 
 SETTINGS = {
     "steps": 2048, "agent": {"n_steps": 64, "n_epochs": 2}, "seed": 3,
-    "questions": {"budget": 60, "length": 10, "kinds": ["best"], "initial": 0.5},
+    "questions": {"budget": 40, "length": 10, "kinds": ["best"], "initial": 0.5},
     "record": {"video": False, "tensorboard": False, "evaluation_episodes": 2, "checkpoints": 2},
 }  # fmt: skip
 
@@ -96,13 +96,13 @@ def test_from_the_oracle_to_the_report_and_through_export_import_and_replay(tmp_
     teacher = {"name": "mistake", "mistake": 0.1, "skip": 0.1}
     result = train(tmp_path / "run", teacher=teacher)
     answered = [answer for _, answer, _, _ in rows(tmp_path / "run")]
-    assert len(answered) == 60 and 1 <= answered.count(None) <= 15
+    assert len(answered) == 40 and 1 <= answered.count(None) <= 15
     [feedback] = _feedback(tmp_path / "run")
     assert feedback.kind == "best" and feedback.segments.true_rewards.shape[1:] == (3, 10)
     right = feedback.answer["best"] == feedback.segments.true_returns.argmax(-1)
     assert 0.75 < right.mean() < 1  # a tenth of them slip
     report = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert report["asked"] == 60 and report["reward_model"]["accuracy"] > 0.5  # of three
+    assert report["asked"] == 40 and report["reward_model"]["accuracy"] > 0.5  # of three
     assert (tmp_path / "run" / "reward.png").exists() and "reward/accuracy" in (
         tmp_path / "run/metrics.csv"
     ).read_text()
@@ -130,7 +130,7 @@ def test_several_kinds_in_one_run(tmp_path, turns):
     questions = {**SETTINGS["questions"], "kinds": ["pair", "best"], "mix": [0.5, 0.5], "turns": turns}
     result = train(tmp_path / "run", questions=questions)
     batches = {feedback.kind: feedback for feedback in _feedback(tmp_path / "run")}
-    assert {kind: len(batch) for kind, batch in batches.items()} == {"pair": 30, "best": 30}
+    assert {kind: len(batch) for kind, batch in batches.items()} == {"pair": 20, "best": 20}
     metrics = json.loads((tmp_path / "run" / "result.json").read_text())["reward_model"]
     assert metrics["pair/accuracy"] > 0.5 and metrics["best/accuracy"] > 1 / 3
     first, last = (batches[kind].query for kind in ("pair", "best"))
