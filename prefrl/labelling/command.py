@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from prefrl.config.modules import import_modules
 from prefrl.core.errors import UserError
 from prefrl.labelling.ai import command as ai
 
@@ -33,6 +34,7 @@ def label(arguments: list[str]) -> int:
     """Label pairs of a run in the browser, while it trains or afterwards."""
     made = parser()
     given = made.parse_args(arguments)
+    import_modules(given.modules)  # which may bring the agent, the environment and other names that config.yaml has
     if given.ai is not None:
         _refuse(made, given, PAGE, "belongs to the page; leave it out with --ai")
         return ai.label(given)
@@ -61,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--allow-remote", action="store_true", help="with --host: yes, let other machines reach the page, unencrypted")
     add("--import", action="append", default=[], dest="modules", metavar="MODULE",
-        help="registers environments; needed for drawing their clips")  # fmt: skip
+        help="module that registers environments, agents or other parts of the run")  # fmt: skip
     add("--store", metavar="URL", help="database of the labels, where it is not labels.db in the run's folder")
     add("--beside-training", action="store_true", help=argparse.SUPPRESS)  # passed by a trainer that opens the page
     ai.add_options(made)

@@ -80,6 +80,18 @@ def test_killed_and_resumed_it_is_the_run_that_was_never_stopped(toy, tmp_path):
     assert prefrl.evaluate(folder) == prefrl.evaluate(whole.folder) == whole.true_return
 
 
+def test_its_run_is_labelled_where_its_module_is_imported(tmp_path):
+    run = train("toy-q", tmp_path / "run").folder
+    line = [sys.executable, "-m", "prefrl.cli", "label", str(run)]
+    ai = ["--ai", "eye", "--endpoint", "http://127.0.0.1:9/v1", "--dry-run"]  # shows the prompt, and sends nothing
+    known = subprocess.run(
+        [*line, "--import", "toy_agents", *ai], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert known.returncode == 0, known.stderr
+    unknown = subprocess.run([*line, *ai], capture_output=True, text=True)
+    assert unknown.returncode == 2 and "toy-q" in unknown.stderr
+
+
 def test_an_off_policy_agent_learns_its_rewards_anew_after_each_fit(tmp_path):
     run = train("toy-q", tmp_path / "run").run
     agent = run.agent
