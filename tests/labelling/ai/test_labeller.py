@@ -369,7 +369,7 @@ def test_the_command_says_what_leaves_the_machine_and_what_came_of_it(run, model
     out, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "frames of the clips, the question and instructions are sent to 127.0.0.1: they stay on this machine" in said
-    assert "robot: nothing is left to answer" in out and "6 answers (0 equal, 0 skipped)" in out
+    assert "robot: nothing is left to answer" in out and "6 answers (0 undecided, 0 skipped)" in out
     assert "12 calls, 0 replies from the cache, 12,000 tokens sent and 600 received; $0.0132" in out
     assert len(told(run, "robot")) == 6
 

@@ -82,7 +82,7 @@ def test_clips_of_a_finished_run_are_drawn_by_a_worker_of_its_own(tmp_path, labe
     make_played_run(tmp_path / "run")
     model.decide = lambda left, right: "equal"
     summary = label(frames=9, widest=8192)
-    assert summary.answers == 3 and summary.equal == 3
+    assert summary.answers == 3 and summary.undecided == 3
     left, _ = pictures(model.calls[0])
     assert left.shape == (3 * (400 + GAP) - GAP, 3 * (600 + GAP) - GAP, 3)
 
