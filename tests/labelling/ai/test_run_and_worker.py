@@ -68,7 +68,8 @@ def test_a_model_that_sees_only_frames_answers_for_people_while_a_run_trains(sho
     with LabelStore.open(folder) as store:
         [stood] = store.feedback()
         assert len(stood) == 16 and {row["labeller"] for row in store.history()} == {"ai:eye-1"}
-        truth = Oracle(np.random.default_rng(0))(store.queries(stood.query.tolist()))
+        oracle = Oracle(np.random.default_rng(0))(store.queries(stood.query.tolist()))
+        truth = np.array([answer["preference"] for answer in oracle])
     upright = stood.segments.observations[..., 0].mean(-1)  # cosine of the angle: (16, 2)
     gap = upright[:, 0] - upright[:, 1]
     clear = np.abs(gap) > 0.2

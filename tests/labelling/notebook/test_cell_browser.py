@@ -102,7 +102,7 @@ class Notebook:
     def ready(self, other_than: int | None = None) -> int:
         def pair():
             state = self.state()
-            return state["query"] if state.get("left", -1) >= 0 and state["query"] != other_than else None
+            return state["query"] if (state.get("drawn") or [-1])[0] >= 0 and state["query"] != other_than else None
 
         query = until(pair)
         time.sleep(0.3)  # past the moment in which keys are not taken for answers
@@ -142,7 +142,7 @@ def answers(notebook) -> dict[int, float | None]:
 
 def test_both_clips_play_in_step_with_the_pixels_that_were_drawn(notebook):
     query = notebook.ready()
-    both = "() => { const {left, right} = document.querySelector('.prefrl-label').prefrl; return [left, right]; }"
+    both = "() => document.querySelector('.prefrl-label').prefrl.drawn"
     seen: set[tuple[int, int]] = set()
     until(lambda: seen.add(tuple(notebook.page.evaluate(both))) or len(seen) >= 5)
     assert all(left == right for left, right in seen)
