@@ -15,7 +15,7 @@ def test_a_server_that_does_not_end_is_ended(monkeypatch, tmp_path):
     assert server.stdout.readline()
     started, over = threading.Event(), threading.Event()
     monkeypatch.setattr(page.subprocess, "Popen", lambda *_, **__: started.set() or server)
-    keeper = threading.Thread(target=page._keep, args=([], tmp_path, over))
+    keeper = threading.Thread(target=page._keep_serving, args=([], tmp_path, over))
     keeper.start()
     assert started.wait(300)
     over.set()
