@@ -108,7 +108,8 @@ class Asker:
 
     def _counts_by_kind(self, wanted: int, segments: int) -> list[int]:
         """Number of questions of each kind: up to `wanted` in all, as many as there are segments for."""
-        for total in range(wanted, 0, -1):
+        most = segments // min(kind.segments for kind in self.kinds)
+        for total in range(min(wanted, most), 0, -1):
             counts = self.divide(self, total)
             if sum(count * kind.segments for count, kind in zip(counts, self.kinds, strict=True)) <= segments:
                 return counts
