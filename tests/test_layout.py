@@ -80,6 +80,12 @@ def test_no_module_imports_itself_through_others():
         visit(module, [])
 
 
+def test_test_files_have_names_of_their_own():
+    """pytest imports them by their names alone, and refuses the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
+
+
 def test_the_loop_imports_nothing_of_ours():
     assert list(imports(MODULES["prefrl.loop"])) == []
 
