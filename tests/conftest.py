@@ -1,5 +1,6 @@
 """What all tests share: chances that are the same in every run, no skipping in CI, and short runs of real environments."""
 
+import ctypes.util
 import itertools
 import os
 import random
@@ -85,3 +86,10 @@ def short(tmp_path: Path):
         return train(env, folder=tmp_path / folder, quiet=True, **{**SHORT, **settings})
 
     return run
+
+
+@pytest.fixture
+def drawing_library() -> None:
+    """Skip where MuJoCo has nothing to draw with."""
+    if not any(map(ctypes.util.find_library, ("EGL", "OSMesa", "GL"))):
+        pytest.skip("no OpenGL library: install libosmesa6, or libegl1 with libgl1-mesa-dri")

@@ -247,7 +247,7 @@ def test_too_little_memory_for_a_rollout_says_how_much_is_needed(short):
 
 @pytest.mark.parametrize("answer", [0.5, float("nan")], ids=["ties", "skips"])
 def test_a_teacher_that_tells_nothing_leaves_the_reward_at_zero_and_is_reported(answer, short):
-    with pytest.warns(UserWarning, match=r"no reward was learned from 24 questions .*; the policy is untaught"):
+    with pytest.warns(UserWarning, match=r"nothing was learned from 24 questions .*; the policy is untaught"):
         result = short(teacher=lambda queries: np.full(len(queries), answer))
     model = result.reward_model
     assert model.version == 0 and float(model.ensemble.scale) == 0.0
@@ -262,10 +262,10 @@ def test_ties_are_said_to_be_ties_while_they_come(short):
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        (lambda n: np.zeros((n, 2)), r"gave answers of shape \(12, 2\) to 12 questions; it must give one preference"),
-        (lambda n: np.full(n, 2.0), r"preference 2.0 for question 1 is not in \[0, 1\]; 1: the first is better"),
-        (lambda n: np.full(n, np.inf), "preference inf for question 1"),
-        (lambda n: ["first"] * n, "gave answers that are not numbers"),
+        (lambda n: np.zeros((n, 2)), r"answers have shape \(12, 2\); 12 questions need one preference each"),
+        (lambda n: np.full(n, 2.0), r"preference 2.0 for question 1 of 12 is not in \[0, 1\]; 1: the first is better"),
+        (lambda n: np.full(n, np.inf), "preference inf for question 1 of 12"),
+        (lambda n: ["first"] * n, "preferences must be numbers"),
     ],
 )
 def test_wrong_answers_are_refused_and_their_questions_stay_open(answers, message, short, tmp_path):

@@ -17,7 +17,7 @@ from prefrl.store import lookup
 from prefrl.store.store import LabelStore
 
 PEOPLE = {"teacher": "human", "teacher.page": False, "questions.budget": 3, "steps": 1024}
-pytestmark = pytest.mark.filterwarnings("ignore:.*episodes of 200 steps", "ignore:no reward was learned")
+pytestmark = pytest.mark.filterwarnings("ignore:.*episodes of 200 steps", "ignore:nothing was learned")
 
 
 def ready(folder: Path) -> list[bool]:

@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*combined several labellers"),
     pytest.mark.filterwarnings("ignore:this run is not the one"),
     pytest.mark.filterwarnings("ignore:the recording knew no"),
-    pytest.mark.filterwarnings("ignore:no reward was learned"),
+    pytest.mark.filterwarnings("ignore:nothing was learned"),
 ]
 
 

@@ -81,7 +81,7 @@ def test_a_run_learns_from_a_person_and_from_her_corrections(short, labeller):
 
 
 @pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
-@pytest.mark.filterwarnings("ignore:no reward was learned")
+@pytest.mark.filterwarnings("ignore:nothing was learned")
 def test_when_nobody_answers_the_agent_trains_on_and_the_queue_stops_growing(short):
     run = short(**{**ALONE, "teacher.lag": 0, "teacher.wait": 0, "teacher.queue": 5, "teacher.stale": 0.0}).run
     assert run.agent.step == 2048 and run.reward_model.version == 0
@@ -90,7 +90,7 @@ def test_when_nobody_answers_the_agent_trains_on_and_the_queue_stops_growing(sho
 
 
 @pytest.mark.filterwarnings("ignore:.*episodes of 200 steps")
-@pytest.mark.filterwarnings("ignore:no reward was learned")
+@pytest.mark.filterwarnings("ignore:nothing was learned")
 def test_what_is_taken_back_makes_room_for_new_questions(short):
     run = short(**{**ALONE, "teacher.lag": 0, "teacher.wait": 0, "teacher.queue": 5, "teacher.stale": 0.3}).run
     with LabelStore.open(run.folder) as store:

@@ -19,7 +19,7 @@ from prefrl.store.store import LabelStore
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*episodes of 200 steps"),
-    pytest.mark.filterwarnings("ignore:no reward was learned"),
+    pytest.mark.filterwarnings("ignore:nothing was learned"),
     pytest.mark.filterwarnings("ignore:training does not wait for people"),
 ]
 
@@ -175,7 +175,7 @@ def test_a_run_without_answers_or_segments_is_refused(study, again, tmp_path):
     assert "silent has no answers to replay; label it first: prefrl label" in refusal(again, silent)
     with LabelStore.open(silent) as store:
         store.answer([1], [1.0], labeller="ann")
-    assert "no trainer has heard" in refusal(again, silent)
+    assert "no trainer has read the answers" in refusal(again, silent)
     (silent / "labels.db").unlink()
     assert "silent has no labels.db" in refusal(again, silent)
     torn = shutil.copytree(study, tmp_path / "torn")

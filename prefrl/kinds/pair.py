@@ -77,7 +77,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
         wrong = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
         if len(wrong):
             raise UserError(
-                f"preference {values[wrong[0]]} at place {wrong[0]} of {questions} is not in [0, 1];"
+                f"preference {values[wrong[0]]} for question {wrong[0] + 1} of {questions} is not in [0, 1];"
                 " 1: the first is better, 0: the second, NaN: skipped"
             )
         return [None if np.isnan(value) else _answer(float(value)) for value in values]

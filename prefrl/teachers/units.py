@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.special import ndtri
 
 RecentReturn = Callable[[], tuple[float, float]]
 """Mean return of the last 10 training episodes (NaN before the first ends) and the steps in an episode."""
@@ -85,6 +84,8 @@ class TaskUnits:
     felt: Spread = field(default_factory=Spread)
 
     def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+        from scipy.special import ndtri  # not at the top: the label server needs no scipy
+
         self.returns.add(returns)
         self.felt.add(felt)
         spread = self.returns.size

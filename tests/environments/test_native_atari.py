@@ -63,7 +63,7 @@ def test_the_score_is_hidden_if_wanted(masked):
 
 
 @pytest.mark.filterwarnings(
-    "ignore:.*segment pairs tie", "ignore:.*episodes of", "ignore:only", "ignore:no reward was learned"
+    "ignore:.*segment pairs tie", "ignore:.*episodes of", "ignore:only", "ignore:nothing was learned"
 )
 def test_a_run_on_it_is_the_run_on_the_usual_wrappers(tmp_path):
     settings = {

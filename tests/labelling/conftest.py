@@ -1,6 +1,5 @@
 """What the tests of labelling share: a run's folder and a server for it."""
 
-import ctypes.util
 from pathlib import Path
 
 import pytest
@@ -26,10 +25,3 @@ def serve(run: Path):
     yield start
     for one in started:
         one.close()
-
-
-@pytest.fixture
-def drawing_library():
-    """Skip where MuJoCo has nothing to draw with."""
-    if not any(map(ctypes.util.find_library, ("EGL", "OSMesa", "GL"))):
-        pytest.skip("no OpenGL library: install libosmesa6, or libegl1 with libgl1-mesa-dri")

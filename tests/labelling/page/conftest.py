@@ -9,7 +9,7 @@ from short import SHORT
 
 from prefrl.store.store import LabelStore
 
-THOUGHT = {"model_version": 3, "probability": 0.8, "rewards": [[0.1, 0.4] * 8, [-0.3, 0.1] * 8]}
+THOUGHT = {"model_version": 3, "chances": [0.8, 0.2], "rewards": [[0.1, 0.4] * 8, [-0.3, 0.1] * 8]}
 
 
 @pytest.fixture(scope="session")
