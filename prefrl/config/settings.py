@@ -12,6 +12,8 @@ Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
 
 RETIRED: dict[str, Any] = {"reward.together": False, "reward.precision": "float32"}
 """Settings that no longer exist, with the value they all but always had: accepted in files of older runs, and ignored."""
+NEWER: dict[str, Any] = {"agent.fast": "off"}
+"""Settings that runs of earlier releases lack, with the value with which those go on as they were."""
 
 
 def setting(default: Any, *, low: float, high: float) -> Any:
@@ -74,6 +76,8 @@ class OnPolicyConfig(AgentConfig):
     """Gradients are clipped to this norm."""
     hidden: tuple[int, ...] = setting((64, 64), low=1, high=65_536)
     """Layers of policy and value network."""
+    fast: str = "auto"
+    """auto: rollouts and gradients are computed by numpy where the policy is an MLP on vectors; off: by SB3 itself."""
 
     @property
     def turn_steps(self) -> int:

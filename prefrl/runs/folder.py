@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from prefrl.config.settings import RETIRED, Config
+from prefrl.config.settings import NEWER, RETIRED, Config
 from prefrl.config.values import AGENT, as_dict, dotted, load, update
 from prefrl.core.errors import FolderBusy, StorageFull, UserError, brief, why
 from prefrl.core.files import write_durably
@@ -154,7 +154,8 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
         raise UserError(f"{path} is not a run folder: run.json: {why(fault)}") from fault
     if version > FORMAT:
         raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
-    config = load(path / "config.yaml")
+    lacking = {name: value for name, value in NEWER.items() if name not in run_json.get("config", {})}
+    config = load(path / "config.yaml", update(Config(), lacking))
     check(config)
     return config, run_json
 
@@ -191,7 +192,8 @@ def differences(run_json: dict[str, Any], config: Config) -> list[str]:
 def _settings_at_start(run_json: dict[str, Any], config: Config) -> dict[str, Any]:
     """The settings with which a run was started; what an older prefrl did not know was at its default."""
     noted = {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}
-    return _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted if noted else _settings(config)
+    default = update(update(Config(), NEWER), {AGENT: config.agent.algorithm})
+    return _settings(default) | noted if noted else _settings(config)
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

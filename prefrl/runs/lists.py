@@ -70,6 +70,7 @@ TABLES: dict[str, Table] = {
     "pixels.show": Table("observations", SHOWN),
     "pixels.atari": Table("Atari games", PROTOCOL_WORDS),
     "agent.algorithm": Table("agents", AGENTS),
+    "agent.fast": Table("", dict.fromkeys(("auto", "off"), "")),
     "mechanisms": Table("mechanisms", MECHANISMS),
     "teacher.units": Table("", dict.fromkeys(UNITS, "")),
     "teacher.timing": Table("", TIMINGS),

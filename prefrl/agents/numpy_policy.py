@@ -1,0 +1,233 @@
+"""SB3's MLP actor-critic policy evaluated and differentiated in numpy, several times faster than torch on small layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    MultiCategoricalDistribution,
+)
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.torch_layers import FlattenExtractor
+from torch import nn
+
+Array = np.ndarray
+Activation = tuple[Callable[[Array], Array], Callable[[Array], Array]]
+
+ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.Tanh: (lambda x: np.tanh(x, out=x), lambda y: 1.0 - y * y),
+    nn.ReLU: (lambda x: np.maximum(x, 0.0, out=x), lambda y: y > 0.0),
+}
+"""Module -> (activation in place, its derivative as a function of its output)."""
+
+
+class Gradients:
+    """Gradients of a policy's parameters: one flat array, with a view for each parameter that torch has as its `.grad`."""
+
+    def __init__(self, policy: nn.Module):
+        self.parameters = list(policy.parameters())
+        self.flat = np.zeros(sum(each.numel() for each in self.parameters), np.float32)
+        self.views = self.split(self.flat)
+        for parameter, view in zip(self.parameters, self.views, strict=True):
+            parameter.grad = torch.from_numpy(view)
+
+    def split(self, flat: Array) -> list[Array]:
+        """A view of a flat array for each parameter, in its shape."""
+        ends = np.cumsum([each.numel() for each in self.parameters])
+        return [
+            flat[end - each.numel() : end].reshape(tuple(each.shape))
+            for each, end in zip(self.parameters, ends, strict=True)
+        ]
+
+    def of(self, parameter: nn.Parameter) -> Array:
+        [view] = [view for each, view in zip(self.parameters, self.views, strict=True) if each is parameter]
+        return view
+
+    def clip(self, most: float) -> None:
+        """Scale the gradients to a norm of at most `most`, as torch's clip_grad_norm_."""
+        norm = float(np.sqrt(self.flat @ self.flat))
+        if norm + 1e-6 > most:
+            self.flat *= np.float32(most / (norm + 1e-6))
+
+
+class Layers:
+    """Linear layers with an activation after each but the last. Reads the weights that torch holds, without a copy."""
+
+    def __init__(self, layers: Sequence[nn.Linear], activation: Activation, gradients: Gradients):
+        self.weights = [layer.weight.detach().numpy() for layer in layers]
+        self.biases = [layer.bias.detach().numpy() for layer in layers]
+        self.gradients = [(gradients.of(layer.weight), gradients.of(layer.bias)) for layer in layers]
+        self.activate, self.derivative = activation
+        self.inputs: list[Array] = []
+
+    def __call__(self, x: Array) -> Array:
+        """(N, in) -> (N, out)"""
+        self.inputs = [x]
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = x @ weight.T
+            x += bias
+            x = self.activate(x)
+            self.inputs.append(x)
+        return x @ self.weights[-1].T + self.biases[-1]
+
+    def backward(self, gradient: Array) -> None:
+        """Write the parameters' gradients of the last call, given the gradient of its output (N, out)."""
+        for place in range(len(self.weights) - 1, -1, -1):
+            x, (of_weight, of_bias) = self.inputs[place], self.gradients[place]
+            np.matmul(gradient.T, x, out=of_weight)
+            np.add.reduce(gradient, 0, out=of_bias)
+            if place:
+                gradient = gradient @ self.weights[place]
+                gradient *= self.derivative(x)
+
+
+class ActionDistribution(Protocol):
+    """The distribution of actions, given the last layer's outputs (N, out). Actions are float (N, d)."""
+
+    def sample(self, outputs: Array) -> Array: ...
+    def log_prob(self, outputs: Array, actions: Array) -> Array:
+        """(N,)"""
+        ...
+
+    def entropy(self) -> float:
+        """The mean over the outputs of the last `log_prob`."""
+        ...
+
+    def backward(self, of_log_prob: Array, of_entropy: float) -> Array:
+        """Gradient of the outputs (N, out), given those of each log-probability (N,) and of the mean entropy."""
+        ...
+
+
+class Gaussian:
+    """Independent normal distributions; outputs are the means, the standard deviations do not depend on observations."""
+
+    def __init__(self, log_std: nn.Parameter, gradients: Gradients):
+        self.log_std, self.gradient = log_std.detach().numpy(), gradients.of(log_std)
+
+    def sample(self, outputs: Array) -> Array:
+        noise = np.random.standard_normal(outputs.shape).astype(np.float32)
+        return outputs + np.exp(self.log_std) * noise
+
+    def log_prob(self, outputs: Array, actions: Array) -> Array:
+        self.inverse = np.exp(-self.log_std)
+        self.deviation = (actions - outputs) * self.inverse  # in standard deviations
+        constant = np.float32(outputs.shape[1] * 0.5 * np.log(2 * np.pi)) + self.log_std.sum()
+        return -0.5 * np.einsum("nd,nd->n", self.deviation, self.deviation) - constant
+
+    def entropy(self) -> float:
+        return float(self.log_std.sum() + len(self.log_std) * (0.5 + 0.5 * np.log(2 * np.pi)))
+
+    def backward(self, of_log_prob: Array, of_entropy: float) -> Array:
+        weighted = self.deviation * of_log_prob[:, None]
+        np.einsum("nd,nd->d", weighted, self.deviation, out=self.gradient)
+        self.gradient += np.float32(of_entropy) - of_log_prob.sum()
+        weighted *= self.inverse
+        return weighted
+
+
+class Categorical:
+    """One choice or several independent ones (MultiDiscrete); outputs are all their logits side by side."""
+
+    def __init__(self, choices: Sequence[int]):
+        ends = np.cumsum(choices)
+        self.parts = [slice(end - n, end) for n, end in zip(choices, ends, strict=True)]
+
+    def _log_probabilities(self, outputs: Array) -> Array:
+        logs = np.empty_like(outputs)
+        for part in self.parts:
+            shifted = outputs[:, part] - outputs[:, part].max(1, keepdims=True)
+            logs[:, part] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+        return logs
+
+    def sample(self, outputs: Array) -> Array:
+        """By Gumbel's maximum: argmax(log p - log E) with E exponential."""
+        perturbed = outputs - np.log(np.random.standard_exponential(outputs.shape))
+        return np.stack([perturbed[:, part].argmax(1) for part in self.parts], 1).astype(np.float32)
+
+    def log_prob(self, outputs: Array, actions: Array) -> Array:
+        self.logs = self._log_probabilities(outputs)
+        self.probabilities = np.exp(self.logs)
+        self.rows = np.arange(len(outputs))
+        self.chosen = [actions[:, k].astype(np.intp) + part.start for k, part in enumerate(self.parts)]
+        return np.add.reduce([self.logs[self.rows, chosen] for chosen in self.chosen], 0)
+
+    def entropy(self) -> float:
+        return float(-(self.probabilities * self.logs).sum(1).mean())
+
+    def backward(self, of_log_prob: Array, of_entropy: float) -> Array:
+        gradient = self.probabilities * -of_log_prob[:, None]
+        for chosen in self.chosen:
+            gradient[self.rows, chosen] += of_log_prob
+        if of_entropy:  # dH/dlogit = -p (log p + H), of each choice
+            scale = np.float32(of_entropy / len(self.logs))
+            for part in self.parts:
+                p, logs = self.probabilities[:, part], self.logs[:, part]
+                gradient[:, part] -= scale * p * (logs - (p * logs).sum(1, keepdims=True))
+        return gradient
+
+
+class NumpyPolicy:
+    """An SB3 MLP policy in numpy, on the policy's own parameters: forward as SB3 does, and gradients by hand.
+
+    Rebuild it after the policy's parameters were replaced by other tensors; values copied into them are seen at once.
+    """
+
+    def __init__(self, policy: ActorCriticPolicy):
+        self.policy = policy
+        self.gradients = Gradients(policy)
+        activation = ACTIVATIONS[policy.activation_fn]
+        self.actor, self.critic = (
+            Layers([*(m for m in hidden if isinstance(m, nn.Linear)), last], activation, self.gradients)
+            for hidden, last in (
+                (policy.mlp_extractor.policy_net, cast(nn.Linear, policy.action_net)),
+                (policy.mlp_extractor.value_net, policy.value_net),
+            )
+        )
+        space, self.distribution = policy.action_space, cast(ActionDistribution, None)
+        if isinstance(space, spaces.Box):
+            self.distribution = Gaussian(policy.log_std, self.gradients)
+        else:
+            self.distribution = Categorical(space.nvec if isinstance(space, spaces.MultiDiscrete) else [int(space.n)])  # type: ignore[attr-defined]
+        self.action_type = np.float32 if isinstance(space, spaces.Box) else np.int64
+
+    @staticmethod
+    def fits(policy: object) -> bool:
+        """Whether the policy is one of SB3's MLP policies on vectors that this class knows, on the CPU."""
+        if type(policy) is not ActorCriticPolicy or policy.device.type != "cpu":
+            return False
+        known = (DiagGaussianDistribution, CategoricalDistribution, MultiCategoricalDistribution)
+        space = policy.observation_space
+        return (
+            type(policy.action_dist) in known
+            and policy.activation_fn in ACTIVATIONS
+            and policy.features_extractor_class is FlattenExtractor
+            and isinstance(space, spaces.Box)
+            and not (policy.normalize_images and is_image_space(space))
+            and not (isinstance(policy.action_space, spaces.MultiDiscrete) and policy.action_space.nvec.ndim > 1)
+            and all(each.dtype is torch.float32 and each.requires_grad for each in policy.parameters())
+        )
+
+    def features(self, observations: torch.Tensor) -> Array:
+        """(N, *shape) -> (N, features)"""
+        x = observations.numpy()
+        return x.reshape(len(x), -1).astype(np.float32, copy=False)
+
+    def act(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sampled actions (N, *act), values (N, 1) and log-probabilities (N,), as ActorCriticPolicy.forward."""
+        x = self.features(observations)
+        outputs = self.actor(x)
+        actions = self.distribution.sample(outputs)
+        chances = self.distribution.log_prob(outputs, actions)
+        shaped = actions.reshape(len(x), *self.policy.action_space.shape).astype(self.action_type, copy=False)  # type: ignore[misc]
+        return torch.from_numpy(shaped), torch.from_numpy(self.critic(x)), torch.from_numpy(chances)
+
+    def value(self, observations: torch.Tensor) -> torch.Tensor:
+        """(N, 1), as ActorCriticPolicy.predict_values."""
+        return torch.from_numpy(self.critic(self.features(observations)))
