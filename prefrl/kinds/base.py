@@ -29,9 +29,9 @@ class Perceived:
 
     true_rewards: np.ndarray  # (Q, K, T)
     returns: np.ndarray  # (Q, K) true returns
-    felt: np.ndarray  # (Q, K) returns as a myopic teacher weighs them
+    myopic_returns: np.ndarray  # (Q, K) returns as a myopic teacher weighs them
     sizes: np.ndarray  # (Q, K) absolute sums of the rewards, from which rounding is judged
-    unit: float  # the difference of felt returns that counts as 1 for beta
+    unit: float  # the difference of myopic returns that counts as 1 for beta
     skip_below: float  # skip where all returns are below
     equal_within: float  # call equal what is closer
     beta: float  # rationality: log-odds per unit; inf: always the better one
@@ -146,7 +146,7 @@ class Kind:
         """Chances of the outcomes, given predicted rewards: (..., N, K, T) -> (..., N, A)"""
         raise NotImplementedError
 
-    def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
+    def chances_of(self, answer: dict[str, np.ndarray]) -> np.ndarray:
         """Answers as distributions over the outcomes: by field (N, ...) -> (N, A)"""
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Kind:
         accuracy: share of answers whose most likely outcome was the predicted one, ties among either half right;
         log_loss: cross-entropy in nats; brier: squared distance.
         """
-        answered = self.said(answer)
+        answered = self.chances_of(answer)
         best, top = (chances == chances.max(-1, keepdims=True) for chances in (answered, predicted))
         hits = (best & top).sum(-1) / np.maximum(top.sum(-1), best.sum(-1))
         return {
@@ -217,11 +217,11 @@ class Kind:
             else ", ".join(f"{k} {v}" for k, v in answer.items())
         )
 
-    def foretold(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
+    def predicted_right(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
         """Whether the answered outcome was the one predicted likeliest; None for ties, skips and missing chances."""
         if answer is None or chances is None or not self.outcomes:
             return None
-        answered = self.said(self.arrays([answer]))[0]
+        answered = self.chances_of(self.arrays([answer]))[0]
         best = int(answered.argmax())
         if (answered == answered[best]).sum() > 1:
             return None

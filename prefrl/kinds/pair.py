@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prefrl.core.errors import UserError
 from prefrl.kinds.base import Answer, Choice, Kind, Perceived
-from prefrl.kinds.metrics import preference_metrics
+from prefrl.kinds.pair_metrics import preference_metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +120,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
             first = _first_better(gap, error)
         return stack((first, 1 - first), -1)
 
-    def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
+    def chances_of(self, answer: dict[str, np.ndarray]) -> np.ndarray:
         return np.stack([answer["preference"], 1 - answer["preference"]], -1)
 
     def answers_of(self, chances: np.ndarray) -> list[Answer]:
@@ -139,7 +139,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
         Later steps overwrite earlier ones, so the tests that come first in the paper come last here.
         """
-        answers = choose(gaps(seen.felt, seen.sizes) / seen.unit, seen.beta, rng)
+        answers = choose(gaps(seen.myopic_returns, seen.sizes) / seen.unit, seen.beta, rng)
         answers = flip(answers, seen.mistake, rng)
         answers = tie(answers, gaps(seen.returns, seen.sizes), seen.equal_within)
         return self.read(skip(answers, seen.returns, seen.skip_below), len(answers))

@@ -193,9 +193,9 @@ def model_accuracy(rows: Iterable[Row]) -> dict[str, Any]:
     right: dict[int, list[bool]] = defaultdict(list)
     for row in rows:
         model = row["about"]["model"]
-        foretold = kind_of(row["asked_kind"]).foretold(model and model.get("chances"), row["answer"])
-        if foretold is not None:
-            right[model["version"]].append(foretold)
+        predicted_right = kind_of(row["asked_kind"]).predicted_right(model and model.get("chances"), row["answer"])
+        if predicted_right is not None:
+            right[model["version"]].append(predicted_right)
     every = [hit for hits in right.values() for hit in hits]
     by_version = [{"version": v, "accuracy": _share(hits), "n": len(hits)} for v, hits in sorted(right.items())]
     return {"accuracy": _share(every) if every else None, "n": len(every), "by_version": by_version}

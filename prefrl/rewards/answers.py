@@ -69,7 +69,7 @@ class Answers:
         """How many answers favour an outcome; all, where the kind has none."""
         if not self.kind.outcomes or not len(self):
             return len(self)
-        outcomes = self.kind.said(self.arrays())
+        outcomes = self.kind.chances_of(self.arrays())
         return int((outcomes != outcomes[:, :1]).any(-1).sum())
 
 

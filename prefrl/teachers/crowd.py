@@ -33,7 +33,7 @@ class Judgements:
         return len(self.query)
 
     @property
-    def told(self) -> Judgements:
+    def answered(self) -> Judgements:
         """The judgements that are not skips."""
         kept = ~np.isnan(self.chances).any(-1)
         return Judgements(self.query[kept], self.labeller[kept], self.chances[kept], self.truth)
@@ -61,7 +61,7 @@ def by_reliability(judgements: Judgements) -> Agreement:
     The outcome is decided by the odds (Dawid and Skene 1979). A tie says nothing about which outcome, but that they
     are alike: the label is the mean of even and decided answers, weighted by how far their labellers are from guessing.
     """
-    judged = judgements.told
+    judged = judgements.answered
     ids, question = np.unique(judged.query, return_inverse=True)
     names, labeller = np.unique(judged.labeller, return_inverse=True)
     outcomes = judged.chances.shape[-1]
@@ -110,7 +110,7 @@ def _dawid_skene(
 
 def by_mean(judgements: Judgements) -> Agreement:
     """Labels as the mean of all answers: a majority becomes a probability."""
-    judged = judgements.told
+    judged = judgements.answered
     ids, question = np.unique(judged.query, return_inverse=True)
     votes = np.bincount(question, minlength=len(ids))
     sums = [np.bincount(question, column, len(ids)) for column in judged.chances.T]

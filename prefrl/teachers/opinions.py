@@ -48,7 +48,7 @@ def _chances(kind: Kind, given: Sequence[Answer | None]) -> np.ndarray:
     chances = np.full((len(given), len(kind.outcomes)), np.nan)
     answered = [place for place, answer in enumerate(given) if answer is not None]
     if answered:
-        chances[answered] = kind.said(kind.arrays([answer for answer in given if answer is not None]))
+        chances[answered] = kind.chances_of(kind.arrays([answer for answer in given if answer is not None]))
     return chances
 
 

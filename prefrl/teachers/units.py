@@ -30,15 +30,15 @@ NEGATIVE = (
 class Measures:
     """Scale and thresholds for the returns of one batch of questions."""
 
-    gap: float  # the difference of felt returns that counts as 1 for beta
+    gap: float  # the difference of myopic returns that counts as 1 for beta
     skip: float  # skipped where all returns are below
     equal: float  # tied where the returns are closer
 
 
 class Units(Protocol):
-    """Turns a teacher's settings into measures for the batch at hand; returns and felt returns: (Q, K)."""
+    """Turns a teacher's settings into measures for the batch at hand; returns and myopic returns: (Q, K)."""
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures: ...
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures: ...
 
     def state(self) -> dict[str, Any]: ...
 
@@ -74,33 +74,33 @@ class TaskUnits:
     """Units of the spread of segment returns, so that the same numbers mean the same on every environment.
 
     The spread is the standard deviation of the returns of all segments in all questions seen so far, those at hand
-    included, and of nothing else. Felt (myopic) returns have a spread of their own, so beta keeps its meaning.
+    included, and of nothing else. Myopic returns have a spread of their own, so beta keeps its meaning.
     beta: log-odds of the right answer when two segments lie one spread apart.
     skip, equal: shares of questions. The margins lie so many spreads out that these shares of random pairs would be
     skipped or tied were returns normally distributed; as the true distribution differs, so does the measured share.
     """
 
     returns: Spread = field(default_factory=Spread)
-    felt: Spread = field(default_factory=Spread)
+    myopic: Spread = field(default_factory=Spread)
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         from scipy.special import ndtri  # not at the top: the label server needs no scipy
 
         self.returns.add(returns)
-        self.felt.add(felt)
+        self.myopic.add(myopic)
         spread = self.returns.size
         if spread == 0.0:  # all segments alike: there is nothing to measure with, and they tie as they are
-            return Measures(gap=self.felt.size or 1.0, skip=-math.inf, equal=0.0)
+            return Measures(gap=self.myopic.size or 1.0, skip=-math.inf, equal=0.0)
         # P(all K < z) = Phi(z)^K, and a gap of two has sqrt(2) times the spread of one
         poor = self.returns.mean + spread * float(ndtri(skip ** (1 / returns.shape[-1])))
         close = spread * math.sqrt(2.0) * float(ndtri((1.0 + equal) / 2.0))
-        return Measures(gap=self.felt.size or 1.0, skip=poor, equal=close)
+        return Measures(gap=self.myopic.size or 1.0, skip=poor, equal=close)
 
     def state(self) -> dict[str, Any]:
-        return {"returns": asdict(self.returns), "felt": asdict(self.felt)}
+        return {"returns": asdict(self.returns), "felt": asdict(self.myopic)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.returns, self.felt = Spread(**state["returns"]), Spread(**state["felt"])
+        self.returns, self.myopic = Spread(**state["returns"]), Spread(**state["felt"])
 
 
 @dataclass
@@ -109,7 +109,7 @@ class BPrefUnits:
 
     recent_return: RecentReturn | None
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         poor = self.margin(skip, length) if skip else -math.inf
         return Measures(gap=1.0, skip=poor, equal=self.margin(equal, length) if equal else 0.0)
 
@@ -138,7 +138,7 @@ class BPrefCodeUnits(BPrefUnits):
 
     sessions: int = 0  # batches of questions answered so far
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         power = 1 if self.sessions == 0 else 2
         poor, close = (self.margin(eps**power, length) if eps else 0.0 for eps in (skip, equal))
         self.sessions += 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.core.errors import NonFiniteError
-from prefrl.kinds.metrics import calibration_curve, preference_metrics
+from prefrl.kinds.pair_metrics import calibration_curve, preference_metrics
 
 ANSWERS = [1.0, 1.0, 0.0, 0.0, 0.5, np.nan]
 PREDICTIONS = [0.9, 0.5, 0.2, 0.7, 0.6, 0.4]

@@ -47,7 +47,7 @@ class Rating(Kind):
         good = (1 - error) * rewards.sum((-1, -2)).sigmoid() + error / 2
         return torch.stack((1 - good, good), -1)
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.stack([1 - answer["good"], answer["good"]], -1)
 
 
@@ -67,7 +67,7 @@ class BestOfThree(Kind):
     def predict(self, rewards, error=0.0):
         return (1 - error) * rewards.sum(-1).softmax(-1) + error / 3
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.eye(3)[answer["best"].astype(int)]
 
 
@@ -119,7 +119,7 @@ def test_a_kind_alone_teaches_the_reward(kind, chance, asked, make_model, answer
     unseen = asked(kind, 50, seed=9)
     rewards, chances = model.opinion(kind, unseen.segments)
     assert rewards.shape == unseen.segments.true_rewards.shape and chances.shape == (50, len(KINDS[kind].outcomes))
-    assert (chances.argmax(-1) == KINDS[kind].said(unseen.answer).argmax(-1)).mean() > chance + 0.3
+    assert (chances.argmax(-1) == KINDS[kind].chances_of(unseen.answer).argmax(-1)).mean() > chance + 0.3
 
 
 def test_a_kind_without_outcomes_teaches_the_reward_as_well(asked, make_model, answered):
