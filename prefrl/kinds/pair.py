@@ -44,6 +44,7 @@ class Pair(Kind):
     places = ("left", "right")
     outcomes = ("left", "right")
     schema = Preference
+    undecided = _answer(0.5)
     choices = (
         Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _answer(1.0),
                "better things happen in the left clip, even if only a little"),
@@ -85,16 +86,6 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
     def reordered(self, answer: Answer, order: Sequence[int]) -> Answer:
         return _answer(1 - answer["preference"]) if list(order) == [1, 0] else answer
 
-    def clear(self, answer: Answer) -> bool:
-        return answer["preference"] in (0.0, 1.0)
-
-    @property
-    def undecided(self) -> Answer | None:
-        return _answer(0.5)
-
-    def favoured(self, answer: Answer) -> int | None:
-        return None if answer["preference"] == 0.5 else int(answer["preference"] < 0.5)
-
     # -- learning: Bradley-Terry on returns, with a share of answers that are coin flips
 
     def loss(self, rewards: Tensor, answer: dict[str, Tensor], error: float) -> Tensor:
@@ -128,9 +119,6 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
     def metrics(self, predicted: np.ndarray, answer: dict[str, np.ndarray]) -> dict[str, float]:
         return preference_metrics(predicted[:, 0], answer["preference"])
-
-    def displayed(self, chances: Sequence[float], order: Sequence[int]) -> list[float]:
-        return [chances[stored] for stored in order]
 
     # -- who answers
 
