@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.kinds import Answer, Kind, kind_of
-from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
+from prefrl.teachers.crowd import CombinedLabels, Judgements, by_reliability
 
 MOST_DISPUTED = 8
 
@@ -68,7 +68,7 @@ def reliability(judgements: Iterable[Judgements]) -> dict[str, float]:
     return {name: float(np.mean(each)) for name, each in accuracies.items()}
 
 
-def disputed(kind: Kind, judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
+def disputed(kind: Kind, judgements: Judgements, agreed: CombinedLabels) -> list[dict[str, Any]]:
     """The questions of a kind on which people differ most, with their answers and the combined label."""
     answers: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     rows = judgements.answered

@@ -18,8 +18,7 @@ from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
-from prefrl.teachers.crowd import COMBINE, Judgements, by_mean
-from prefrl.teachers.opinions import judgements
+from prefrl.teachers.crowd import COMBINE, Judgements, by_mean, judgements
 
 ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
 ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10

@@ -46,21 +46,17 @@ class Oracle:
         returns, myopic = rewards.sum(-1), myopic_returns(rewards, self.gamma)  # (Q, K) each
         sizes = np.abs(rewards).sum(-1)
         measures = self.units.measures(self.skip, self.equal, returns, myopic, rewards.shape[-1])
-        perceived = Perceived(
-            rewards, returns, myopic, sizes, measures.gap, measures.skip, measures.equal, self.beta, self.mistake
-        )
+        perceived = Perceived(rewards, returns, myopic, sizes, *measures, self.beta, self.mistake)
         return kind.oracle(perceived, self.rng)
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Replace the random generator, as at a checkpoint."""
         self.rng = rng
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The units' estimates, as JSON; the run derives the generator anew."""
         return self.units.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned."""
         self.units.restore(state)
 
 

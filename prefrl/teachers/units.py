@@ -13,21 +13,15 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 RecentReturn = Callable[[], tuple[float, float]]
 """Mean return of the last 10 training episodes (NaN before the first ends) and the steps in an episode."""
 
-NEGATIVE = (
-    "the recent return is negative, for which B-Pref's margins are not meant: nothing ties, and 'bpref' skips nearly"
-    " every question, 'bpref-code' none; use units='task'"
-)
 
-
-@dataclass(frozen=True)
-class Measures:
+class Measures(NamedTuple):
     """Scale and thresholds for the returns of one batch of questions."""
 
     gap: float  # the difference of myopic returns that counts as 1 for beta
@@ -35,14 +29,19 @@ class Measures:
     equal: float  # tied where the returns are closer
 
 
-class Units(Protocol):
-    """Turns a teacher's settings into measures for the batch at hand; returns and myopic returns: (Q, K)."""
+class Units:
+    """Turns a teacher's settings into measures for the batch at hand."""
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures: ...
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
+        """Returns and myopic returns: (Q, K)"""
+        raise NotImplementedError
 
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, object]:
+        """The estimates, as JSON."""
+        return {}
 
-    def restore(self, state: dict[str, Any]) -> None: ...
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Spread:
 
 
 @dataclass
-class TaskUnits:
+class TaskUnits(Units):
     """Units of the spread of segment returns, so that the same numbers mean the same on every environment.
 
     The spread is the standard deviation of the returns of all segments in all questions seen so far, those at hand
@@ -96,7 +95,7 @@ class TaskUnits:
         close = spread * math.sqrt(2.0) * float(ndtri((1.0 + equal) / 2.0))
         return Measures(gap=self.myopic.size or 1.0, skip=poor, equal=close)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"returns": asdict(self.returns), "felt": asdict(self.myopic)}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -104,7 +103,7 @@ class TaskUnits:
 
 
 @dataclass
-class BPrefUnits:
+class BPrefUnits(Units):
     """As published: beta on raw returns, margin = eps * R_avg * H / T. eps = 0 is off, whatever the sign of R_avg."""
 
     recent_return: RecentReturn | None
@@ -118,14 +117,12 @@ class BPrefUnits:
         assert self.recent_return is not None  # make_teacher asks for it
         average, steps = self.recent_return()
         if average < 0:
-            warnings.warn(NEGATIVE, stacklevel=2)
+            warnings.warn(
+                "the recent return is negative, for which B-Pref's margins are not meant: nothing ties, and 'bpref' skips"
+                " nearly every question, 'bpref-code' none; use units='task'",
+                stacklevel=2,
+            )
         return eps * average * length / steps
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to restore: the margins follow the run's recent return."""
 
 
 @dataclass
@@ -144,7 +141,7 @@ class BPrefCodeUnits(BPrefUnits):
         self.sessions += 1
         return Measures(gap=1.0, skip=poor if poor > 0 else -math.inf, equal=close)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"sessions": self.sessions}
 
     def restore(self, state: dict[str, Any]) -> None:
