@@ -11,7 +11,6 @@ from torch import Tensor
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError, pick
-from prefrl.core.frames import Frames
 from prefrl.core.observations import PLAIN, Observations, flattened, mapped, parts
 from prefrl.rewards.base import Steps
 
@@ -103,8 +102,10 @@ class Inputs:
     def of_segments(self, segments: Segments) -> Tensor:
         """Batch shape (N,) -> (N, T, *features)"""
         observed = parts(segments.observations)
-        histories = {key: segments.history_of(observed[key]) for key in self.pictures}
-        pictures = [picture.of_frames(observed[key], histories[key]) for key, picture in self.pictures.items()]
+        pictures = [
+            picture.stacks(torch.from_numpy(np.asarray(observed[key])), segments.history_of(observed[key]))
+            for key, picture in self.pictures.items()
+        ]
         return self.joined(self.numbers_of_segments(segments), pictures)
 
     def numbers_of_steps(self, rollout: Steps) -> Tensor:
@@ -187,10 +188,6 @@ class Pictures(Inputs):
     def of_arrays(self, before: np.ndarray, after: np.ndarray) -> Tensor:
         """Pictures before and after steps (..., *obs) -> (..., C, H, W) uint8"""
         return self._channels_first(torch.from_numpy(after if self.after else before))
-
-    def of_frames(self, frames: np.ndarray | Frames, history: int) -> Tensor:
-        """Frames of segments (N, history + T + 1, *frame) -> (N, T, C, H, W) uint8"""
-        return self.stacks(torch.from_numpy(np.asarray(frames)), history)
 
     def stacks(self, frames: Tensor, history: int) -> Tensor:
         """Frames (..., history + T + 1, *frame) -> each step's input, a view: (..., T, C, H, W)"""

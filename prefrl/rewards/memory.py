@@ -51,11 +51,6 @@ class AnswerMemory:
         self.numbers = torch.zeros(0)  # (Q, K, T, d)
         self.frames = {key: PackedFrames(pictures, window) for key, pictures in inputs.pictures.items()}
 
-    @property
-    def length(self) -> int:
-        """Steps in a segment, T."""
-        return int(self.numbers.shape[2])
-
     def __len__(self) -> int:
         return len(self.numbers)
 

@@ -30,9 +30,6 @@ FEW = 50  # answers up to which each new one is worth a fit, which is cheap by t
 PAUSE = 3  # turns without new answers, after which even a few are learned from
 LATEST = 100  # answers of a kind over which rewards are standardised and validated: about recent behaviour
 
-Draw = Callable[[np.random.Generator], Segments]
-"""Unlabelled segments (N,) of the agent's recent steps."""
-
 
 class RewardModel:
     """An ensemble fitted to answers of any kinds. Its reward is constant between fits, and zero before the first."""
@@ -44,8 +41,9 @@ class RewardModel:
         network: MakeNetwork,
         seed: int,
         device: torch.device | str = "cpu",
-        unlabelled: Draw | None = None,
+        unlabelled: Callable[[np.random.Generator], Segments] | None = None,
     ):
+        """unlabelled: draws segments (N,) of the agent's recent steps"""
         self.settings, self.inputs, self.seed, self.unlabelled = settings, inputs, seed, unlabelled
         make: Callable[..., RewardEnsemble] = MixedEnsemble if isinstance(inputs.size, Layout) else RewardEnsemble
         self.ensemble = make(inputs.size, network, settings.members).to(device)
@@ -179,7 +177,7 @@ class RewardModel:
                 returns=((answers.returns - every.mean()) / every.std().clamp(min=1e-6)).to(device),
                 query=answers.query,
                 places=answers.places,
-                length=answers.memory.length,
+                length=answers.memory.numbers.shape[2],
                 fresh=max(0, len(answers) - answers.fresh),  # what was corrected comes last, too
             )
             for answers in answered

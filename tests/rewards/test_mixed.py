@@ -104,7 +104,7 @@ def test_the_memory_gives_back_the_latest_answers_and_packs_their_frames(rng):
     memory = AnswerMemory(made, 36)
     memory.add(batch[:30])
     memory.add(batch[30:])
-    assert len(memory) == 36 and memory.length == TIME
+    assert len(memory) == 36 and memory.numbers.shape[2] == TIME
     expected = made.of_segments(batch[4:].flat()).unflatten(0, (36, 2))
     assert torch.equal(torch.cat(list(memory.latest(99))), expected)
     assert torch.equal(torch.cat(list(memory.latest(5))), expected[-5:])

@@ -107,7 +107,7 @@ def test_memory_gives_back_what_it_was_given_and_keeps_the_latest():
     memory, feedback = AnswerMemory(pictures, 40), answered(50)
     memory.add(feedback.segments[:30])
     memory.add(feedback.segments[30:])
-    assert len(memory) == 40 and memory.length == 5
+    assert len(memory) == 40 and memory.numbers.shape[2] == 5
     expected = pictures.of_segments(feedback.segments.flat()).unflatten(0, (50, 2))[10:]
     assert torch.equal(memory.read([3, 39]), expected[[3, 39]])
     assert torch.equal(torch.cat(list(memory.latest(33))), expected[7:])
