@@ -1,4 +1,4 @@
-"""Memory of recorder and label store per 1,000 segments, and how the time of a fit grows with the number of labels.
+"""AnswerMemory of recorder and label store per 1,000 segments, and how the time of a fit grows with the number of labels.
 
 python -m benchmarks.memory           about two minutes
 """
@@ -23,11 +23,10 @@ from prefrl.core.data import Feedback, Queries, Segments
 from prefrl.environments.making import env_maker
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
-from prefrl.rewards.encoding import Features
-from prefrl.rewards.memory import PictureMemory
+from prefrl.rewards.encoding import Features, Pictures
+from prefrl.rewards.memory import AnswerMemory
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import mlp, nature
-from prefrl.rewards.pictures import Pictures
 from prefrl.store.store import LabelStore
 
 COMMAND = "python -m benchmarks.memory"
@@ -75,9 +74,9 @@ def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) ->
     """Frames of a game: in the recorder, on disk and in the reward model's memory, for the 5,500 questions of the paper."""
     recorder, some = played(env, segments, length)
     pairs = some[np.arange(segments // 2 * 2).reshape(-1, 2)]
-    memory = PictureMemory(Pictures(recorder.observation_space, recorder.action_space))
-    memory.add(pairs, len(pairs))
-    packed = sum(len(frames) for shown in memory.packed for frames in shown)
+    memory = AnswerMemory(Pictures(recorder.observation_space, recorder.action_space), len(pairs))
+    memory.add(pairs)
+    packed = sum(len(side) for frames in memory.frames.values() for shown in frames.packed for side in shown)
     share, stacked = QUESTIONS / len(pairs), 4 * (length + 1) / (length + 4)
     found = {
         "frames of 5,500 questions, unpacked": (pairs.observations.nbytes, f"as stacks {stacked:.1f} times as much"),

@@ -28,9 +28,9 @@ from prefrl.core.frames import Frames
 from prefrl.environments.making import env_maker
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
+from prefrl.rewards.encoding import Pictures
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, PICTURE_NETWORKS
-from prefrl.rewards.pictures import Pictures
 from prefrl.runs.build import torch_device
 from prefrl.runs.folder import machine
 

@@ -6,7 +6,7 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv
 
 from prefrl.core.errors import UserError
-from prefrl.rewards.pictures import pictures_in
+from prefrl.rewards.encoding import pictures_in
 
 
 def torch_device(name: str, venv: VecEnv) -> torch.device:

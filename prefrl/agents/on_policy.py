@@ -30,7 +30,7 @@ from prefrl.core.tensors import pack_optimiser, unpack_optimiser
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.ring import Rollout
 from prefrl.mechanisms import Mechanisms
-from prefrl.rewards.pictures import is_image
+from prefrl.rewards.encoding import is_image
 
 MOMENTS = ("mean", "var", "count")  # of observations, where the user's model normalises them
 

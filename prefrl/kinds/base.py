@@ -29,9 +29,9 @@ class Perceived:
 
     true_rewards: np.ndarray  # (Q, K, T)
     returns: np.ndarray  # (Q, K) true returns
-    felt: np.ndarray  # (Q, K) returns as a myopic teacher weighs them
+    myopic_returns: np.ndarray  # (Q, K) returns as a myopic teacher weighs them
     sizes: np.ndarray  # (Q, K) absolute sums of the rewards, from which rounding is judged
-    unit: float  # the difference of felt returns that counts as 1 for beta
+    unit: float  # the difference of myopic returns that counts as 1 for beta
     skip_below: float  # skip where all returns are below
     equal_within: float  # call equal what is closer
     beta: float  # rationality: log-odds per unit; inf: always the better one
@@ -63,6 +63,7 @@ class Kind:
     places: ClassVar[tuple[str, ...]]  # what the displayed segments are called, in order: ("left", "right")
     outcomes: ClassVar[tuple[str, ...]] = ()  # the A outcomes whose chances `predict` gives
     choices: ClassVar[tuple[Choice, ...]] = ()  # of the widget "choices"
+    undecided: ClassVar[Answer | None] = None  # the answer for contradicting ones of a model, where they count as equal
     prompt: ClassVar[str]  # what a model is told about its task and its reply
     schema: ClassVar[type[BaseModel]]  # an answer with its bounds: what page, import and models are checked against
 
@@ -121,17 +122,20 @@ class Kind:
         return one == other
 
     def clear(self, answer: Answer) -> bool:
-        """Whether an answer is one that can be right or wrong (a tie is not)."""
-        return True
-
-    @property
-    def undecided(self) -> Answer | None:
-        """The answer that stands for contradicting answers of a model, where they count as equal; None: a skip."""
-        return None
+        """Whether an answer is one that can be right or wrong: by default, one that is certain of an outcome."""
+        return not self.outcomes or bool(self._chances(answer).max() == 1)
 
     def favoured(self, answer: Answer) -> int | None:
-        """The place that a displayed answer prefers, to measure side bias; None: no place."""
-        return None
+        """The place that a displayed answer prefers, to measure side bias; None: none. By default, if places are outcomes."""
+        return self._likeliest(answer) if self.outcomes == self.places else None
+
+    def _chances(self, answer: Answer) -> np.ndarray:
+        return self.chances_of(self.arrays([answer]))[0]
+
+    def _likeliest(self, answer: Answer) -> int | None:
+        """The outcome that an answer favours; None: several alike."""
+        chances = self._chances(answer)
+        return int(chances.argmax()) if (chances == chances.max()).sum() == 1 else None
 
     # -- learning from answers
 
@@ -146,7 +150,7 @@ class Kind:
         """Chances of the outcomes, given predicted rewards: (..., N, K, T) -> (..., N, A)"""
         raise NotImplementedError
 
-    def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
+    def chances_of(self, answer: dict[str, np.ndarray]) -> np.ndarray:
         """Answers as distributions over the outcomes: by field (N, ...) -> (N, A)"""
         raise NotImplementedError
 
@@ -160,7 +164,7 @@ class Kind:
         accuracy: share of answers whose most likely outcome was the predicted one, ties among either half right;
         log_loss: cross-entropy in nats; brier: squared distance.
         """
-        answered = self.said(answer)
+        answered = self.chances_of(answer)
         best, top = (chances == chances.max(-1, keepdims=True) for chances in (answered, predicted))
         hits = (best & top).sum(-1) / np.maximum(top.sum(-1), best.sum(-1))
         return {
@@ -171,8 +175,8 @@ class Kind:
         }
 
     def displayed(self, chances: Sequence[float], order: Sequence[int]) -> list[float]:
-        """Chances of the outcomes where segments are displayed in this order: outcomes may name places."""
-        return list(chances)
+        """Chances of the outcomes where segments are displayed in this order; by default outcomes may be the places."""
+        return [chances[stored] for stored in order] if self.outcomes == self.places else list(chances)
 
     # -- who answers
 
@@ -186,17 +190,12 @@ class Kind:
 
     def reply_schema(self) -> dict[str, Any]:
         """The JSON schema of a model's reply: a reason, and the answer."""
-        answer: dict[str, Any] = (
-            {"type": "string", "enum": [choice.word for choice in self.choices]}
-            if self.choices
-            else self.schema.model_json_schema()
-        )
+        words = {"type": "string", "enum": [choice.word for choice in self.choices]}
+        answer = words if self.choices else self.schema.model_json_schema()
         return {
-            "type": "object",
-            "properties": {"reason": {"type": "string"}, "answer": answer},
-            "required": ["reason", "answer"],
-            "additionalProperties": False,
-        }
+            "type": "object", "properties": {"reason": {"type": "string"}, "answer": answer},
+            "required": ["reason", "answer"], "additionalProperties": False,
+        }  # fmt: skip
 
     def chosen(self, word: str) -> Choice | None:
         """The choice with this word, in any case."""
@@ -208,22 +207,15 @@ class Kind:
 
     def words(self, answer: Answer | None) -> str:
         """A displayed answer in words, for history, films and reports."""
-        choice = self.choice_of(answer)
-        return (
-            choice.label
-            if choice
-            else "Skipped"
-            if answer is None
-            else ", ".join(f"{k} {v}" for k, v in answer.items())
-        )
+        if choice := self.choice_of(answer):
+            return choice.label
+        return "Skipped" if answer is None else ", ".join(f"{name} {value}" for name, value in answer.items())
 
-    def foretold(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
+    def predicted_right(self, chances: Sequence[float] | None, answer: Answer | None) -> bool | None:
         """Whether the answered outcome was the one predicted likeliest; None for ties, skips and missing chances."""
         if answer is None or chances is None or not self.outcomes:
             return None
-        answered = self.said(self.arrays([answer]))[0]
-        best = int(answered.argmax())
-        if (answered == answered[best]).sum() > 1:
+        if (best := self._likeliest(answer)) is None:
             return None
         return all(chances[best] > chance for outcome, chance in enumerate(chances) if outcome != best)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prefrl.core.errors import UserError
 from prefrl.kinds.base import Answer, Choice, Kind, Perceived
-from prefrl.kinds.metrics import preference_metrics
+from prefrl.kinds.pair_metrics import preference_metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +44,7 @@ class Pair(Kind):
     places = ("left", "right")
     outcomes = ("left", "right")
     schema = Preference
+    undecided = _answer(0.5)
     choices = (
         Choice("left", "Left is better", "Left", "ArrowLeft", "←", "left", _answer(1.0),
                "better things happen in the left clip, even if only a little"),
@@ -85,16 +86,6 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
     def reordered(self, answer: Answer, order: Sequence[int]) -> Answer:
         return _answer(1 - answer["preference"]) if list(order) == [1, 0] else answer
 
-    def clear(self, answer: Answer) -> bool:
-        return answer["preference"] in (0.0, 1.0)
-
-    @property
-    def undecided(self) -> Answer | None:
-        return _answer(0.5)
-
-    def favoured(self, answer: Answer) -> int | None:
-        return None if answer["preference"] == 0.5 else int(answer["preference"] < 0.5)
-
     # -- learning: Bradley-Terry on returns, with a share of answers that are coin flips
 
     def loss(self, rewards: Tensor, answer: dict[str, Tensor], error: float) -> Tensor:
@@ -120,7 +111,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
             first = _first_better(gap, error)
         return stack((first, 1 - first), -1)
 
-    def said(self, answer: dict[str, np.ndarray]) -> np.ndarray:
+    def chances_of(self, answer: dict[str, np.ndarray]) -> np.ndarray:
         return np.stack([answer["preference"], 1 - answer["preference"]], -1)
 
     def answers_of(self, chances: np.ndarray) -> list[Answer]:
@@ -129,9 +120,6 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
     def metrics(self, predicted: np.ndarray, answer: dict[str, np.ndarray]) -> dict[str, float]:
         return preference_metrics(predicted[:, 0], answer["preference"])
 
-    def displayed(self, chances: Sequence[float], order: Sequence[int]) -> list[float]:
-        return [chances[stored] for stored in order]
-
     # -- who answers
 
     def oracle(self, seen: Perceived, rng: np.random.Generator) -> list[Answer | None]:
@@ -139,7 +127,7 @@ left, right: that clip is better. equal: they are equally good. unsure: it canno
 
         Later steps overwrite earlier ones, so the tests that come first in the paper come last here.
         """
-        answers = choose(gaps(seen.felt, seen.sizes) / seen.unit, seen.beta, rng)
+        answers = choose(gaps(seen.myopic_returns, seen.sizes) / seen.unit, seen.beta, rng)
         answers = flip(answers, seen.mistake, rng)
         answers = tie(answers, gaps(seen.returns, seen.sizes), seen.equal_within)
         return self.read(skip(answers, seen.returns, seen.skip_below), len(answers))

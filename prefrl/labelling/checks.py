@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.kinds import Answer, Kind, kind_of
-from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
+from prefrl.teachers.crowd import CombinedLabels, Judgements, by_reliability
 
 MOST_DISPUTED = 8
 
@@ -63,15 +63,15 @@ def reliability(judgements: Iterable[Judgements]) -> dict[str, float]:
     for one in judgements:
         if one.comparable:
             accuracy = by_reliability(one).reliability
-            for name in one.told.labeller.tolist():
+            for name in one.answered.labeller.tolist():
                 accuracies[name].append(accuracy[name])
     return {name: float(np.mean(each)) for name, each in accuracies.items()}
 
 
-def disputed(kind: Kind, judgements: Judgements, agreed: Agreement) -> list[dict[str, Any]]:
+def disputed(kind: Kind, judgements: Judgements, agreed: CombinedLabels) -> list[dict[str, Any]]:
     """The questions of a kind on which people differ most, with their answers and the combined label."""
     answers: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
-    rows = judgements.told
+    rows = judgements.answered
     for query, name, chances in zip(rows.query, rows.labeller, rows.chances, strict=True):
         answers[int(query)][str(name)] = chances
     spread = {query: float(np.var(list(each.values()), 0).sum()) for query, each in answers.items()}

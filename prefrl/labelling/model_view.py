@@ -17,7 +17,7 @@ def model_view(
     chances = kind.displayed(prediction["chances"], order)
     return {
         "chances": chances, "rewards": [prediction["rewards"][segment] for segment in order],
-        "agrees": kind.foretold(chances, answer), "version": prediction["model_version"],
+        "agrees": kind.predicted_right(chances, answer), "version": prediction["model_version"],
     }  # fmt: skip
 
 

@@ -18,8 +18,7 @@ from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
-from prefrl.teachers.crowd import COMBINE, Judgements, by_mean
-from prefrl.teachers.opinions import judgements
+from prefrl.teachers.crowd import COMBINE, Judgements, by_mean, judgements
 
 ENOUGH_SIDES, SIDE_P = 30, 0.001  # clear choices, and how unlikely their sides must be
 ENOUGH_REPEATS, LEAST_AGREEMENT = 20, 0.7  # 14 of 20 catches 98 % of coin-flippers and 1 % of those right 9 times in 10
@@ -193,9 +192,9 @@ def model_accuracy(rows: Iterable[Row]) -> dict[str, Any]:
     right: dict[int, list[bool]] = defaultdict(list)
     for row in rows:
         model = row["about"]["model"]
-        foretold = kind_of(row["asked_kind"]).foretold(model and model.get("chances"), row["answer"])
-        if foretold is not None:
-            right[model["version"]].append(foretold)
+        predicted_right = kind_of(row["asked_kind"]).predicted_right(model and model.get("chances"), row["answer"])
+        if predicted_right is not None:
+            right[model["version"]].append(predicted_right)
     every = [hit for hits in right.values() for hit in hits]
     by_version = [{"version": v, "accuracy": _share(hits), "n": len(hits)} for v, hits in sorted(right.items())]
     return {"accuracy": _share(every) if every else None, "n": len(every), "by_version": by_version}

@@ -72,6 +72,6 @@ def _prediction_line(answered: Answered) -> str:
     if not answered.chances:
         return bars
     best = int(np.argmax(answered.chances))
-    correct = answered.kind.foretold(answered.chances, answered.answer)
+    correct = answered.kind.predicted_right(answered.chances, answered.answer)
     agrees = "" if correct is None else ", agrees" if correct else ", disagrees"
     return f"reward model: {answered.kind.outcomes[best]} {answered.chances[best]:.0%}{agrees} · {bars}"

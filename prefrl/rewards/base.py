@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from prefrl.core.data import Segments
+from prefrl.core.tensors import Tensors
 
 
 class Steps(Protocol):
@@ -32,6 +33,28 @@ class Reward(Protocol):
 
     def member_rewards(self, segments: Segments) -> Tensor | None:
         """Each member's prediction for segments (N,): (E, N, T). None before the first fit."""
+
+
+class Bonus:
+    """A bonus on the learned reward, to make the agent explore.
+
+    A subclass defines what it pays and, if it has state, what a checkpoint keeps.
+    """
+
+    def of(self, rollout: Steps, reward: Reward) -> np.ndarray | None:
+        """The bonus of each step, before it is weighted: (n, n_envs); None: nothing, as here"""
+        return None
+
+    def tensors(self) -> Tensors:
+        """What a checkpoint keeps."""
+        return {}
+
+    def state(self) -> dict[str, object]:
+        """The rest of what a checkpoint keeps, as JSON."""
+        return {}
+
+    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
+        """Restore what `tensors` and `state` returned."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from prefrl.core.data import Feedback, Segments
+from prefrl.core.tensors import Tensors
 from prefrl.rewards.base import FitReport, Steps
 from prefrl.rewards.model import RewardModel
+from prefrl.rewards.sequences import of_rollout
+
+UNTRAINED = 1e-7  # spread; rewards of untrained networks for pictures spread by 1e-4, more than rounding
 
 
 class TrueReward:
@@ -42,17 +45,15 @@ class TrueReward:
         return False
 
     def fit(self, step: int) -> FitReport:
-        raise AssertionError("a control heard nothing")
+        raise AssertionError("a control received no answers")
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps: nothing, here."""
+    def tensors(self) -> Tensors:
         return {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"factor": self.factor}
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Restore what `tensors` and `state` returned."""
+    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
         self.factor = state["factor"]
 
 
@@ -67,23 +68,16 @@ class ConstantReward(TrueReward):
         return np.full(rollout.true_rewards.shape, self.value, np.float32)
 
 
-class RandomReward(TrueReward):
+class RandomReward(RewardModel):
     """An untrained reward model, standardised over the first rollout: a control without learning."""
 
-    def __init__(self, model: RewardModel):
-        super().__init__()
-        self.model = model
-
     def rewards(self, rollout: Steps) -> np.ndarray:
-        if not self.model.ensemble.scale:
-            self.model.standardise_over(rollout)
-        return self.model.rewards(rollout)
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self.model.tensors()
-
-    def state(self) -> dict[str, Any]:
-        return self.model.state()
-
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.model.restore(tensors, state)
+        if not self.ensemble.scale:
+            features, begins = self.inputs.of_steps(rollout), None
+            if len(self.inputs.feature_kinds):
+                self.set_input_scale(self.ensemble.numbers(features.flatten(0, 1)))
+            if self.ensemble.sequential:
+                features, begins = of_rollout(self.inputs.of_steps, rollout)
+            each = self.ensemble.per_member(features, begins).flatten(1)
+            self.ensemble.standardise(each, self.settings.scale, UNTRAINED)
+        return super().rewards(rollout)

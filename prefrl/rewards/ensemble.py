@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prefrl.rewards.sequences import as_sequences, first_steps, looks_at_sequences
+from prefrl.rewards.sequences import first_steps, looks_at_sequences
+
+Size = int | tuple[int, ...]
+"""What a reward network is made for: the number of features, or the shape of a step's input, (C, H, W) of pictures."""
+MakeNetwork = Callable[[Size], nn.Module]
 
 COLLAPSED = 1e-3  # standard deviation of raw rewards, below which they are noise and are not standardised
 WHITE = 255.0  # the brightest pixel: networks see pictures from 0 to 1
@@ -30,8 +33,7 @@ class RewardEnsemble(nn.Module):
     reward_std: Tensor
     scale: Tensor
 
-    def __init__(self, features: int | tuple[int, ...], network: Callable[[Any], nn.Module], members: int = 3):
-        """features: how many, or the shape of pictures (C, H, W)"""
+    def __init__(self, features: Size, network: MakeNetwork, members: int = 3):
         super().__init__()
         self._network = lambda: network(features)
         self.members = nn.ModuleList(self._network() for _ in range(members))
@@ -51,6 +53,10 @@ class RewardEnsemble(nn.Module):
         pixels = features.movedim(-3, -1).to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         return pixels.div_(self.feature_std).movedim(-1, -3)
 
+    def numbers(self, features: Tensor) -> Tensor:
+        """The features that are standardised: (..., *features) -> (..., d)"""
+        return features
+
     def of(self, member: int, inputs: Tensor, begins: Tensor | None = None) -> Tensor:
         """One member's rewards, not standardised, for inputs from `scaled`: (N, T, *features), begins (N, T) -> (N, T)
 
@@ -58,7 +64,10 @@ class RewardEnsemble(nn.Module):
         """
         if begins is None and self.sequential:
             begins = first_steps(inputs)
-        return as_sequences(self.members[member])(inputs, begins).float()
+        network = self.members[member]
+        if looks_at_sequences(network):
+            return network(inputs, begins).float()
+        return network(inputs.flatten(0, 1)).reshape(inputs.shape[:2]).float()
 
     @torch.no_grad()
     def per_member(self, features: Tensor, begins: Tensor | None = None) -> Tensor:

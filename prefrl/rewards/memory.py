@@ -1,131 +1,81 @@
-"""The segments of answers that a reward model learns from, as features or as packed frames."""
+"""The segments of answers that a reward model learns from: features, and packed frames of pictures."""
 
 from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from prefrl.core.data import Segments
-from prefrl.rewards.encoding import Features
+from prefrl.core.frames import Frames
+from prefrl.core.observations import parts
+from prefrl.rewards.encoding import Inputs, Pictures
 from prefrl.rewards.ensemble import RewardEnsemble
-from prefrl.rewards.fits.base import Inputs
-from prefrl.rewards.pictures import Pictures
 
 
-class Memory(Protocol):
-    """The segments of Q answers, in the order of the answers."""
+class PackedFrames:
+    """Compressed frames of segments, each kept once: 5,500 pairs of 25 steps of Pong take 50 MB so, 2.2 GB unpacked."""
 
-    @property
-    def length(self) -> int:
-        """Steps in a segment, T."""
-
-    def __len__(self) -> int: ...
-
-    def clear(self) -> None: ...
-
-    def add(self, segments: Segments, window: int) -> None:
-        """Remember segments of batch shape (Q, K), and of all of them the latest `window`."""
-
-    def latest(self, most: int) -> Iterator[Tensor]:
-        """The latest answers as the ensemble takes them, in blocks: (B, K, T, *features)"""
-
-    def steps(self) -> Tensor | None:
-        """All steps (N, d), for standardising features; None where nothing is standardised by what was seen."""
-
-    def prepared(self, ensemble: RewardEnsemble) -> Inputs:
-        """The members' standardised inputs, indexed by answer."""
-
-
-class VectorMemory:
-    """Segments as one tensor of features: (Q, K, T, d)"""
-
-    def __init__(self, features: Features):
-        self.features, self.held = features, torch.zeros(0)
-
-    @property
-    def length(self) -> int:
-        return int(self.held.shape[2])
-
-    def __len__(self) -> int:
-        return len(self.held)
-
-    def clear(self) -> None:
-        self.held = self.held[:0]
-
-    def add(self, segments: Segments, window: int) -> None:
-        new = self.features.of_segments(segments.flat()).unflatten(0, segments.true_rewards.shape[:2])
-        self.held = (torch.cat([self.held, new]) if len(self.held) else new)[-window:]
-
-    def latest(self, most: int) -> Iterator[Tensor]:
-        yield self.held[-most:]
-
-    def steps(self) -> Tensor:
-        return self.held.flatten(0, 2)
-
-    def prepared(self, ensemble: RewardEnsemble) -> Tensor:
-        device = ensemble.scale.device
-        return (self.held.to(device) - ensemble.feature_mean) / ensemble.feature_std
-
-
-class PictureMemory:
-    """Segments as compressed frames, each kept once: 5,500 pairs of 25 steps of Pong take some 50 MB so, and 2.2 GB unpacked."""
-
-    def __init__(self, pictures: Pictures):
+    def __init__(self, pictures: Pictures, window: int):
         self.pictures = pictures
-        self.packed: deque[tuple[bytes, ...]] = deque()
+        self.packed: deque[tuple[bytes, ...]] = deque(maxlen=window)
         self.shape: tuple[int, ...] = ()  # of the frames of one segment
-        self.length = self.history = 0
+        self.history = 0
 
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def clear(self) -> None:
-        self.packed.clear()
-
-    def add(self, segments: Segments, window: int) -> None:
-        self.length, self.history = segments.length, segments.history
-        for start in range(0, len(segments), self.pictures.block):
-            block = np.asarray(segments.observations[start : start + self.pictures.block])
+    def add(self, frames: np.ndarray | Frames, history: int) -> None:
+        """Remember the frames of segments: (Q, K, history + T + 1, *frame)"""
+        self.history = history
+        for start in range(0, len(frames), self.pictures.block):
+            block = np.asarray(frames[start : start + self.pictures.block])
             self.shape = block.shape[2:]
-            self.packed += [tuple(zlib.compress(frames.tobytes(), 1) for frames in shown) for shown in block]
-        while len(self.packed) > window:
-            self.packed.popleft()
+            self.packed += [tuple(zlib.compress(segment.tobytes(), 1) for segment in shown) for shown in block]
 
-    def latest(self, most: int) -> Iterator[Tensor]:
-        for start in range(max(0, len(self) - most), len(self), self.pictures.block):
-            yield self.read(range(start, min(start + self.pictures.block, len(self))))
-
-    def steps(self) -> None:
-        return None
-
-    def prepared(self, ensemble: RewardEnsemble) -> _Scaled:
-        return _Scaled(self, ensemble)
-
-    def read(self, rows: Any, device: torch.device | None = None) -> Tensor:
+    def read(self, rows: Sequence[int], device: torch.device | str) -> Tensor:
         """(B,) -> (B, K, T, C, H, W) uint8. Frames go to the device, and are stacked there."""
         frames = np.empty((len(rows), len(self.packed[0]), *self.shape), np.uint8)
         for place, row in enumerate(rows):
-            for k, packed in enumerate(self.packed[int(row)]):
+            for k, packed in enumerate(self.packed[row]):
                 frames[place, k] = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(self.shape)
-        return self.pictures.stacks(torch.from_numpy(frames).to(device or "cpu"), self.history)
+        return self.pictures.stacks(torch.from_numpy(frames).to(device), self.history)
 
 
-class _Scaled:
-    def __init__(self, memory: PictureMemory, ensemble: RewardEnsemble):
-        self.memory, self.ensemble = memory, ensemble
+class AnswerMemory:
+    """The segments of the latest `window` answers, in the order of the answers. Q of them, about K segments each."""
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        return self.ensemble.scaled(self.memory.read(rows.tolist(), self.ensemble.scale.device))
+    def __init__(self, inputs: Inputs, window: int):
+        self.inputs, self.window = inputs, window
+        self.numbers = torch.zeros(0)  # (Q, K, T, d)
+        self.frames = {key: PackedFrames(pictures, window) for key, pictures in inputs.pictures.items()}
 
+    def __len__(self) -> int:
+        return len(self.numbers)
 
-def memory_for(features: Any) -> Memory:
-    """An empty memory for these features."""
-    if hasattr(features, "memory"):
-        return features.memory()
-    return PictureMemory(features) if isinstance(features, Pictures) else VectorMemory(features)
+    def add(self, segments: Segments) -> None:
+        """Remember segments of batch shape (Q, K)."""
+        new = self.inputs.numbers_of_segments(segments.flat()).unflatten(0, segments.true_rewards.shape[:2])
+        self.numbers = (torch.cat([self.numbers, new]) if len(self) else new)[-self.window :]
+        observed = parts(segments.observations)
+        for key, frames in self.frames.items():
+            frames.add(observed[key], segments.history_of(observed[key]))
+
+    def read(self, rows: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+        """The networks' inputs for some answers: (B,) -> (B, K, T, *features)"""
+        pictures = [frames.read(rows, device) for frames in self.frames.values()]
+        return self.inputs.joined(self.numbers[list(rows)].to(device), pictures)
+
+    def latest(self, most: int) -> Iterator[Tensor]:
+        """The networks' inputs for the latest answers, in blocks: (B, K, T, *features)"""
+        rows, block = range(max(0, len(self) - most), len(self)), self.inputs.block
+        for start in range(0, len(rows), block):
+            yield self.read(rows[start : start + block])
+
+    def prepared(self, ensemble: RewardEnsemble) -> Callable[[Tensor], Tensor]:
+        """The members' standardised inputs by rows of answers: (B,) -> (B, K, T, *features)"""
+        device = ensemble.scale.device
+        if self.frames:  # pictures are unpacked when they are needed
+            return lambda rows: ensemble.scaled(self.read(rows.tolist(), device))
+        return ensemble.scaled(self.numbers.to(device)).__getitem__

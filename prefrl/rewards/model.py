@@ -9,32 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prefrl.config.settings import RewardConfig
 from prefrl.core.data import Feedback, Segments
 from prefrl.core.errors import NonFiniteError
 from prefrl.core.streams import stream
+from prefrl.core.tensors import Tensors
 from prefrl.kinds import kind_of
-from prefrl.rewards.answers import Answers
 from prefrl.rewards.base import FitReport, Steps
-from prefrl.rewards.encoding import Features
-from prefrl.rewards.ensemble import RewardEnsemble
+from prefrl.rewards.encoding import Inputs
+from prefrl.rewards.ensemble import MakeNetwork, RewardEnsemble
 from prefrl.rewards.fits import FITS, Fitted, Labelled, TrainingData
-from prefrl.rewards.held_out import held_out_metrics, of_kinds
-from prefrl.rewards.memory import memory_for
-from prefrl.rewards.mixed import Mixed
-from prefrl.rewards.pictures import Pictures
+from prefrl.rewards.mixed import Layout, MixedEnsemble
 from prefrl.rewards.sequences import of_rollout
+from prefrl.rewards.training_answers import Answers, metrics_of_kinds
 
 FEWEST = 4  # decisive answers before a reward is worth following
 FEW = 50  # answers up to which each new one is worth a fit, which is cheap by then
 PAUSE = 3  # turns without new answers, after which even a few are learned from
-UNTRAINED = 1e-7  # spread; rewards of untrained networks for pictures spread by 1e-4, more than rounding
 LATEST = 100  # answers of a kind over which rewards are standardised and validated: about recent behaviour
-
-Draw = Callable[[np.random.Generator], Segments]
-"""Unlabelled segments (N,) of the agent's recent steps."""
 
 
 class RewardModel:
@@ -43,32 +37,33 @@ class RewardModel:
     def __init__(
         self,
         settings: RewardConfig,
-        features: Features | Pictures | Mixed,
-        network: Callable[[Any], nn.Module],
+        inputs: Inputs,
+        network: MakeNetwork,
         seed: int,
         device: torch.device | str = "cpu",
-        unlabelled: Draw | None = None,
+        unlabelled: Callable[[np.random.Generator], Segments] | None = None,
     ):
-        self.settings, self.features, self.seed, self.unlabelled = settings, features, seed, unlabelled
-        make: type[RewardEnsemble] = getattr(features, "ensemble", RewardEnsemble)
-        self.ensemble = make(features.size, network, settings.members).to(device)
+        """unlabelled: draws segments (N,) of the agent's recent steps"""
+        self.settings, self.inputs, self.seed, self.unlabelled = settings, inputs, seed, unlabelled
+        make: Callable[..., RewardEnsemble] = MixedEnsemble if isinstance(inputs.size, Layout) else RewardEnsemble
+        self.ensemble = make(inputs.size, network, settings.members).to(device)
         self.fitter = FITS[settings.fit][0](self.ensemble, settings, seed)
         self.answers: dict[str, Answers] = {}  # by kind
         self.version = 0  # fits so far
         self.known = 0  # answers in the last fit
-        self.silence = 0  # turns since answers came
+        self.idle_turns = 0  # since answers came
         self.cpu_seconds = 0.0  # spent on fitting
-        self._heard = False  # whether answers came in this turn
+        self._received = False  # whether answers came in this turn
 
     # -- rewards and predictions
 
     def rewards(self, rollout: Steps) -> np.ndarray:
         """What the agent is paid for a rollout: (n, n_envs)"""
         if self.ensemble.sequential:
-            features, begins = of_rollout(self.features.of_steps, rollout)
+            features, begins = of_rollout(self.inputs.of_steps, rollout)
             rewards = self.ensemble.rewards(features, begins).T[-len(rollout.actions) :].cpu().numpy()
         else:
-            features = self.features.of_steps(rollout)
+            features = self.inputs.of_steps(rollout)
             rewards = self.ensemble.rewards(features.flatten(0, 1)).reshape(features.shape[:2]).cpu().numpy()
         self._require_finite(bool(np.isfinite(rewards).all()))
         return rewards
@@ -80,50 +75,33 @@ class RewardModel:
                 " lower reward.learning_rate, or look at the observations' scale"
             )
 
-    def encode(self, segments: Segments) -> Tensor:
-        """The networks' inputs for segments: (N,) -> (N, T, *features)"""
-        return self.features.of_segments(segments)
-
     def member_rewards(self, segments: Segments) -> Tensor | None:
         """Each member's rewards, in the units of its log-odds: (N,) -> (E, N, T). None before the first fit."""
         return self._member_rewards(segments) if self.version else None
 
     def _member_rewards(self, segments: Segments) -> Tensor:
         """Not standardised, on the CPU: (N,) -> (E, N, T)"""
-        block = self.features.block
+        block = self.inputs.block
         rewards = [
-            self.ensemble.per_member(self.encode(segments[start : start + block])).cpu()
+            self.ensemble.per_member(self.inputs.of_segments(segments[start : start + block])).cpu()
             for start in range(0, max(1, len(segments)), block)
         ]
-        return rewards[0] if len(rewards) == 1 else torch.cat(rewards, 1)
+        return torch.cat(rewards, 1)
 
-    def opinion(self, kind: str, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
-        """Each step's reward, and the probabilities of a question's outcomes: (Q, K) -> (Q, K, T), (Q, A)"""
+    def predict(self, kind: str, segments: Segments) -> tuple[np.ndarray, np.ndarray]:
+        """Each step's reward, and the chances of a question's outcomes: (Q, K) -> (Q, K, T), (Q, A)"""
         rewards = self._member_rewards(segments.flat()).unflatten(1, segments.true_rewards.shape[:2])  # (E, Q, K, T)
-        asked = kind_of(kind)
-        chances = (
-            asked.predict(rewards, self.settings.error).mean(0) if asked.outcomes else torch.zeros(len(segments), 0)
-        )
-        return rewards.mean(0).numpy(), chances.numpy()
-
-    def standardise_over(self, rollout: Steps) -> None:
-        """Make rewards over a rollout zero mean and unit spread, without any answer: for an untrained model."""
-        features, begins = self.features.of_steps(rollout), None
-        if len(self.features.kinds):
-            self._set_input_scale(self.features.numbers(features.flatten(0, 1)))
-        if self.ensemble.sequential:
-            features, begins = of_rollout(self.features.of_steps, rollout)
-        each = self.ensemble.per_member(features, begins).flatten(1)
-        self.ensemble.standardise(each, self.settings.scale, UNTRAINED)
+        if not kind_of(kind).outcomes:
+            return rewards.mean(0).numpy(), np.zeros((len(segments), 0))
+        return rewards.mean(0).numpy(), kind_of(kind).predict(rewards, self.settings.error).mean(0).numpy()
 
     # -- answers
 
     def hear(self, feedback: Feedback) -> None:
         """Remember answers; if they are all of their kind that stand (`whole`), in place of earlier ones."""
-        self._heard = True
-        kind, window = kind_of(feedback.kind), self.settings.window
+        self._received = True
         if feedback.kind not in self.answers:
-            self.answers[feedback.kind] = Answers(kind, memory_for(self.features), window)
+            self.answers[feedback.kind] = Answers(kind_of(feedback.kind), self.inputs, self.settings.window)
             self.answers = dict(sorted(self.answers.items()))  # fits draw in this order
         self.answers[feedback.kind].add(feedback)
 
@@ -133,9 +111,9 @@ class RewardModel:
         It is as long as there are FEW answers, later once the new ones are a share `refit` of those known to the last
         fit, or none have come for PAUSE turns.
         """
-        self.silence, self._heard = 0 if self._heard else self.silence + 1, False
+        self.idle_turns, self._received = 0 if self._received else self.idle_turns + 1, False
         fresh = sum(answers.fresh for answers in self.answers.values())
-        return fresh > 0 and (self.silence >= PAUSE or fresh >= self.settings.refit * (self.known - FEW))
+        return fresh > 0 and (self.idle_turns >= PAUSE or fresh >= self.settings.refit * (self.known - FEW))
 
     def recent_queries(self, most: int) -> list[int]:
         """The numbers of the questions that were answered last, of each kind."""
@@ -144,31 +122,52 @@ class RewardModel:
     # -- fits
 
     def fit(self, step: int) -> FitReport:
-        """Learn from all answers heard so far."""
+        """Learn from all answers received so far."""
         started = time.process_time()
         data = self.training_data()
         self.known, decisive = sum(map(len, self.answers.values())), sum(a.decisive for a in self.answers.values())
         for answers in self.answers.values():
             answers.fresh = 0
         if decisive < FEWEST:
-            few = f"only {decisive} decisive answers so far; the reward model starts at {FEWEST} of them"
-            return self._report(decisive, Fitted(0, 0, np.nan, np.nan), 0.0, {}, few)
+            note = f"only {decisive} decisive answers so far; the reward model starts at {FEWEST} of them"
+            fitted, metrics = Fitted(0, 0, np.nan, np.nan), dict[str, float]()
+        else:
+            fitted, metrics, note = self._fitted(data, step)
+        seconds = time.process_time() - started
+        self.cpu_seconds += seconds
+        return FitReport(
+            self.known, decisive, fitted.epochs, fitted.updates, fitted.train_loss, fitted.held_out_loss, fitted.l2,
+            seconds, metrics, note,
+        )  # fmt: skip
+
+    def _fitted(self, data: TrainingData, step: int) -> tuple[Fitted, dict[str, float], str]:
+        """Fit the ensemble and standardise its rewards. Returns also metrics, and why the reward stayed, if it did."""
         before = copy.deepcopy(self.ensemble.state_dict())
         fitted = self.fitter.fit(data, stream(self.seed, "fit", step))
         self.version += 1
-        rewards = {part.kind.name: self._latest_rewards(self.answers[part.kind.name]) for part in data.labelled}
-        note = self._standardise(list(rewards.values()), before)
-        seconds = time.process_time() - started
-        self.cpu_seconds += seconds
-        return self._report(decisive, fitted, seconds, self._metrics(rewards, fitted), note)
+        answered = [self.answers[part.kind.name] for part in data.labelled]
+        rewards = [  # (E, N, K, T) of each kind's latest answers
+            torch.cat([self.ensemble.per_member(block) for block in answers.memory.latest(LATEST)], 1)
+            for answers in answered
+        ]
+        each = torch.cat([own.flatten(1) for own in rewards], 1)
+        self._require_finite(bool(torch.isfinite(each).all()))
+        note = ""
+        if not self.ensemble.standardise(each, self.settings.scale):
+            self.ensemble.load_state_dict(before)
+            note = "the answers made all rewards alike; the reward of the previous fit was kept"
+        metrics = {
+            answers.kind.name: answers.metrics(own.cpu(), held_out, self.settings.error)
+            for answers, own, held_out in zip(answered, rewards, fitted.held_out or [[]] * len(rewards), strict=True)
+        }
+        return fitted, metrics_of_kinds(metrics), note
 
     def training_data(self) -> TrainingData:
         """All answers as training data; features are standardised over their segments."""
         answered = [answers for answers in self.answers.values() if len(answers)]
-        shown = [steps for answers in answered if (steps := answers.memory.steps()) is not None]
-        if shown:
-            self._set_input_scale(_joined(shown))
-        every = _joined([answers.returns.flatten() for answers in answered]) if answered else torch.zeros(0)
+        if answered and len(self.inputs.feature_kinds):
+            self.set_input_scale(torch.cat([answers.memory.numbers.flatten(0, 2) for answers in answered]))
+        every = torch.cat([answers.returns.flatten() for answers in answered]) if answered else torch.zeros(0)
         device = self.ensemble.scale.device
         labelled = [
             Labelled(
@@ -178,7 +177,7 @@ class RewardModel:
                 returns=((answers.returns - every.mean()) / every.std().clamp(min=1e-6)).to(device),
                 query=answers.query,
                 places=answers.places,
-                length=answers.memory.length,
+                length=answers.memory.numbers.shape[2],
                 fresh=max(0, len(answers) - answers.fresh),  # what was corrected comes last, too
             )
             for answers in answered
@@ -190,68 +189,34 @@ class RewardModel:
         assert self.unlabelled is not None, "this reward model was made without a source of unlabelled segments"
         segments = self.unlabelled(rng)
         chosen = segments[np.sort(rng.permutation(len(segments))[:most])]
-        return self.ensemble.scaled(self.encode(chosen).to(self.ensemble.scale.device))
+        return self.ensemble.scaled(self.inputs.of_segments(chosen).to(self.ensemble.scale.device))
 
-    def _set_input_scale(self, features: Tensor) -> None:
+    def set_input_scale(self, features: Tensor) -> None:
         """Standardise features by the statistics of these (N, d)."""
-        weights = {
-            "state": 1.0,
-            "choice": 1.0,
-            "change": self.settings.change_scale,
-            "push": self.settings.action_scale,
-        }
+        change, push = self.settings.change_scale, self.settings.action_scale
+        weights = {"state": 1.0, "choice": 1.0, "change": change, "push": push}
         device = self.ensemble.scale.device
-        weight = torch.tensor([weights[kind] for kind in self.features.kinds])
+        weight = torch.tensor([weights[kind] for kind in self.inputs.feature_kinds])
         self.ensemble.set_input_scale(features.mean(0).to(device), features.std(0).to(device), weight.to(device))
-
-    def _latest_rewards(self, answers: Answers) -> Tensor:
-        """Members' rewards for the latest answers: (E, N, K, T)"""
-        return _joined([self.ensemble.per_member(block) for block in answers.memory.latest(LATEST)], 1)
-
-    def _standardise(self, rewards: list[Tensor], before: dict[str, Tensor]) -> str:
-        """Standardise what is paid by rewards (E, N, K, T) of each kind. Returns why not, if all were alike."""
-        each = _joined([own.flatten(1) for own in rewards], 1)
-        self._require_finite(bool(torch.isfinite(each).all()))
-        if self.ensemble.standardise(each, self.settings.scale):
-            return ""
-        self.ensemble.load_state_dict(before)
-        return "the answers made all rewards alike; the reward of the previous fit was kept"
-
-    def _metrics(self, rewards: dict[str, Tensor], fitted: Fitted) -> dict[str, float]:
-        """Of the latest answers. rewards: by kind (E, N, K, T)"""
-        return of_kinds({
-            kind: held_out_metrics(self.answers[kind], own.cpu(), held_out, self.settings.error)
-            for (kind, own), held_out in zip(rewards.items(), fitted.held_out or [[]] * len(rewards), strict=True)
-        })  # fmt: skip
-
-    def _report(self, decisive: int, fitted: Fitted, seconds: float, metrics: dict[str, float], note: str) -> FitReport:
-        return FitReport(
-            self.known, decisive, fitted.epochs, fitted.updates, fitted.train_loss, fitted.held_out_loss, fitted.l2,
-            seconds, metrics, note,
-        )  # fmt: skip
 
     # -- checkpoints
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Tensors:
         """The networks' and the fitter's tensors."""
         return {f"ensemble.{name}": v for name, v in self.ensemble.state_dict().items()} | self.fitter.tensors()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The rest of what a checkpoint keeps, as JSON. The answers are in the label store."""
         fresh = {kind: answers.fresh for kind, answers in self.answers.items()}
-        counts = {"version": self.version, "known": self.known, "fresh": fresh, "silence": self.silence}
+        counts = {"version": self.version, "known": self.known, "fresh": fresh, "silence": self.idle_turns}
         return self.fitter.state() | counts | {"cpu_seconds": self.cpu_seconds}
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
         """Restore what `tensors` and `state` returned, after `hear` was given the answers."""
         own = {k.removeprefix("ensemble."): v for k, v in tensors.items() if k.startswith("ensemble.")}
         self.ensemble.load_state_dict(own)
         self.fitter.restore({k: v for k, v in tensors.items() if not k.startswith("ensemble.")}, state)
-        self.version, self.known, self.silence = state["version"], state["known"], state["silence"]
-        self.cpu_seconds, self._heard = state["cpu_seconds"], False
+        self.version, self.known, self.idle_turns = state["version"], state["known"], state["silence"]
+        self.cpu_seconds, self._received = state["cpu_seconds"], False
         for kind, answers in self.answers.items():  # the first release knew one kind, and kept its number alone
             answers.fresh = state["fresh"].get(kind, 0) if isinstance(state["fresh"], dict) else state["fresh"]
-
-
-def _joined(tensors: list[Tensor], axis: int = 0) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, axis)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prefrl.rewards.mixed_network import Layout, MixedNetwork
+from prefrl.rewards.mixed import Layout
 
 Network = Callable[[int, Sequence[int]], nn.Module]
 PictureNetwork = Callable[[tuple[int, ...], Sequence[int]], nn.Module]
@@ -99,14 +99,32 @@ PICTURE_NETWORKS: dict[str, tuple[PictureNetwork, str]] = {
 }
 
 
-def mixed(layout: Layout, hidden: Sequence[int] = (64, 64)) -> nn.Module:
-    """The usual convolutions for each picture of a Dict; dense layers for their features and all other parts together."""
-    each: list[Any] = [PICTURE_NETWORKS[default_network(shape)][0](shape, hidden) for shape in layout.pictures]
-    return MixedNetwork(layout, [body for body, _ in each], partial(mlp, hidden=hidden))
+class MixedNetwork(nn.Module):
+    """The usual convolutions for each picture of a Dict; dense layers for their features and all other parts."""
+
+    def __init__(self, layout: Layout, hidden: Sequence[int] = (64, 64)):
+        super().__init__()
+        made: list[Any] = [PICTURE_NETWORKS[default_network(shape)][0](shape, hidden) for shape in layout.pictures]
+        bodies = [body for body, _ in made]  # without their heads
+        self.numbers, self.shapes, self.bodies = layout.numbers, layout.pictures, nn.ModuleList(bodies).eval()
+        with torch.no_grad():
+            each = [body(torch.zeros(1, *shape)) for body, shape in zip(self.bodies, self.shapes, strict=True)]
+        self.bodies.train()
+        self.head = mlp(layout.numbers + sum(features.shape[1] for features in each), hidden)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(N, 1, d + P) -> (N, 1)"""
+        numbers, *pixels = rows.squeeze(-2).split([self.numbers, *map(prod, self.shapes)], -1)
+        pictures = (flat.unflatten(-1, shape) for flat, shape in zip(pixels, self.shapes, strict=True))
+        features = [body(picture) for body, picture in zip(self.bodies, pictures, strict=True)]
+        return self.head(torch.cat([numbers, *features], -1))
 
 
 MIXED_NETWORKS: dict[str, tuple[Callable[..., nn.Module], str]] = {
-    "mixed": (mixed, "a Dict with pictures: the usual convolutions for each, dense layers for all parts together"),
+    "mixed": (
+        MixedNetwork,
+        "a Dict with pictures: the usual convolutions for each, dense layers for all parts together",
+    ),
 }
 
 

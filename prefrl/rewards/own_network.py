@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from prefrl.core.errors import UserError
+from prefrl.rewards.ensemble import MakeNetwork, Size
 from prefrl.rewards.sequences import first_steps, looks_at_sequences
 
 EXPECTED = (
@@ -18,27 +16,11 @@ EXPECTED = (
 )
 
 
-def checked(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:
+def checked(make: MakeNetwork, features: Size) -> MakeNetwork:
     """The user's function, whose networks get pictures row by row, as `view` needs them.
 
     Raises UserError unless its networks take features, give a reward for each row, and can learn.
     """
-    _check(make, features)
-
-    def made(features: Any) -> nn.Module:
-        network = make(features)
-        if not isinstance(features, int):
-            network.register_forward_pre_hook(_row_by_row)
-        return network
-
-    return made
-
-
-def _row_by_row(_network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return inputs[0].contiguous(), *inputs[1:]
-
-
-def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
     if isinstance(make, nn.Module):
         raise UserError("reward_network= is a module, and every member of the ensemble needs its own; pass a function"
                         f" that makes one: lambda features: {type(make).__name__}(...)")  # fmt: skip
@@ -54,6 +36,13 @@ def _check(make: Callable[[Any], Any], features: int | tuple[int, ...]) -> None:
         if not any(parameter.requires_grad for parameter in made.parameters()):
             raise UserError("reward_network= gives a module without trainable parameters; nothing could be learned")
         _check_rewards(made, (features,) if isinstance(features, int) else features)
+
+    def row_by_row(features: Size) -> nn.Module:
+        network = make(features)
+        network.register_forward_pre_hook(lambda _network, inputs: (inputs[0].contiguous(), *inputs[1:]))
+        return network
+
+    return make if isinstance(features, int) else row_by_row
 
 
 def _check_rewards(network: nn.Module, features: tuple[int, ...]) -> None:

@@ -14,22 +14,10 @@ from torch import Tensor, nn
 
 from prefrl.rewards.base import Steps
 
-SequenceNetwork = Callable[[Tensor, Tensor | None], Tensor]
-
 
 def looks_at_sequences(network: nn.Module) -> bool:
     """Whether a network takes sequences; else it takes single steps."""
     return getattr(network, "sequential", False) is True  # some have a part of this name
-
-
-def per_step(network: nn.Module) -> SequenceNetwork:
-    """A network of single steps as one of sequences."""
-    return lambda inputs, _begins: network(inputs.flatten(0, 1)).reshape(inputs.shape[:2])
-
-
-def as_sequences(network: nn.Module) -> SequenceNetwork:
-    """Any reward network as one of sequences."""
-    return network if looks_at_sequences(network) else per_step(network)
 
 
 def first_steps(sequences: Tensor) -> Tensor:

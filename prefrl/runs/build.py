@@ -30,13 +30,12 @@ from prefrl.mechanisms import Mechanism, make_mechanisms
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
-from prefrl.rewards.encoding import INPUTS, Features
+from prefrl.rewards.encoding import INPUTS, Features, Pictures, is_image, pictures_in
 from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWORKS, default_network
 from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own_network import checked
-from prefrl.rewards.pictures import Pictures, is_image, pictures_in
 from prefrl.teachers import make_teacher, recorded, synthetic
 from prefrl.teachers.replay import Replay
 from prefrl.teachers.stored import AnswerFunction, Shuffled
@@ -113,9 +112,10 @@ def make_reward_model(config: Config, own: Own, recorder: Recorder) -> RewardMod
     torch.manual_seed(number(config.seed, "reward"))  # the same networks whatever agent was made before
     device = torch_device(config.agent.device, recorder)
     unlabelled = partial(recorder.cut_segments, config.questions.length)
-    model = RewardModel(settings, features, network, config.seed, device, unlabelled)
+    make = RandomReward if settings.source == "random" else RewardModel
+    model = make(settings, features, network, config.seed, device, unlabelled)
     recorder.context = settings.context if model.ensemble.sequential else 0
-    return RandomReward(model) if settings.source == "random" else model
+    return model
 
 
 def _features(config: Config, recorder: Recorder, own_network: bool) -> Features | Pictures | Mixed:

@@ -86,7 +86,7 @@ class Source:
 
     def _predicted(self, kind: str, ids: list[int]) -> dict[int, Thought]:
         model = self.run.reward_model  # type: ignore[union-attr]
-        rewards, chances = model.opinion(kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
+        rewards, chances = model.predict(kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
         return {
             id: Thought(model.version, np.asarray(each).tolist(), reward)
             for id, each, reward in zip(ids, chances, rewards, strict=True)

@@ -22,8 +22,8 @@ from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.bonuses import BONUSES
 from prefrl.rewards.encoding import INPUTS
 from prefrl.rewards.fits import FITS
+from prefrl.rewards.fits.base import OBJECTIVES
 from prefrl.rewards.networks import ALL_NETWORKS
-from prefrl.rewards.objectives import OBJECTIVES
 from prefrl.teachers import TEACHERS, recorded
 from prefrl.teachers.crowd import COMBINE
 from prefrl.teachers.replay import TIMINGS, UNKNOWN

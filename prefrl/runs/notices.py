@@ -79,7 +79,7 @@ class TrainerNotices:
         if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
             return
         for kind, query_ids in by_kind(self.store, ids).items():
-            rewards, chances = self.reward_model.opinion(kind, self.store.queries(query_ids).segments)
+            rewards, chances = self.reward_model.predict(kind, self.store.queries(query_ids).segments)
             self.store.notices.predict({
                 id: {"model_version": self.version, "chances": c.tolist(), "rewards": r.round(4).tolist()}
                 for id, c, r in zip(query_ids, chances, rewards, strict=True)

@@ -16,10 +16,10 @@ from prefrl.core.errors import UserError
 from prefrl.environments.recorder import Recorder
 from prefrl.loop import Learner
 from prefrl.queries.asker import Asker
+from prefrl.rewards.bonuses import PaidReward
 from prefrl.rewards.controls import TrueReward
+from prefrl.rewards.encoding import is_image
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.paid import PaidReward
-from prefrl.rewards.pictures import is_image
 from prefrl.runs import build
 from prefrl.runs.build import Own
 from prefrl.runs.metrics import Log

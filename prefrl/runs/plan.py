@@ -17,7 +17,7 @@ from prefrl.environments.ring import Ring, step_bytes
 from prefrl.environments.vector import make_venv
 from prefrl.kinds import kind_of
 from prefrl.queries.strategies import STRATEGIES
-from prefrl.rewards.pictures import pictures_in
+from prefrl.rewards.encoding import pictures_in
 from prefrl.runs import build
 from prefrl.runs.build import Own
 

@@ -102,7 +102,7 @@ def _require_useful(recording: Recording, config: Config, folder: Path) -> None:
             f"{folder} has answers about segments of {lengths} steps, this run asks about segments of"
             f" questions.length={config.questions.length}; replay it with --questions.length {min(recording.lengths)}"
         )
-    if config.teacher.timing == "heard" and recording.events[0].heard == NEVER:
+    if config.teacher.timing == "heard" and recording.events[0].read_at == NEVER:
         raise UserError(
             f"no trainer has read the answers in {folder}, so it is unknown when they came;"
             " give them as soon as their questions are asked: --teacher.timing once"

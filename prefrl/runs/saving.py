@@ -31,14 +31,14 @@ class Saving:
         if clash := [name for name in tensors if name.startswith(TAKEN)]:
             raise ValueError(f"the agent's tensor {clash[0]!r} needs another name: {TAKEN} are those of other parts")
         tensors |= {f"reward.{name}": values for name, values in p.reward_model.tensors().items()}
-        tensors |= {f"bonus.{name}": values for name, values in p.paid.tensors().items()}
+        tensors |= {f"bonus.{name}": values for name, values in p.paid.bonus.tensors().items()}
         tensors |= {f"mechanism.{name}": values for name, values in p.agent.mechanisms.tensors().items()}
         state = {
             "step": step,
             "agent": p.agent.state(),
             "mechanisms": p.agent.mechanisms.state(),
             "reward": p.reward_model.state(),
-            "bonus": p.paid.state(),
+            "bonus": p.paid.bonus.state(),
             "asker": p.asker.state(),
             "seen": p.teacher.seen,
             "teacher": p.teacher.function.state() if hasattr(p.teacher.function, "state") else {},
@@ -78,7 +78,7 @@ class Saving:
         for feedback in p.teacher.standing():
             p.learner.hear(feedback)
         p.reward_model.restore(_part(tensors, "reward."), state["reward"])
-        p.paid.restore(_part(tensors, "bonus."), state.get("bonus", {}))
+        p.paid.bonus.restore(_part(tensors, "bonus."), state.get("bonus", {}))
         of_agent = {name: values for name, values in tensors.items() if not name.startswith(TAKEN)}
         p.agent.restore(of_agent, state.get("agent", state))  # the first release had the agent's state among the rest
         p.agent.mechanisms.restore(_part(tensors, "mechanism."), state.get("mechanisms", {}))

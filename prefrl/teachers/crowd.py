@@ -9,10 +9,17 @@ otherwise decide whom to believe, and its labels depend on people's answers only
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from sqlalchemy import Engine, select
+
+from prefrl.kinds import FIRST, Answer, Kind, kind_of
+from prefrl.store.database import reading
+from prefrl.store.lookup import shown
+from prefrl.store.payloads import answer_rows, with_answer
+from prefrl.store.tables import JUDGEMENTS, answers, questions, standing
 
 RIGHT, WRONG = 7.0, 1.0  # prior counts of each labeller's answers, by the error of Christiano et al. 2017
 MAX_ITERATIONS, TOLERANCE = 500, 1e-10  # of expectation maximisation; tolerance on the reliabilities
@@ -33,7 +40,7 @@ class Judgements:
         return len(self.query)
 
     @property
-    def told(self) -> Judgements:
+    def answered(self) -> Judgements:
         """The judgements that are not skips."""
         kept = ~np.isnan(self.chances).any(-1)
         return Judgements(self.query[kept], self.labeller[kept], self.chances[kept], self.truth)
@@ -47,21 +54,56 @@ class Judgements:
         )
 
 
+def judgements(engine: Engine, until: int | None = None, kind: str = FIRST) -> Judgements:
+    """The judgements of questions of a kind that stand in a store at the answer numbered `until`.
+
+    Repeats, which check whether a labeller is consistent, are left out.
+    """
+    roles = answers.c.kind.in_((*JUDGEMENTS, "truth"))
+    wanted = answer_rows().where(questions.c.kind == kind, roles, standing(until)).order_by(answers.c.seq)
+    with reading(engine) as connection:
+        rows = [with_answer(row) for row in connection.execute(wanted).mappings()]
+    known = {row["query_id"]: row["answer"] for row in rows if row["kind"] == "truth" and row["answer"] is not None}
+    first: dict[tuple[int, str], Answer | None] = {}
+    for row in rows:
+        if row["kind"] == "answer" or (row["kind"] == "opinion" and shown(row["details"], kind)["purpose"] != "repeat"):
+            first.setdefault((row["query_id"], row["labeller"]), row["answer"])
+    query, labeller = [id for id, _ in first], [name for _, name in first]
+    truth = dict(zip(known, _chances(kind_of(kind), list(known.values())), strict=True))
+    chances = _chances(kind_of(kind), list(first.values()))
+    return Judgements(np.array(query, int), np.array(labeller, str), chances, truth)
+
+
+def _chances(kind: Kind, given: Sequence[Answer | None]) -> np.ndarray:
+    """Answers as chances of the outcomes, NaN for skips: (V, A)"""
+    chances = np.full((len(given), len(kind.outcomes)), np.nan)
+    if answered := {place: answer for place, answer in enumerate(given) if answer is not None}:
+        chances[list(answered)] = kind.chances_of(kind.arrays(list(answered.values())))
+    return chances
+
+
+def opinions_given(engine: Engine, until: int) -> bool:
+    """Whether any question has a second judgement: cheaper than reading all."""
+    wanted = select(answers.c.seq).where(answers.c.kind == "opinion", answers.c.seq <= until).limit(1)
+    with reading(engine) as connection:
+        return connection.scalar(wanted) is not None
+
+
 @dataclass(frozen=True)
-class Agreement:
+class CombinedLabels:
     """Combined labels by question, and each labeller's reliability."""
 
     labels: dict[int, np.ndarray]  # chances of the outcomes (A,); NaN: all skipped, or no label
     reliability: dict[str, float]  # share of clear answers that are right; empty where it is not estimated
 
 
-def by_reliability(judgements: Judgements) -> Agreement:
+def by_reliability(judgements: Judgements) -> CombinedLabels:
     """Labels by labellers' reliability, estimated from the questions that they share.
 
     The outcome is decided by the odds (Dawid and Skene 1979). A tie says nothing about which outcome, but that they
     are alike: the label is the mean of even and decided answers, weighted by how far their labellers are from guessing.
     """
-    judged = judgements.told
+    judged = judgements.answered
     ids, question = np.unique(judged.query, return_inverse=True)
     names, labeller = np.unique(judged.labeller, return_inverse=True)
     outcomes = judged.chances.shape[-1]
@@ -75,7 +117,7 @@ def by_reliability(judgements: Judgements) -> Agreement:
     with np.errstate(invalid="ignore", divide="ignore"):
         label = np.where(total < SMALLEST_WEIGHT, np.nan, (decided * posterior + (total - decided) / outcomes) / total)
     label = np.where(np.isnan(known), label, known)
-    return Agreement(_labels(judgements, ids, label), dict(zip(names.tolist(), right.tolist(), strict=True)))
+    return CombinedLabels(_labels(judgements, ids, label), dict(zip(names.tolist(), right.tolist(), strict=True)))
 
 
 def _decided(chances: np.ndarray) -> np.ndarray:
@@ -108,13 +150,13 @@ def _dawid_skene(
     return right, posterior
 
 
-def by_mean(judgements: Judgements) -> Agreement:
+def by_mean(judgements: Judgements) -> CombinedLabels:
     """Labels as the mean of all answers: a majority becomes a probability."""
-    judged = judgements.told
+    judged = judgements.answered
     ids, question = np.unique(judged.query, return_inverse=True)
     votes = np.bincount(question, minlength=len(ids))
     sums = [np.bincount(question, column, len(ids)) for column in judged.chances.T]
-    return Agreement(_labels(judgements, ids, np.stack(sums, -1) / votes[:, None]), {})
+    return CombinedLabels(_labels(judgements, ids, np.stack(sums, -1) / votes[:, None]), {})
 
 
 def _labels(judgements: Judgements, ids: np.ndarray, label: np.ndarray) -> dict[int, np.ndarray]:
@@ -126,7 +168,7 @@ def _labels(judgements: Judgements, ids: np.ndarray, label: np.ndarray) -> dict[
     return dict.fromkeys(judgements.query.tolist(), skipped) | dict(zip(ids.tolist(), rounded, strict=True))
 
 
-COMBINE: dict[str, tuple[Callable[[Judgements], Agreement] | None, str]] = {
+COMBINE: dict[str, tuple[Callable[[Judgements], CombinedLabels] | None, str]] = {
     "reliability": (by_reliability, "weighed by how often each labeller is right, estimated (Dawid and Skene 1979)"),
     "mean": (by_mean, "everybody's word counts the same"),
     "first": (None, "the first answer stands, later opinions are kept for statistics"),

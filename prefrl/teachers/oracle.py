@@ -43,28 +43,24 @@ class Oracle:
         """An answer to each question, None where it is skipped."""
         kind = kind_of(queries.kind)
         rewards = _true_rewards(queries, kind.segments)  # (Q, K, T)
-        returns, felt = rewards.sum(-1), felt_returns(rewards, self.gamma)  # (Q, K) each
+        returns, myopic = rewards.sum(-1), myopic_returns(rewards, self.gamma)  # (Q, K) each
         sizes = np.abs(rewards).sum(-1)
-        measures = self.units.measures(self.skip, self.equal, returns, felt, rewards.shape[-1])
-        perceived = Perceived(
-            rewards, returns, felt, sizes, measures.gap, measures.skip, measures.equal, self.beta, self.mistake
-        )
+        measures = self.units.measures(self.skip, self.equal, returns, myopic, rewards.shape[-1])
+        perceived = Perceived(rewards, returns, myopic, sizes, *measures, self.beta, self.mistake)
         return kind.oracle(perceived, self.rng)
 
     def reseed(self, rng: np.random.Generator) -> None:
-        """Replace the random generator, as at a checkpoint."""
         self.rng = rng
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The units' estimates, as JSON; the run derives the generator anew."""
         return self.units.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what `state` returned."""
         self.units.restore(state)
 
 
-def felt_returns(true_rewards: np.ndarray, gamma: float) -> np.ndarray:
+def myopic_returns(true_rewards: np.ndarray, gamma: float) -> np.ndarray:
     """Returns as a myopic teacher weighs them, step t of T by gamma^(T - t): (..., T) -> (...,)"""
     steps_left = np.arange(true_rewards.shape[-1])[::-1]
     return true_rewards.astype(np.float64) @ gamma**steps_left

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
-from prefrl.core.data import Queries
 from prefrl.core.errors import UserError, pick
-from prefrl.kinds import Answer
 from prefrl.teachers.human import Person
 from prefrl.teachers.oracle import Oracle
 from prefrl.teachers.replay import Replay
+from prefrl.teachers.stored import AnswerFunction
 from prefrl.teachers.units import UNITS, RecentReturn
-
-
-class Teacher(Protocol):
-    """A teacher that answers at once. One of your own without state can be any function of queries."""
-
-    def __call__(self, queries: Queries) -> Sequence[Answer | None] | None: ...
-
-    def reseed(self, rng: np.random.Generator) -> None: ...
-
-    def state(self) -> dict[str, Any]: ...
-
-    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +21,7 @@ class Preset:
 
     about: str
     settings: dict[str, float] = field(default_factory=dict)
-    make: Callable[..., Teacher] = Oracle
+    make: Callable[..., AnswerFunction] = Oracle
 
 
 TEACHERS: dict[str, Preset] = {
@@ -45,9 +31,11 @@ TEACHERS: dict[str, Preset] = {
     "skip": Preset("skips pairs in which both segments are poor", {"skip": 0.1}),
     "equal": Preset("calls pairs with similar returns equal", {"equal": 0.1}),
     "myopic": Preset("weighs recent steps most (gamma 0.9)", {"gamma": 0.9}),
-    "human": Preset("people, on a page in the browser that opens with the run (see prefrl label --help)", make=Person),
+    "human": Preset(
+        "people, on a page in the browser that opens with the run (see prefrl label --help)", make=lambda **_: Person()
+    ),
     "replay": Preset(
-        "replay=RUN: the answers that were recorded in RUN, people's or not, to the same segments", make=Replay
+        "replay=RUN: the answers recorded in RUN, people's or not, to the same segments", make=lambda **_: Replay()
     ),
 }
 
@@ -64,21 +52,15 @@ def synthetic(name: str) -> bool:
 
 
 def make_teacher(
-    name: str,
-    *,
-    beta: float | None = None,
-    gamma: float | None = None,
-    mistake: float | None = None,
-    skip: float | None = None,
-    equal: float | None = None,
-    units: str = "task",
-    rng: np.random.Generator,
-    recent_return: RecentReturn | None = None,
-) -> Teacher:
-    """The named teacher with some settings changed; None keeps the preset's own. Irrationalities can be combined."""
+    name: str, *, units: str = "task", rng: np.random.Generator, recent_return: RecentReturn | None = None,
+    **changed: float | None,
+) -> AnswerFunction:  # fmt: skip
+    """The named teacher with some settings changed; None keeps the preset's own. Irrationalities can be combined.
+
+    changed: beta, gamma, mistake, skip, equal, as of `Oracle`
+    """
     preset = pick(TEACHERS, name, "teacher")
-    overrides = {"beta": beta, "gamma": gamma, "mistake": mistake, "skip": skip, "equal": equal}
-    settings = preset.settings | {key: value for key, value in overrides.items() if value is not None}
+    settings = preset.settings | {key: value for key, value in changed.items() if value is not None}
     needs_return = units != "task" and (settings.get("skip") or settings.get("equal"))
     if needs_return and recent_return is None:
         raise UserError(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
@@ -16,8 +14,6 @@ from prefrl.store.segment_files import SegmentFiles
 from prefrl.store.store import LabelStore
 
 NEVER = 2**62  # the step of answers that came after the recorded trainer had read its last
-_COPIED = ("kind", "answer", "labeller", "response_seconds", "model_version", "answered_at", "details")
-
 
 Shown = tuple[bytes, ...]
 """Digests of the segments that a question shows, in its order."""
@@ -34,15 +30,11 @@ class Event:
     """A recorded answer, correction or withdrawal; `row` as in the label store."""
 
     row: Row
-    heard: int  # the step at which the recorded trainer read it
+    read_at: int  # the step at which the recorded trainer read it
 
     @property
     def seq(self) -> int:
         return int(self.row["seq"])
-
-    def given(self) -> dict[str, Any]:
-        """The columns that are copied into another run."""
-        return {name: self.row[name] for name in _COPIED}
 
 
 @dataclass(frozen=True)
@@ -58,10 +50,10 @@ class Match:
 class Recording:
     """The questions and answers of a label store, as of when it was read."""
 
-    events: list[Event]
-    standing: dict[int, list[Event]]  # by question: the answers that nothing corrects or withdraws
-    stale: dict[int, int]  # by question: the step at which it expired
-    rooms: list[tuple[int, int]]  # (step, the teacher's capacity from then on)
+    events: list[Event] = field(default_factory=list)
+    standing: dict[int, list[Event]] = field(default_factory=dict)  # by question: what nothing corrects or withdraws
+    stale: dict[int, int] = field(default_factory=dict)  # by question: the step at which it expired
+    capacities: list[tuple[int, int]] = field(default_factory=list)  # (step, the teacher's capacity from then on)
     origins: list[tuple[str, int, int]] = field(default_factory=list)  # where: file, row, side
     lengths: set[int] = field(default_factory=set)  # steps of its segments
     shapes: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)  # of an observation and an action
@@ -73,16 +65,15 @@ class Recording:
         """Read all of a store, or its answers up to a number. Raises UserError for missing or damaged segments."""
         record = read_contents(store).undamaged()
         if until is not None:
-            record = Contents(**{**vars(record), "answers": [row for row in record.answers if row["seq"] <= until]})
+            record = replace(record, answers=[row for row in record.answers if row["seq"] <= until])
         marks = [(row["seq"], row["round"]) for row in record.watermarks]
         events = [Event(row, _step_read(marks, row["seq"])) for row in record.answers]
-        by_query: dict[int, list[Event]] = defaultdict(list)
-        stood = {row["seq"] for row in standing(record.answers)}
-        for event in events:
-            if event.seq in stood:
-                by_query[event.row["query_id"]].append(event)
         stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
-        recording = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.rooms])
+        recording = cls(events, {}, stale, [(row["step"], row["room"]) for row in record.rooms])
+        stand = {row["seq"] for row in standing(record.answers)}
+        for event in events:
+            if event.seq in stand:
+                recording.standing.setdefault(event.row["query_id"], []).append(event)
         recording._index(record, store.files)
         return recording
 
@@ -114,7 +105,7 @@ class Recording:
 
     def events_until(self, step: int) -> list[Event]:
         """What the recorded trainer had read by a step, in order."""
-        return self.events[: bisect_left(self.events, step + 1, key=lambda event: event.heard)]
+        return self.events[: bisect_left(self.events, step + 1, key=lambda event: event.read_at)]
 
     @property
     def lasting(self) -> list[Event]:
@@ -128,12 +119,12 @@ class Recording:
     @property
     def from_people(self) -> bool:
         """Whether people gave the answers that the trainer read: those carry no step of the run."""
-        return any(event.row["step"] is None for event in self.events if event.heard < NEVER)
+        return any(event.row["step"] is None for event in self.events if event.read_at < NEVER)
 
     def capacity(self, step: int) -> float:
         """The recorded teacher's capacity at a step."""
-        place = bisect_left(self.rooms, (step + 1,)) - 1
-        return self.rooms[place][1] if place >= 0 else float("inf")
+        place = bisect_left(self.capacities, (step + 1,)) - 1
+        return self.capacities[place][1] if place >= 0 else float("inf")
 
 
 def _step_read(marks: list[tuple[int, int]], seq: int) -> int:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from prefrl.config.settings import TeacherConfig
-from prefrl.core.data import Feedback, Origins, Queries, Segments
+from prefrl.core.data import Feedback, Queries
 from prefrl.kinds import Answer, kind_of
 from prefrl.store.database import together
-from prefrl.store.lookup import shown
+from prefrl.store.lookup import by_kind, shown
 from prefrl.store.store import LabelStore
 from prefrl.teachers.recording import NEVER, Event, Match, Recording, Shown, shown_by
 from prefrl.teachers.stored import StoredTeacher
@@ -23,14 +23,15 @@ TIMINGS = {
     "once": "those that stand in the end, as soon as their question is asked",
 }
 UNKNOWN = {"skip": "nothing is learned from them", "oracle": "the true reward decides, as with teacher oracle"}
-_BATCH = 256  # questions whose segments are read at once
+COPIED = ("kind", "answer", "labeller", "response_seconds", "model_version", "answered_at", "details")  # columns
+BATCH = 256  # questions whose segments are read at once
 
 
 class Replay:
     """Answers the questions that the recording does not have, and keeps how far it was read."""
 
-    def __init__(self, unknown: Any = None, **_: Any) -> None:
-        """unknown: a synthetic teacher, or None to skip them. Ignores the settings of other teachers."""
+    def __init__(self, unknown: Any = None) -> None:
+        """unknown: a synthetic teacher, or None to skip them"""
         self.unknown = unknown
         self.until: int | None = None  # the last answer of the recording when this run began
 
@@ -41,7 +42,7 @@ class Replay:
         if self.unknown is not None:
             self.unknown.reseed(rng)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"until": self.until, "unknown": None if self.unknown is None else self.unknown.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -55,14 +56,11 @@ class ReplayTeacher(StoredTeacher):
 
     function: Replay
 
-    def __init__(
-        self, store: LabelStore, function: Replay, seed: int, settings: TeacherConfig,
-        origins: Callable[[Segments], Origins] | None = None,
-    ):  # fmt: skip
+    def __init__(self, store: LabelStore, function: Replay, seed: int, settings: TeacherConfig):
         name = "oracle" if settings.unknown == "oracle" else "replay"
-        super().__init__(store, function, name, seed, origins, settings.combine)
+        super().__init__(store, function, name, seed, combine=settings.combine)
         self.settings = settings
-        self.recording = Recording([], {}, {}, [])
+        self.recording = Recording()
         self.asked_at: dict[int, int] = {}  # by question of this run: the step
         self.matches: dict[int, Match] = {}  # by question of this run that the recording knows
         self.questions: dict[int, list[int]] = {}  # by recorded question: those of this run
@@ -90,18 +88,14 @@ class ReplayTeacher(StoredTeacher):
         asked = self.store.asked()
         while len(self.asked_at) < asked:
             first = len(self.asked_at) + 1
-            ids = list(range(first, min(first + _BATCH, asked + 1)))
+            ids = list(range(first, min(first + BATCH, asked + 1)))
             steps = self.store.asked_steps(ids)
-            for id, kind, segments in sorted(self._digests(ids)):
-                self._match_one(id, steps[id], kind, segments)
-
-    def _digests(self, ids: list[int]) -> Iterator[tuple[int, str, Shown]]:
-        """These questions with their kinds and the digests of their segments."""
-        kinds = self.store.kinds(ids)
-        for kind in set(kinds.values()):
-            same = [id for id in ids if kinds[id] == kind]
-            for id, segments in zip(same, shown_by(self.store.queries(same).segments), strict=True):
-                yield id, kind, segments
+            segments: dict[int, tuple[str, Shown]] = {}
+            for kind, same in by_kind(self.store, ids).items():
+                for id, digests in zip(same, shown_by(self.store.queries(same).segments), strict=True):
+                    segments[id] = kind, digests
+            for id in ids:
+                self._match_one(id, steps[id], *segments[id])
 
     def _match_one(self, id: int, step: int, kind: str, segments: Shown) -> None:
         self.asked_at[id] = step
@@ -121,10 +115,10 @@ class ReplayTeacher(StoredTeacher):
 
     def capacity(self, step: int) -> float:
         """The recorded capacity, as long as this run asks what the recorded one asked."""
-        room = (
-            self.recording.capacity(step) if self.settings.timing == "heard" and step <= self.diverged else float("inf")
-        )
-        return room if room == float("inf") else self.store.capacity.at(step, int(room))
+        if self.settings.timing == "once" or step > self.diverged:
+            return float("inf")
+        recorded = self.recording.capacity(step)
+        return recorded if recorded == float("inf") else self.store.capacity.at(step, int(recorded))
 
     def outdated(self, step: int) -> int:
         """Expire the questions that expired in the recorded run. Returns how many did at this step."""
@@ -155,11 +149,10 @@ class ReplayTeacher(StoredTeacher):
 
     def _copy(self, event: Event, id: int, step: int) -> int:
         """Store a recorded answer as one to this run's question. Returns its number."""
-        row, kind, order = event.given(), self.matches[id].kind, self.matches[id].order
-        if order != sorted(order):
-            if row["answer"] is not None:
-                row["answer"] = kind_of(kind).reordered(row["answer"], order)
-            row["details"] = _reordered(row["details"], kind, order)
+        row, match = {name: event.row[name] for name in COPIED}, self.matches[id]
+        if match.order != sorted(match.order):
+            row["answer"] = kind_of(match.kind).stored(row["answer"], match.order)
+            row["details"] = _reordered(row["details"], match.kind, match.order)
         older = event.row["supersedes"] if self.settings.timing == "heard" else None
         row |= {
             "query_id": id, "key": f"replay:{id}:{event.seq}", "step": None if event.row["step"] is None else step,
@@ -167,10 +160,10 @@ class ReplayTeacher(StoredTeacher):
         }  # fmt: skip
         return self.store.copy_answers([row])[0]
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """Numbers of questions: asked, known to the recording, answered from it, answered after the recorded run."""
         answered = {id for id, _ in self.copied}
-        late = {event.row["query_id"] for event in self.recording.events if event.heard == NEVER}
+        late = {event.row["query_id"] for event in self.recording.events if event.read_at == NEVER}
         return {
             "asked": len(self.asked_at), "known": len(self.matches), "answered": len(answered),
             "unknown": len(self.asked_at) - len(self.matches), "unknown_get": self.settings.unknown,

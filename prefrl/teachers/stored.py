@@ -14,12 +14,10 @@ from prefrl.core.errors import UserError, pick
 from prefrl.core.frames import Frames
 from prefrl.core.observations import nbytes, parts
 from prefrl.core.streams import stream
-from prefrl.kinds import Answer, kind_of
+from prefrl.kinds import FIRST, Answer, kind_of
 from prefrl.store.segment_files import EASY_BATCH
 from prefrl.store.store import LabelStore
-from prefrl.teachers.crowd import COMBINE
-from prefrl.teachers.naming import stream_of, uid_of
-from prefrl.teachers.opinions import judgements, opinions_given
+from prefrl.teachers.crowd import COMBINE, judgements, opinions_given
 
 SILENT = 20  # questions that a teacher may skip, all from the first on, before a warning
 AnswerFunction = Callable[[Queries], Any]
@@ -27,18 +25,23 @@ AnswerFunction = Callable[[Queries], Any]
 pairs preferences (Q,) in [0, 1], NaN to skip. Or None, to answer through the store later."""
 
 
+def uid_of(kind: str, step: int, place: int | str) -> str:
+    """The uid of a question, the same whenever a run reaches this step; of the first kind as in the first release."""
+    return f"{step}-{place}" if kind == FIRST else f"{kind}-{step}-{place}"
+
+
+def stream_of(seed: int, purpose: str, kind: str, step: int) -> np.random.Generator:
+    """A random stream for a purpose at a step, such that two kinds do not draw the same numbers."""
+    return stream(seed, purpose if kind == FIRST else f"{purpose} {kind}", step)
+
+
 class StoredTeacher:
     """Stores questions and reads their answers. The answers of a function that answers at once are stored too."""
 
     def __init__(
-        self,
-        store: LabelStore,
-        function: AnswerFunction,
-        labeller: str,
-        seed: int,
-        origins: Callable[[Segments], Origins] | None = None,
-        combine: str = "first",
-    ):
+        self, store: LabelStore, function: AnswerFunction, labeller: str, seed: int,
+        origins: Callable[[Segments], Origins] | None = None, combine: str = "first",
+    ):  # fmt: skip
         """origins: how to reproduce segments (Q, K), to draw clips of them; combine: how several opinions become one"""
         self.store, self.function, self.labeller, self.seed, self.origins = store, function, labeller, seed, origins
         self.combine = pick(COMBINE, combine, "teacher.combine")[0]
@@ -59,37 +62,26 @@ class StoredTeacher:
     def _answer(self, ids: list[int], shown: Queries, step: int, model_version: int) -> None:
         """Call the answer function with these questions and store its answers."""
         if hasattr(self.function, "reseed"):
-            self.function.reseed(stream(self.seed, stream_of("teacher", shown.kind), step))
+            self.function.reseed(stream_of(self.seed, "teacher", shown.kind, step))
         given = self.function(shown)
         if given is None:
-            self._warn_once(
+            return self._warn_once(
                 "gave None, so its answers are awaited in the label store; where that is not meant, return a preference"
                 " for each question"
             )
-            return
         try:
             answers = kind_of(shown.kind).read(given, len(shown))
         except UserError as fault:
             raise UserError(f"teacher {self.labeller!r}: {fault}") from fault
         waiting = set(self.store.open_queries() if step <= self._step_before else ids)
-        new = [k for k, id in enumerate(ids) if id in waiting]
-        self.store.answer(
-            [ids[k] for k in new],
-            [answers[k] for k in new],
-            labeller=self.labeller,
-            step=step,
-            model_version=model_version,
-        )
+        new = {id: answer for id, answer in zip(ids, answers, strict=True) if id in waiting}
+        self.store.answer(list(new), list(new.values()), labeller=self.labeller, step=step, model_version=model_version)
         if not any(answers):
-            self._warn_of_skips()
-
-    def _warn_of_skips(self) -> None:
-        """Warn early of a teacher that skips every question: the run would learn nothing."""
-        counts = self.store.counts()
-        if not counts.answered and counts.skipped >= SILENT:
-            self._warn_once(
-                f"has skipped all of the first {counts.skipped} questions, and nothing is learned from skips"
-            )
+            counts = self.store.counts()
+            if not counts.answered and counts.skipped >= SILENT:  # the run would learn nothing
+                self._warn_once(
+                    f"has skipped all of the first {counts.skipped} questions, and nothing is learned from skips"
+                )
 
     def _warn_once(self, what: str) -> None:
         if not self._warned:
@@ -134,7 +126,7 @@ class StoredTeacher:
             return self._standing(combined)
         return self.store.feedback(after=before, until=until)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, object]:
         """Facts about the teacher for the end of the run."""
         return {}
 
@@ -160,10 +152,8 @@ class StoredTeacher:
             if judged and judged.comparable:
                 labels = self.combine(judged).labels
                 answers = kind.answers_of(np.array(list(labels.values())))
-                skipped = [np.isnan(label).any() for label in labels.values()]
-                combined |= {
-                    id: None if skip else answer for id, answer, skip in zip(labels, answers, skipped, strict=True)
-                }
+                for (id, chances), answer in zip(labels.items(), answers, strict=True):
+                    combined[id] = None if np.isnan(chances).any() else answer
         return combined
 
 
@@ -185,19 +175,16 @@ class Shuffled:
         permuted = [answers[place] for place in self.rng.permutation(len(answers))]
         kept = self.rng.random(len(permuted)) < 0.5
         backwards = list(range(kind.segments))[::-1]
-        return [
-            answer if answer is None or keep else kind.reordered(answer, backwards)
-            for answer, keep in zip(permuted, kept, strict=True)
-        ]
+        return [answer if keep else kind.stored(answer, backwards) for answer, keep in zip(permuted, kept, strict=True)]
 
     def reseed(self, rng: np.random.Generator) -> None:
         self.rng = rng
         if hasattr(self.function, "reseed"):
             self.function.reseed(rng)
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, object]:
         return self.function.state() if hasattr(self.function, "state") else {}
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         if hasattr(self.function, "restore"):
             self.function.restore(state)

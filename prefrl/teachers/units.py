@@ -13,36 +13,35 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 RecentReturn = Callable[[], tuple[float, float]]
 """Mean return of the last 10 training episodes (NaN before the first ends) and the steps in an episode."""
 
-NEGATIVE = (
-    "the recent return is negative, for which B-Pref's margins are not meant: nothing ties, and 'bpref' skips nearly"
-    " every question, 'bpref-code' none; use units='task'"
-)
 
-
-@dataclass(frozen=True)
-class Measures:
+class Measures(NamedTuple):
     """Scale and thresholds for the returns of one batch of questions."""
 
-    gap: float  # the difference of felt returns that counts as 1 for beta
+    gap: float  # the difference of myopic returns that counts as 1 for beta
     skip: float  # skipped where all returns are below
     equal: float  # tied where the returns are closer
 
 
-class Units(Protocol):
-    """Turns a teacher's settings into measures for the batch at hand; returns and felt returns: (Q, K)."""
+class Units:
+    """Turns a teacher's settings into measures for the batch at hand."""
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures: ...
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
+        """Returns and myopic returns: (Q, K)"""
+        raise NotImplementedError
 
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, object]:
+        """The estimates, as JSON."""
+        return {}
 
-    def restore(self, state: dict[str, Any]) -> None: ...
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore what `state` returned."""
 
 
 @dataclass
@@ -70,46 +69,46 @@ class Spread:
 
 
 @dataclass
-class TaskUnits:
+class TaskUnits(Units):
     """Units of the spread of segment returns, so that the same numbers mean the same on every environment.
 
     The spread is the standard deviation of the returns of all segments in all questions seen so far, those at hand
-    included, and of nothing else. Felt (myopic) returns have a spread of their own, so beta keeps its meaning.
+    included, and of nothing else. Myopic returns have a spread of their own, so beta keeps its meaning.
     beta: log-odds of the right answer when two segments lie one spread apart.
     skip, equal: shares of questions. The margins lie so many spreads out that these shares of random pairs would be
     skipped or tied were returns normally distributed; as the true distribution differs, so does the measured share.
     """
 
     returns: Spread = field(default_factory=Spread)
-    felt: Spread = field(default_factory=Spread)
+    myopic: Spread = field(default_factory=Spread)
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         from scipy.special import ndtri  # not at the top: the label server needs no scipy
 
         self.returns.add(returns)
-        self.felt.add(felt)
+        self.myopic.add(myopic)
         spread = self.returns.size
         if spread == 0.0:  # all segments alike: there is nothing to measure with, and they tie as they are
-            return Measures(gap=self.felt.size or 1.0, skip=-math.inf, equal=0.0)
+            return Measures(gap=self.myopic.size or 1.0, skip=-math.inf, equal=0.0)
         # P(all K < z) = Phi(z)^K, and a gap of two has sqrt(2) times the spread of one
         poor = self.returns.mean + spread * float(ndtri(skip ** (1 / returns.shape[-1])))
         close = spread * math.sqrt(2.0) * float(ndtri((1.0 + equal) / 2.0))
-        return Measures(gap=self.felt.size or 1.0, skip=poor, equal=close)
+        return Measures(gap=self.myopic.size or 1.0, skip=poor, equal=close)
 
-    def state(self) -> dict[str, Any]:
-        return {"returns": asdict(self.returns), "felt": asdict(self.felt)}
+    def state(self) -> dict[str, object]:
+        return {"returns": asdict(self.returns), "felt": asdict(self.myopic)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.returns, self.felt = Spread(**state["returns"]), Spread(**state["felt"])
+        self.returns, self.myopic = Spread(**state["returns"]), Spread(**state["felt"])
 
 
 @dataclass
-class BPrefUnits:
+class BPrefUnits(Units):
     """As published: beta on raw returns, margin = eps * R_avg * H / T. eps = 0 is off, whatever the sign of R_avg."""
 
     recent_return: RecentReturn | None
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         poor = self.margin(skip, length) if skip else -math.inf
         return Measures(gap=1.0, skip=poor, equal=self.margin(equal, length) if equal else 0.0)
 
@@ -118,14 +117,12 @@ class BPrefUnits:
         assert self.recent_return is not None  # make_teacher asks for it
         average, steps = self.recent_return()
         if average < 0:
-            warnings.warn(NEGATIVE, stacklevel=2)
+            warnings.warn(
+                "the recent return is negative, for which B-Pref's margins are not meant: nothing ties, and 'bpref' skips"
+                " nearly every question, 'bpref-code' none; use units='task'",
+                stacklevel=2,
+            )
         return eps * average * length / steps
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Nothing to restore: the margins follow the run's recent return."""
 
 
 @dataclass
@@ -138,13 +135,13 @@ class BPrefCodeUnits(BPrefUnits):
 
     sessions: int = 0  # batches of questions answered so far
 
-    def measures(self, skip: float, equal: float, returns: np.ndarray, felt: np.ndarray, length: int) -> Measures:
+    def measures(self, skip: float, equal: float, returns: np.ndarray, myopic: np.ndarray, length: int) -> Measures:
         power = 1 if self.sessions == 0 else 2
         poor, close = (self.margin(eps**power, length) if eps else 0.0 for eps in (skip, equal))
         self.sessions += 1
         return Measures(gap=1.0, skip=poor if poor > 0 else -math.inf, equal=close)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"sessions": self.sessions}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -40,9 +40,6 @@ class Best(Kind):
     def reordered(self, answer, order):
         return {"best": int(order[answer["best"]])}
 
-    def favoured(self, answer):
-        return answer["best"]
-
     def loss(self, rewards, answer, error):
         chosen = self.predict(rewards, error).gather(-1, answer["best"].long()[..., None])
         return -chosen.squeeze(-1).log()
@@ -50,17 +47,18 @@ class Best(Kind):
     def predict(self, rewards, error=0.0):
         return (1 - error) * rewards.sum(-1).softmax(-1) + error / 3
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.eye(3)[answer["best"].astype(int)]
 
     def answers_of(self, chances):
         return [{"best": int(best)} for best in np.nan_to_num(chances).argmax(-1)]
 
-    def displayed(self, chances, order):
-        return [chances[stored] for stored in order]
-
     def oracle(self, seen, rng):
-        best = np.where(rng.random(len(seen.felt)) < seen.mistake, seen.felt.argmin(-1), seen.felt.argmax(-1))
+        best = np.where(
+            rng.random(len(seen.myopic_returns)) < seen.mistake,
+            seen.myopic_returns.argmin(-1),
+            seen.myopic_returns.argmax(-1),
+        )
         poor = (seen.returns < seen.skip_below).all(-1)
         return [None if skip else {"best": int(k)} for k, skip in zip(best, poor, strict=True)]
 
@@ -164,7 +162,9 @@ def test_opinions_of_several_labellers_are_combined(tmp_path):
     other = (truth + rng.integers(1, 3, (3, 300))) % 3  # wrong answers fall on both others alike
     said = [np.where(rng.random(300) < wrong, other[k], truth) for k, wrong in enumerate((0.05, 0.3, 0.5))]
     judged = Judgements(
-        np.tile(np.arange(300), 3), np.repeat(["ann", "ben", "cat"], 300), kind.said({"best": np.concatenate(said)})
+        np.tile(np.arange(300), 3),
+        np.repeat(["ann", "ben", "cat"], 300),
+        kind.chances_of({"best": np.concatenate(said)}),
     )
     labels = COMBINE["reliability"][0](judged).labels
     combined = np.array([labels[query].argmax() for query in range(300)])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefrl.core.errors import NonFiniteError
-from prefrl.kinds.metrics import calibration_curve, preference_metrics
+from prefrl.kinds.pair_metrics import preference_metrics
 
 ANSWERS = [1.0, 1.0, 0.0, 0.0, 0.5, np.nan]
 PREDICTIONS = [0.9, 0.5, 0.2, 0.7, 0.6, 0.4]
@@ -33,12 +33,11 @@ def test_values_worked_out_by_hand():
     assert found["calibration_error"] == pytest.approx((0.1 + 0.5 + 0.2 + 0.7 + 0.1) / 5)  # each in its own bin
 
 
-def test_calibration_curve_by_hand():
-    curve = calibration_curve(np.array([0.0, 0.04, 0.31, 1.0, 0.5]), np.array([0, 1, 0.5, 1, np.nan]))
-    assert curve.pairs.tolist() == [2, 0, 0, 1, 0, 0, 0, 0, 0, 1]
-    np.testing.assert_allclose(curve.predicted[[0, 3, 9]], [0.02, 0.31, 1])
-    np.testing.assert_allclose(curve.observed[[0, 3, 9]], [0.5, 0.5, 1])
-    assert np.isnan(curve.predicted[1]) and np.isnan(curve.observed[1])
+def test_the_calibration_error_by_hand():
+    found = metrics(
+        [0.0, 0.04, 0.31, 1.0, 0.5], [0, 1, 0.5, 1, np.nan]
+    )  # two in the first bin, one in the fourth and last
+    assert found["calibration_error"] == pytest.approx((2 * (0.5 - 0.02) + (0.5 - 0.31) + 0) / 4)
 
 
 def test_calibrated_predictions_have_a_small_calibration_error():

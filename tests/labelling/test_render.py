@@ -199,7 +199,7 @@ def test_the_reel_begins_with_what_the_reward_model_likes_most_and_least(run, tm
     loaded = load_run(run)
     with LabelStore.open(run) as store:
         ids = range(1, store.asked() + 1)
-        rewards, _ = loaded.reward_model.opinion("pair", store.queries(list(ids)).segments)
+        rewards, _ = loaded.reward_model.predict("pair", store.queries(list(ids)).segments)
     loaded.close()
     returns = rewards.sum(-1)  # (Q, 2)
     most, least = (np.unravel_index(pick(returns), returns.shape) for pick in (np.argmax, np.argmin))

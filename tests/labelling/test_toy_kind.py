@@ -56,7 +56,7 @@ class BestOfThree(Kind):
     def favoured(self, answer):
         return answer["best"]
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.eye(3)[answer["best"].astype(int)]
 
     def displayed(self, chances, order):

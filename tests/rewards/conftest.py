@@ -31,11 +31,11 @@ def _answered(count: int, seed: int = 0, first_step: int = 0) -> Feedback:
     )
 
 
-def _model(seed: int = 0, **settings) -> RewardModel:
+def _model(seed: int = 0, make: type[RewardModel] = RewardModel, **settings) -> RewardModel:
     torch.manual_seed(seed)
     settings = {"hidden": (16,), "inputs": "observation", "first_epochs": 30, "epochs": 8, **settings}
     chosen = RewardConfig(**settings)
-    return RewardModel(chosen, Features(BOX, ACTION, chosen.inputs), lambda size: mlp(size, chosen.hidden), seed)
+    return make(chosen, Features(BOX, ACTION, chosen.inputs), lambda size: mlp(size, chosen.hidden), seed)
 
 
 def _steps(answers: Feedback) -> SimpleNamespace:

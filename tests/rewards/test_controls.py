@@ -27,7 +27,7 @@ def test_the_scaled_true_reward_has_the_spread_of_a_learned_one_and_keeps_its_ze
 
 
 def test_random_rewards_are_standardised_over_the_first_rollout_and_then_stay(rollout, make_model, answered, steps):
-    control = RandomReward(make_model())
+    control = make_model(make=RandomReward)
     rewards = control.rewards(rollout)
     assert rewards.mean() == pytest.approx(0, abs=1e-3) and rewards.std() == pytest.approx(1, abs=0.01)
     control.rewards(steps(answered(30, seed=5)))

@@ -36,7 +36,7 @@ def test_a_corrected_answer_keeps_its_bootstrap_weight(make_model, answered):
     one.hear(told)
     other.hear(told)
     other.hear(moved)
-    weights = [model.fitter.tasks(model.training_data())[0].weights for model in (one, other)]
+    weights = [model.fitter.splits(model.training_data())[0].weights for model in (one, other)]
     assert torch.equal(weights[0][:, order], weights[1])
 
 

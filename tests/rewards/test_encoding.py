@@ -19,6 +19,7 @@ def test_numbers_of_discrete_spaces_become_one_hots():
     assert encoded(spaces.Discrete(3), [0, 2]) == [[1, 0, 0], [0, 0, 1]]
     assert encoded(spaces.Discrete(3, start=5), [5, 6]) == [[1, 0, 0], [0, 1, 0]]
     assert encoded(spaces.MultiDiscrete([2, 3]), [[0, 2], [1, 0]]) == [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0]]
+    assert encoded(spaces.MultiDiscrete([2, 3], start=[5, 1]), [[6, 1]]) == [[0, 1, 1, 0, 0]]
     assert encoded(spaces.MultiBinary(2), [[0, 1]]) == [[0, 1]]
 
 
@@ -48,7 +49,7 @@ STEP = np.array([[1.0, 4.0]]), np.array([[-2.0, 10.0]]), np.array([[1.5, 3.0]]) 
 def test_the_inputs_of_a_step_by_hand(inputs, features):
     look = Features(BOX, BOX, inputs)
     assert look(*STEP).tolist() == [features]
-    assert look.size == len(features) == len(look.kinds)
+    assert look.size == len(features) == len(look.feature_kinds)
 
 
 def test_changes_of_images_have_a_sign():

@@ -67,7 +67,7 @@ def test_a_fit_stops_when_held_out_answers_no_longer_improve(make_model, answere
 def test_updates_are_counted_for_each_pair_and_member(make_model, answered):
     model = make_model(first_epochs=3)
     report = learn(model, answered(50))
-    (drawn,) = model.fitter.tasks(model.training_data())
+    (drawn,) = model.fitter.splits(model.training_data())
     assert report.updates == 3 * sum(len(rows) for rows in drawn.train)
 
 

@@ -9,12 +9,12 @@ from gymnasium import spaces
 
 from prefrl.config.settings import RewardConfig
 from prefrl.core.data import Feedback, Segments
-from prefrl.rewards.encoding import Features
-from prefrl.rewards.mixed import Mixed, MixedEnsemble, MixedMemory
-from prefrl.rewards.mixed_network import Layout
+from prefrl.rewards.controls import RandomReward
+from prefrl.rewards.encoding import Features, Pictures
+from prefrl.rewards.memory import AnswerMemory
+from prefrl.rewards.mixed import Layout, Mixed, MixedEnsemble
 from prefrl.rewards.model import RewardModel
-from prefrl.rewards.networks import default_network, mixed
-from prefrl.rewards.pictures import Pictures
+from prefrl.rewards.networks import MixedNetwork, default_network
 
 ACTION = spaces.Box(-1, 1, (2,), np.float32)
 PICTURE = spaces.Box(0, 255, (12, 12, 3), np.uint8)
@@ -39,10 +39,10 @@ def segments(rng, *batch):
     return Segments(observations, actions, rng.normal(size=(*batch, TIME)), numbers, 0 * numbers)
 
 
-def model(inputs="all", space=SPACE, members=2, **settings):
+def model(inputs="all", space=SPACE, members=2, make=RewardModel, **settings):
     settings = RewardConfig(hidden=(8,), members=members, first_epochs=3, **settings)
     torch.manual_seed(0)
-    return RewardModel(settings, Mixed(space, ACTION, inputs), lambda size: mixed(size, (8,)), 0)
+    return make(settings, Mixed(space, ACTION, inputs), lambda size: MixedNetwork(size, (8,)), 0)
 
 
 def test_parts_of_a_dict_of_vectors_stand_side_by_side_in_the_order_of_keys(rng):
@@ -54,7 +54,7 @@ def test_parts_of_a_dict_of_vectors_stand_side_by_side_in_the_order_of_keys(rng)
 
     expected = np.concatenate([numbers(before), numbers(after) - numbers(before), batch.actions], -1)
     np.testing.assert_allclose(made.of_segments(batch).numpy(), expected, rtol=1e-6)
-    assert made.size == 16 and list(made.kinds) == ["state"] * 7 + ["change"] * 7 + ["push"] * 2
+    assert made.size == 16 and list(made.feature_kinds) == ["state"] * 7 + ["change"] * 7 + ["push"] * 2
 
 
 def test_a_row_gives_back_what_was_packed(rng):
@@ -94,26 +94,24 @@ def test_steps_and_segments_are_encoded_alike(rng):
 def test_pictures_alone_need_no_numbers(rng):
     made, batch = Mixed(spaces.Dict({"picture": PICTURE}), ACTION, "observation"), segments(rng, 3)
     assert made.size.numbers == 0 and made.of_segments(batch).shape == (3, TIME, 1, 12 * 12 * 3)
-    memory = made.memory()
-    memory.add(segments(rng, 4, 2), 9)
+    memory = AnswerMemory(made, 9)
+    memory.add(segments(rng, 4, 2))
     assert torch.cat(list(memory.latest(9))).shape == (4, 2, TIME, 1, 432)
 
 
 def test_the_memory_gives_back_the_latest_answers_and_packs_their_frames(rng):
     made, batch = Mixed(SPACE, ACTION), segments(rng, 40, 2)
-    memory = made.memory()
-    memory.add(batch[:30], 36)
-    memory.add(batch[30:], 36)
-    assert len(memory) == 36 and memory.length == TIME
+    memory = AnswerMemory(made, 36)
+    memory.add(batch[:30])
+    memory.add(batch[30:])
+    assert len(memory) == 36 and memory.numbers.shape[2] == TIME
     expected = made.of_segments(batch[4:].flat()).unflatten(0, (36, 2))
     assert torch.equal(torch.cat(list(memory.latest(99))), expected)
     assert torch.equal(torch.cat(list(memory.latest(5))), expected[-5:])
-    prepared = memory.prepared(MixedEnsemble(made.size, lambda size: mixed(size, (8,)), 2))
+    prepared = memory.prepared(MixedEnsemble(made.size, lambda size: MixedNetwork(size, (8,)), 2))
     assert torch.allclose(
-        prepared[torch.tensor([3, 1])][..., made.size.numbers :], expected[[3, 1]][..., 4 * made.size.numbers :] / 255
+        prepared(torch.tensor([3, 1]))[..., made.size.numbers :], expected[[3, 1]][..., 4 * made.size.numbers :] / 255
     )
-    memory.clear()
-    assert not len(memory)
 
 
 def answers(rng, count):
@@ -133,7 +131,7 @@ def test_what_only_the_picture_shows_is_learned_and_what_varies_is_standardised(
     made.hear(answers(rng, 60))
     report = made.fit(0)
     assert report.metrics["accuracy"] > 0.9
-    numbers = made.answers["pair"].memory.steps()
+    numbers = made.answers["pair"].memory.numbers.flatten(0, 2)
     weighed = made.ensemble.feature_std[:4]  # of the state, whose weight is 1
     assert torch.allclose(made.ensemble.feature_mean, numbers.mean(0)) and torch.allclose(weighed, numbers.std(0)[:4])
 
@@ -149,17 +147,14 @@ def test_a_mixed_model_is_restored_bit_for_bit(rng):
 
 
 def test_a_control_with_an_untrained_model_standardises_numbers_over_a_rollout(rng):
-    made, batch = model(), segments(rng, 50)
+    made, batch = model(make=RandomReward), segments(rng, 50)
     rollout = SimpleNamespace(
         observations={key: part[:, :-1] for key, part in batch.observations.items()},
         next_observations={key: part[:, 1:] for key, part in batch.observations.items()}, actions=batch.actions,
     )  # fmt: skip
-    made.standardise_over(rollout)
     assert made.rewards(rollout).std() == pytest.approx(made.settings.scale, rel=0.1)
 
 
 def test_auto_is_the_mixed_network_for_a_layout():
     assert default_network(Mixed(SPACE, ACTION).size) == "mixed"
-    assert isinstance(Mixed(SPACE, ACTION).memory(), MixedMemory) and isinstance(
-        Mixed(SPACE, ACTION).pictures["picture"], Pictures
-    )
+    assert isinstance(Mixed(SPACE, ACTION).pictures["picture"], Pictures)

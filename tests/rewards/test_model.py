@@ -23,13 +23,13 @@ def learn(model, answers: Feedback, step: int = 0):
 
 def drawn(model):
     """Which member draws which answer."""
-    (found,) = model.fitter.tasks(model.training_data())
+    (found,) = model.fitter.splits(model.training_data())
     return found
 
 
 def accuracy(model, answers: Feedback) -> float:
     """Share of answers that the paid reward predicts."""
-    features = model.encode(answers.segments.flat())  # (2 Q, T, d)
+    features = model.inputs.of_segments(answers.segments.flat())  # (2 Q, T, d)
     returns = model.ensemble.per_member(features).sum(-1).mean(0).reshape(-1, 2)
     return float(((returns[:, 0] > returns[:, 1]).numpy() == (answers.answer["preference"] == 1)).mean())
 
@@ -165,7 +165,7 @@ def test_the_window_drops_the_oldest_answers(make_model, answered):
     model, answers = make_model(window=30), answered(50)
     model.hear(answers[:20])
     model.hear(answers[20:])
-    expected = model.encode(answers[20:].segments.flat()).unflatten(0, (30, 2))
+    expected = model.inputs.of_segments(answers[20:].segments.flat()).unflatten(0, (30, 2))
     assert torch.equal(torch.cat(list(model.answers["pair"].memory.latest(30))), expected)
     assert learn(model, answered(1, seed=1)).answers == 30
 

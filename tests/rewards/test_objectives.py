@@ -8,7 +8,7 @@ from prefrl.config.settings import Config
 from prefrl.config.values import update
 from prefrl.core.errors import UserError
 from prefrl.kinds import kind_of
-from prefrl.rewards.objectives import OBJECTIVES
+from prefrl.rewards.fits.base import OBJECTIVES
 
 REWARDS = torch.tensor([[[0.75, 0.25], [-1.0, 0.0]], [[0.5, 0.0], [1.0, 1.0]]])  # of two pairs, in two steps
 ANSWERS, RETURNS = torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [0.5, 1.0]])
@@ -16,10 +16,10 @@ ANSWERS, RETURNS = torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [0.5, 1.0
 
 def test_losses_by_hand():
     told = kind_of("pair"), REWARDS, {"preference": ANSWERS}, RETURNS, 0.1
-    assert OBJECTIVES["returns"].loss(*told).tolist() == [1.0, 0.5]
+    assert OBJECTIVES["returns"][0](*told).tolist() == [1.0, 0.5]
     first = 0.9 * torch.sigmoid(torch.tensor([2.0, -1.5])) + 0.05
     expected = -ANSWERS * first.log() - (1 - ANSWERS) * (1 - first).log()
-    assert torch.allclose(OBJECTIVES["preferences"].loss(*told), expected)
+    assert torch.allclose(OBJECTIVES["preferences"][0](*told), expected)
 
 
 def test_true_returns_teach_though_the_answers_are_noise(make_model, answered):

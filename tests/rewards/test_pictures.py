@@ -13,10 +13,10 @@ from prefrl.core.data import Feedback, Segments
 from prefrl.core.errors import UserError
 from prefrl.core.frames import Frames
 from prefrl.rewards.controls import RandomReward
-from prefrl.rewards.memory import PictureMemory
+from prefrl.rewards.encoding import Pictures, is_image
+from prefrl.rewards.memory import AnswerMemory
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import PICTURE_NETWORKS, cnn, default_network
-from prefrl.rewards.pictures import Pictures, is_image
 
 ACTIONS = spaces.Discrete(3)
 
@@ -56,7 +56,7 @@ def test_pictures_with_channels_last_are_turned():
     pictures = Pictures(space(20, 30, 3), ACTIONS)
     shown = np.random.default_rng(0).integers(0, 256, (2, 6, 20, 30, 3)).astype(np.uint8)
     some = Segments(shown, np.zeros((2, 5)), np.zeros((2, 5)), np.zeros(2), np.zeros(2))
-    assert pictures.shape == (3, 20, 30)
+    assert pictures.size == (3, 20, 30)
     assert np.array_equal(pictures.of_segments(some), np.moveaxis(shown[:, 1:], -1, -3))
 
 
@@ -104,11 +104,11 @@ def test_auto_takes_the_network_that_fits():
 
 def test_memory_gives_back_what_it_was_given_and_keeps_the_latest():
     pictures = Pictures(space(4, 12, 12), ACTIONS)
-    memory, told = PictureMemory(pictures), answered(50)
-    memory.add(told.segments[:30], 40)
-    memory.add(told.segments[30:], 40)
-    assert len(memory) == 40 and memory.length == 5
-    expected = pictures.of_segments(told.segments.flat()).unflatten(0, (50, 2))[10:]
+    memory, feedback = AnswerMemory(pictures, 40), answered(50)
+    memory.add(feedback.segments[:30])
+    memory.add(feedback.segments[30:])
+    assert len(memory) == 40 and memory.numbers.shape[2] == 5
+    expected = pictures.of_segments(feedback.segments.flat()).unflatten(0, (50, 2))[10:]
     assert torch.equal(memory.read([3, 39]), expected[[3, 39]])
     assert torch.equal(torch.cat(list(memory.latest(33))), expected[7:])
 
@@ -116,9 +116,12 @@ def test_memory_gives_back_what_it_was_given_and_keeps_the_latest():
 def test_a_frame_is_packed_once_and_not_once_for_every_stack():
     noise = np.random.default_rng(0).integers(0, 256, (40, 9, 1, 12, 12)).astype(np.uint8)  # cannot be packed
     lazy = Frames(lambda places: noise[places], np.arange(40).reshape(20, 2), noise.shape[1:])
-    memory = PictureMemory(Pictures(space(4, 12, 12), ACTIONS))
-    memory.add(Segments(lazy, np.zeros((20, 2, 5)), np.zeros((20, 2, 5)), np.zeros((20, 2)), np.zeros((20, 2))), 100)
-    assert sum(len(side) for pair in memory.packed for side in pair) < 1.1 * noise.nbytes
+    memory = AnswerMemory(Pictures(space(4, 12, 12), ACTIONS), 100)
+    memory.add(Segments(lazy, np.zeros((20, 2, 5)), np.zeros((20, 2, 5)), np.zeros((20, 2)), np.zeros((20, 2))))
+    assert (
+        sum(len(side) for frames in memory.frames.values() for pair in frames.packed for side in pair)
+        < 1.1 * noise.nbytes
+    )
 
 
 def model(network="small_cnn", **settings):
@@ -136,19 +139,19 @@ def test_a_model_of_pictures_learns_what_is_preferred():
     returns = taught.member_rewards(unseen.segments.flat()).sum(-1).mean(0).reshape(60, 2)
     decisive = unseen.answer["preference"] != 0.5
     assert ((returns[:, 0] > returns[:, 1]).numpy() == (unseen.answer["preference"] == 1))[decisive].mean() > 0.9
-    rewards, chances = taught.opinion("pair", unseen.segments[:4])
+    rewards, chances = taught.predict("pair", unseen.segments[:4])
     assert rewards.shape == (4, 2, 5) and chances.shape == (4, 2)
 
 
 def test_untrained_networks_that_tell_pictures_apart_by_little_still_pay_a_reward_of_unit_spread():
     torch.manual_seed(0)
     screens = Pictures(space(4, 84, 84), ACTIONS)
-    untrained = RewardModel(RewardConfig(), screens, lambda s: PICTURE_NETWORKS["nature"][0](s, (64,)), 0)
+    untrained = RandomReward(RewardConfig(), screens, lambda s: PICTURE_NETWORKS["nature"][0](s, (64,)), 0)
     seen = np.zeros((40, 1, 4, 84, 84), np.uint8)
     for step, row in enumerate(np.random.default_rng(0).integers(4, 80, 40)):
         seen[step, 0, :, row : row + 4, 40:44] = 255  # a ball
-    control, nothing = RandomReward(untrained), np.zeros((40, 1))
-    rewards = control.rewards(SimpleNamespace(
+    nothing = np.zeros((40, 1))
+    rewards = untrained.rewards(SimpleNamespace(
         observations=seen, actions=nothing, next_observations=seen, true_rewards=nothing
     ))  # fmt: skip
     assert float(untrained.ensemble.reward_std.min()) < 1e-3

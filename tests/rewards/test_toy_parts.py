@@ -15,14 +15,13 @@ from torch import nn
 from prefrl.config.settings import RewardConfig
 from prefrl.core.data import Feedback, Segments
 from prefrl.kinds import KINDS, Kind
-from prefrl.rewards.bonuses import BONUSES, Bonus
+from prefrl.rewards.bonuses import BONUSES, Bonus, PaidReward
 from prefrl.rewards.controls import TrueReward
 from prefrl.rewards.encoding import Features
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.fits import FITS, Fitted
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, NETWORKS, mlp
-from prefrl.rewards.paid import PaidReward
 from prefrl.rewards.sequences import first_steps
 
 # -- kinds
@@ -47,7 +46,7 @@ class Rating(Kind):
         good = (1 - error) * rewards.sum((-1, -2)).sigmoid() + error / 2
         return torch.stack((1 - good, good), -1)
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.stack([1 - answer["good"], answer["good"]], -1)
 
 
@@ -67,7 +66,7 @@ class BestOfThree(Kind):
     def predict(self, rewards, error=0.0):
         return (1 - error) * rewards.sum(-1).softmax(-1) + error / 3
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.eye(3)[answer["best"].astype(int)]
 
 
@@ -117,9 +116,9 @@ def test_a_kind_alone_teaches_the_reward(kind, chance, asked, make_model, answer
     assert report.answers == report.decisive == 120 and report.metrics["accuracy"] > chance + 0.3
     assert correlation(model, answered(100, seed=1).segments) > 0.9
     unseen = asked(kind, 50, seed=9)
-    rewards, chances = model.opinion(kind, unseen.segments)
+    rewards, chances = model.predict(kind, unseen.segments)
     assert rewards.shape == unseen.segments.true_rewards.shape and chances.shape == (50, len(KINDS[kind].outcomes))
-    assert (chances.argmax(-1) == KINDS[kind].said(unseen.answer).argmax(-1)).mean() > chance + 0.3
+    assert (chances.argmax(-1) == KINDS[kind].chances_of(unseen.answer).argmax(-1)).mean() > chance + 0.3
 
 
 def test_a_kind_without_outcomes_teaches_the_reward_as_well(asked, make_model, answered):
@@ -128,7 +127,7 @@ def test_a_kind_without_outcomes_teaches_the_reward_as_well(asked, make_model, a
     report = model.fit(0)
     assert report.decisive == 120 and set(report.metrics) == {"log_loss"}
     assert correlation(model, answered(100, seed=1).segments) > 0.9
-    assert model.opinion("scalar", asked("scalar", 5).segments)[1].shape == (5, 0)
+    assert model.predict("scalar", asked("scalar", 5).segments)[1].shape == (5, 0)
 
 
 def test_several_kinds_are_learned_from_together(asked, make_model, answered):
@@ -189,10 +188,10 @@ def test_no_member_is_validated_on_steps_that_another_kind_taught_it(asked, make
     same_steps = Segments(**{**vars(ratings.segments), "start_step": pairs.segments.start_step[:, :1]})
     model.hear(pairs)
     model.hear(Feedback("rating", same_steps, ratings.answer, ratings.seq, ratings.query))
-    first, second = model.fitter.tasks(model.training_data())
+    first, second = model.fitter.splits(model.training_data())
     for task, other in ((first, second), (second, first)):
         for held_out, taught in zip(task.held_out, other.train, strict=True):
-            shared = set(task.answers.places[held_out].ravel()) & set(other.answers.places[taught].ravel())
+            shared = set(task.labelled.places[held_out].ravel()) & set(other.labelled.places[taught].ravel())
             assert len(held_out) and not shared
 
 
@@ -234,7 +233,7 @@ class Descent:
         return Fitted(50, 50 * len(losses), float(losses[-1].detach()), float("nan"))
 
     def _loss(self, part, member):
-        inputs = part.inputs[torch.arange(len(part.query))]
+        inputs = part.inputs(torch.arange(len(part.query)))
         rewards = self.ensemble.of(member, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
         return part.kind.loss(rewards, part.answer, self.error).mean()
 
@@ -295,8 +294,8 @@ def test_a_bonus_of_ones_own_is_paid_beside_the_reward(monkeypatch, answered, st
     paid = PaidReward(reward, RewardConfig(bonus="far", bonus_weight=0.5))
     assert np.allclose(paid.rewards(rollout), rollout.true_rewards + 0.5 * np.abs(rollout.observations[..., 0]))
     again = PaidReward(reward, RewardConfig(bonus="far", bonus_weight=0.5))
-    again.restore(paid.tensors(), paid.state())
-    assert again.state() == {"rollouts": 1}
+    again.bonus.restore(paid.bonus.tensors(), paid.bonus.state())
+    assert again.bonus.state() == {"rollouts": 1}
 
 
 def test_without_a_bonus_rewards_are_paid_as_they_are(answered, steps):
@@ -358,7 +357,7 @@ def test_what_only_a_sequence_tells_is_learned_by_a_network_that_looks_at_sequen
     _, metrics = models["previous"]
     assert metrics["accuracy"] > 0.9 > 0.65 > models["mlp"][1]["accuracy"]
     for name, (model, _) in models.items():
-        chances = model.opinion("pair", unseen.segments)[1]
+        chances = model.predict("pair", unseen.segments)[1]
         right = ((chances[:, 0] > 0.5) == (unseen.answer["preference"] == 1)).mean()
         assert right > 0.9 if name == "previous" else right < 0.65, (name, right)
 

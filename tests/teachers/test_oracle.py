@@ -12,7 +12,7 @@ from scipy.stats import binom
 from prefrl.core.data import Queries
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.teachers import TEACHERS, make_teacher
-from prefrl.teachers.oracle import felt_returns
+from prefrl.teachers.oracle import myopic_returns
 
 SYNTHETIC = sorted(set(TEACHERS) - {"human", "replay"})
 
@@ -164,8 +164,8 @@ def test_gamma_zero_sees_only_the_last_step(ask):
 
 def test_beta_means_the_same_to_a_myopic_teacher(ask):
     rewards = np.random.default_rng(1).standard_normal((20_000, 2, 30))
-    felt = rewards @ 0.5 ** np.arange(30)[::-1]
-    spreads = (felt[:, 0] - felt[:, 1]) / felt.std()
+    myopic = rewards @ 0.5 ** np.arange(30)[::-1]
+    spreads = (myopic[:, 0] - myopic[:, 1]) / myopic.std()
     right = teacher("noisy", gamma=0.5)(ask(rewards)) == (spreads > 0)
     assert_share(right, expit(np.abs(spreads)).mean(), "right")
 
@@ -195,9 +195,9 @@ def test_a_teacher_restored_from_json_goes_on_as_the_old_one(units, many):
     assert old.state() == new.state()
 
 
-def test_felt_returns_by_hand():
-    assert felt_returns(np.array([[4.0, 2.0, 1.0]]), 0.5).tolist() == [3.0]
-    assert felt_returns(np.array([[4.0, 2.0, 1.0]]), 1.0).tolist() == [7.0]
+def test_myopic_returns_by_hand():
+    assert myopic_returns(np.array([[4.0, 2.0, 1.0]]), 0.5).tolist() == [3.0]
+    assert myopic_returns(np.array([[4.0, 2.0, 1.0]]), 1.0).tolist() == [7.0]
 
 
 def test_no_question_no_answer(ask):

@@ -13,10 +13,8 @@ from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import GOLD
-from prefrl.teachers.crowd import by_reliability
-from prefrl.teachers.gold import CLEAR
-from prefrl.teachers.human import HumanTeacher
-from prefrl.teachers.opinions import judgements
+from prefrl.teachers.crowd import by_reliability, judgements
+from prefrl.teachers.human import CLEAR, HumanTeacher
 
 
 @pytest.fixture(scope="module")

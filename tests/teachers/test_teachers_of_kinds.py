@@ -35,15 +35,15 @@ class Best(Kind):
     def reordered(self, answer, order):
         return {"best": int(order[answer["best"]])}
 
-    def said(self, answer):
+    def chances_of(self, answer):
         return np.eye(3)[answer["best"].astype(int)]
 
     def answers_of(self, chances):
         return [{"best": int(best)} for best in np.nan_to_num(chances).argmax(-1)]
 
     def oracle(self, seen, rng):
-        wrong = rng.random(len(seen.felt)) < seen.mistake
-        best = np.where(wrong, seen.felt.argmin(-1), seen.felt.argmax(-1))
+        wrong = rng.random(len(seen.myopic_returns)) < seen.mistake
+        best = np.where(wrong, seen.myopic_returns.argmin(-1), seen.myopic_returns.argmax(-1))
         return [{"best": int(place)} for place in best]
 
 

@@ -1,4 +1,4 @@
-"""The interface of fitters, which `bootstrap` and every other way of fitting implements."""
+"""The interface of fitters, which `bootstrap` and every other way of fitting implements, and their losses."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from prefrl.core.tensors import Tensors
 from prefrl.kinds import Kind
 
+Loss = Callable[[Kind, Tensor, dict[str, Tensor], Tensor, float], Tensor]
+"""Of the kind, predicted rewards (B, K, T), answers by field (B, ...), true returns (B, K) and the error rate: (B,)"""
 
-class Inputs(Protocol):
-    """Segments as members of the ensemble take them."""
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """Rows (B,) -> (B, K, T, *features)"""
+def of_answers(kind: Kind, rewards: Tensor, answer: dict[str, Tensor], _returns: Tensor, error: float) -> Tensor:
+    """Negative log-likelihood of the answers: (B, K, T), by field (B, ...) -> (B,)"""
+    return kind.loss(rewards, answer, error)
+
+
+def of_returns(_kind: Kind, rewards: Tensor, _answer: dict[str, Tensor], returns: Tensor, _error: float) -> Tensor:
+    """Squared distance from the true returns, as if the teacher had given them: (B, K, T), (B, K) -> (B,)"""
+    return (rewards.sum(-1) - returns).square().mean(-1)
+
+
+OBJECTIVES: dict[str, tuple[Loss, str]] = {
+    "preferences": (of_answers, "what was answered, whatever its kind: which of two segments is better"),
+    "returns": (
+        of_returns,
+        "the segments' true returns, by regression: the ablation `target` of Christiano et al. 2017",
+    ),
+}
+"""Name -> the loss, and a line for `prefrl list`."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +41,7 @@ class Labelled:
     """Q answers of one kind, ready to learn from."""
 
     kind: Kind
-    inputs: Inputs
+    inputs: Callable[[Tensor], Tensor]  # segments as members take them: rows (B,) -> (B, K, T, *features)
     answer: dict[str, Tensor]  # by field (Q, ...)
     returns: Tensor  # (Q, K) true returns of the segments, over all kinds' answers of zero mean and unit spread
     query: np.ndarray  # (Q,) numbers of the questions: a correction shares it with what it corrects
@@ -60,11 +77,11 @@ class Fit(Protocol):
     def fit(self, data: TrainingData, rng: np.random.Generator) -> Fitted:
         """Change the members' weights so that the answers become more likely."""
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Tensors:
         """What a checkpoint keeps beside the ensemble: optimisers and networks of its own. No name begins with `ensemble.`"""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """The rest of what a checkpoint keeps, as JSON."""
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
         """Restore what `tensors` and `state` returned."""

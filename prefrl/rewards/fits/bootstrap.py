@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from prefrl.config.settings import RewardConfig
-from prefrl.core.tensors import pack_optimiser, unpack_optimiser
+from prefrl.core.streams import stream
+from prefrl.core.tensors import Tensors, pack_optimiser, unpack_optimiser
 from prefrl.rewards.ensemble import RewardEnsemble
-from prefrl.rewards.fits.base import Fitted, Labelled, TrainingData
-from prefrl.rewards.fits.splitting import split
-from prefrl.rewards.objectives import OBJECTIVES
+from prefrl.rewards.fits.base import OBJECTIVES, Fitted, Labelled, TrainingData
 
 RATIO = (1.1, 1.5)  # wanted held-out loss over training loss (Christiano et al. 2017, 2.2.3)
 L2_STEP, L2_LEAST, L2_MOST = 1.5, 1e-6, 0.1
@@ -29,13 +28,13 @@ Part = tuple[int, Tensor]  # a member, and the rows of some of its answers
 
 
 @dataclass(frozen=True)
-class Task:
-    """Answers of one kind, and which member learns from which of them."""
+class Split:
+    """The answers of one kind, for each of E members."""
 
-    answers: Labelled
-    weights: Tensor  # (E, Q)
-    train: list[np.ndarray]  # per member
-    held_out: list[np.ndarray]
+    labelled: Labelled
+    weights: Tensor  # (E, Q) how often a member has drawn the answer
+    train: list[np.ndarray]  # per member: the answers that it learns from
+    held_out: list[np.ndarray]  # per member: those that it is validated on
 
 
 class Bootstrap:
@@ -43,7 +42,7 @@ class Bootstrap:
 
     def __init__(self, ensemble: RewardEnsemble, settings: RewardConfig, seed: int):
         self.ensemble, self.settings, self.seed = ensemble, settings, seed
-        self.objective = OBJECTIVES[settings.objective].loss
+        self.objective = OBJECTIVES[settings.objective][0]
         self.l2 = [settings.l2] * len(ensemble.members)
         self.optimiser = self._fresh_optimiser()
 
@@ -59,33 +58,30 @@ class Bootstrap:
         if not self.settings.warm:
             self.ensemble.start_over()
             self.optimiser = self._fresh_optimiser()
-        tasks = self.tasks(data)
+        splits = self.splits(data)
         passes = self._passes(data)
         best, idle, done, updates, train, held_out = np.inf, 0, 0, 0, np.nan, np.nan
-        checked = [[rng.permutation(rows)[:CHECK] for rows in task.held_out] for task in tasks]
+        checked = [[rng.permutation(rows)[:CHECK] for rows in own.held_out] for own in splits]
         while done < passes and idle < self.settings.patience:
             done += 1
             self.ensemble.train()
-            losses = self._pass(tasks, rng)
-            updates += sum(min(len(rows), PASS) for task in tasks for rows in task.train)
+            losses = self._pass(splits, rng)
+            updates += sum(min(len(rows), PASS) for own in splits for rows in own.train)
             if passes <= SHORT and done < passes:
                 continue
             self.ensemble.eval()
-            checks = np.stack([self._held_out_losses(task, rows) for task, rows in zip(tasks, checked, strict=True)])
+            checks = np.stack(
+                [self._held_out_losses(own.labelled, rows) for own, rows in zip(splits, checked, strict=True)]
+            )
             self._adapt_l2(*_comparable(losses, checks))
             train, held_out = float(losses.mean()), _mean(checks)
             if np.isfinite(held_out):  # else nothing is held out, and nothing says when to stop
                 best, idle = (held_out, 0) if held_out < best - ENOUGH else (best, idle + 1)
-        return Fitted(done, updates, train, held_out, float(np.mean(self.l2)), [task.held_out for task in tasks])
+        return Fitted(done, updates, train, held_out, float(np.mean(self.l2)), [own.held_out for own in splits])
 
-    def tasks(self, data: TrainingData) -> list[Task]:
+    def splits(self, data: TrainingData) -> list[Split]:
         """Answers by kind, and how members share them."""
-        tasks = []
-        for answers, drawn in zip(data.labelled, split(data.labelled, len(self.l2), self.seed), strict=True):
-            weights = drawn.weights if self.settings.bootstrap else np.minimum(drawn.weights, 1)
-            on_device = torch.from_numpy(weights).float().to(answers.returns.device)
-            tasks.append(Task(answers, on_device, drawn.train, drawn.held_out))
-        return tasks
+        return split(data.labelled, len(self.l2), self.seed, self.settings.bootstrap)
 
     def _passes(self, data: TrainingData) -> int:
         """The most passes of a fit over the answers."""
@@ -94,56 +90,50 @@ class Bootstrap:
         steps = sum(min(PASS, len(answers.query)) * answers.length for answers in data.labelled)
         return min(self.settings.epochs, max(1, MOST // steps))
 
-    def _pass(self, tasks: list[Task], rng: np.random.Generator) -> np.ndarray:
+    def _pass(self, splits: list[Split], rng: np.random.Generator) -> np.ndarray:
         """One pass of every member over its answers, or PASS of each kind, in minibatches. Returns training losses (kinds, E)
 
         A minibatch is of one kind; those of several kinds come in random order.
         """
-        orders = [[draw(rows, task.answers.fresh, rng) for rows in task.train] for task in tasks]
+        orders = [[draw(rows, own.labelled.fresh, rng) for rows in own.train] for own in splits]
         totals: list[list[list[Tensor]]] = [[[] for _ in order] for order in orders]
         batches = [
             (kind, block) for kind, order in enumerate(orders) for block in blocks(order, self.settings.batch_size)
         ]
-        if len(tasks) > 1:
+        if len(splits) > 1:
             batches = [batches[place] for place in rng.permutation(len(batches))]
         for kind, block in batches:
             self.optimiser.zero_grad(set_to_none=True)
-            for parts in [block] if self._at_once else [[part] for part in block]:
-                losses = [self._loss(part, tasks[kind]) for part in parts]
+            at_once = self.ensemble.axes == 1  # with pictures, which need much memory, one member at a time
+            for parts in [block] if at_once else [[part] for part in block]:
+                losses = [self._loss(part, splits[kind]) for part in parts]
                 sum(losses, torch.zeros((), device=losses[0].device)).backward()
                 for (member, rows), loss in zip(parts, losses, strict=True):
                     totals[kind][member].append(loss.detach() * len(rows))
             self.optimiser.step()
-        sums = [
-            [sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in totals
-        ]  # read once
+        sums = [[sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in totals]
         return np.array(sums) / np.maximum([[len(rows) for rows in order] for order in orders], 1)
 
-    @property
-    def _at_once(self) -> bool:
-        """Whether members share a backward pass: with pictures, which need much memory, one at a time."""
-        return self.ensemble.axes == 1
-
-    def _loss(self, part: Part, task: Task) -> Tensor:
+    def _loss(self, part: Part, answers: Split) -> Tensor:
         member, rows = part
-        weights = task.weights[member, rows]
-        return (weights * self._losses(part, task)).sum() / weights.sum()
+        weights = answers.weights[member, rows]
+        return (weights * self._losses(part, answers.labelled)).sum() / weights.sum()
 
-    def _losses(self, part: Part, task: Task) -> Tensor:
+    def _losses(self, part: Part, labelled: Labelled) -> Tensor:
         """The loss of each of a member's answers: (B,)"""
         member, rows = part
-        inputs = task.answers.inputs[rows]  # (B, K, T, *features)
+        inputs = labelled.inputs(rows)  # (B, K, T, *features)
         rewards = self.ensemble.of(member, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])  # (B, K, T)
-        answer = {name: values[rows] for name, values in task.answers.answer.items()}
-        return self.objective(task.answers.kind, rewards, answer, task.answers.returns[rows], self.settings.error)
+        answer = {name: values[rows] for name, values in labelled.answer.items()}
+        return self.objective(labelled.kind, rewards, answer, labelled.returns[rows], self.settings.error)
 
     @torch.no_grad()
-    def _held_out_losses(self, task: Task, checked: list[np.ndarray]) -> np.ndarray:
+    def _held_out_losses(self, labelled: Labelled, checked: list[np.ndarray]) -> np.ndarray:
         """Mean loss of each member over answers that it has not learned from, NaN where there are none: (E,)"""
         by_member: list[list[Tensor]] = [[] for _ in checked]
         for block in blocks(checked, CHECK if self.ensemble.axes == 1 else FEW_PICTURES):
             for part in block:
-                by_member[part[0]].append(self._losses(part, task))
+                by_member[part[0]].append(self._losses(part, labelled))
         return np.array([torch.cat(losses).mean().item() if losses else np.nan for losses in by_member])
 
     def _adapt_l2(self, train: np.ndarray, held_out: np.ndarray) -> None:
@@ -155,13 +145,13 @@ class Bootstrap:
                 self.l2[e] = max(self.l2[e] / L2_STEP, L2_LEAST)
             group["weight_decay"] = self.l2[e]
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Tensors:
         return pack_optimiser(self.optimiser, "optimiser.")[0]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         return {"l2": self.l2, "groups": pack_optimiser(self.optimiser, "optimiser.")[1]}
 
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
         unpack_optimiser(self.optimiser, "optimiser.", tensors, state["groups"])
         self.l2 = list(state["l2"])
 
@@ -195,3 +185,39 @@ def _mean(values: np.ndarray) -> float:
     """The mean of the numbers among the values, infinity if there are none: then nothing can be said to improve."""
     numbers = values[~np.isnan(values)]
     return float(numbers.mean()) if len(numbers) else np.inf
+
+
+def split(labelled: Sequence[Labelled], members: int, seed: int, bootstrap: bool) -> list[Split]:
+    """Draw answers for each member: one split a kind. Without `bootstrap` an answer that is drawn twice counts once.
+
+    Weights are Poisson(1), the limit of drawing with replacement: 1/e of the answers of each member weigh nothing and are
+    held out, and a question keeps its weight for life, also when its answer is corrected, so that a warm start never
+    trains on what it is validated on. Held-out answers that share steps with a member's training answers, of whatever
+    kind, are left out altogether.
+    """
+    last = max(int(part.query.max()) for part in labelled)
+    drawn = stream(seed, "bootstrap").poisson(1.0, (last, members))
+    weights = [drawn[part.query - 1].T for part in labelled]  # (E, Q) each
+    train = [[np.flatnonzero(own) for own in each] for each in weights]
+    splits = []
+    for part, each, rows in zip(labelled, weights, train, strict=True):
+        taught = [[(other, train[k][e]) for k, other in enumerate(labelled)] for e in range(members)]
+        held_out = [_apart(part, np.flatnonzero(own == 0), taught[e]) for e, own in enumerate(each)]
+        counted = torch.from_numpy(each if bootstrap else np.minimum(each, 1)).float().to(part.returns.device)
+        splits.append(Split(part, counted, rows, held_out))
+    return splits
+
+
+def _apart(part: Labelled, held_out: np.ndarray, taught: list[tuple[Labelled, np.ndarray]]) -> np.ndarray:
+    """The held-out answers no segment of which overlaps with a segment of the training answers (of each kind, rows)."""
+    begins = part.places[held_out]  # (H, K)
+    clear = np.ones(begins.shape, bool)
+    for other, rows in taught:
+        if not len(rows):
+            continue
+        taken = np.sort(other.places[rows].ravel())
+        after = np.searchsorted(taken, begins)
+        for at in (after - 1, after):
+            ahead = taken[np.clip(at, 0, len(taken) - 1)] - begins
+            clear &= np.where(ahead >= 0, ahead >= part.length, -ahead >= other.length)
+    return held_out[clear.all(1)]

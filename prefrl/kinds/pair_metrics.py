@@ -6,23 +6,14 @@ a tie is exactly .5, a skip is NaN and counts only as a skip. What has no value 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from prefrl.core.errors import NonFiniteError
 
 EQUAL = 0.5
+BINS = 10  # of the calibration error
 CERTAIN = 1e-7
 """Log loss keeps probabilities this far from 0 and 1: a certain and wrong prediction costs 16.1 nats, not infinity."""
-
-
-class Calibration(NamedTuple):
-    """A reliability diagram: of the pairs predicted near p, which share of answers preferred the first segment?"""
-
-    predicted: np.ndarray  # (bins,) mean prediction in the bin; NaN in an empty one
-    observed: np.ndarray  # (bins,) mean answer in the bin, ties count as .5; NaN in an empty one
-    pairs: np.ndarray  # (bins,) how many answers fell into the bin
 
 
 def preference_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str, float]:
@@ -66,7 +57,7 @@ def decision_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str
 def probability_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[str, float]:
     """Metrics of the probabilities themselves, for answers without skips. predicted, preferences: (N,) in [0, 1]
 
-    Brier 1950 (half of its two-class form); expected calibration error with 10 equal bins (Guo et al. 2017, eq. 3).
+    Brier 1950 (half of its two-class form); expected calibration error with equal bins (Guo et al. 2017, eq. 3).
     """
     clipped = np.clip(predicted, CERTAIN, 1 - CERTAIN)
     nats = preferences * np.log(clipped) + (1 - preferences) * np.log1p(-clipped)
@@ -74,29 +65,18 @@ def probability_metrics(predicted: np.ndarray, preferences: np.ndarray) -> dict[
         "three_way_accuracy": _mean(np.rint(2 * predicted) == np.rint(2 * preferences)),
         "brier": _mean((predicted - preferences) ** 2),
         "log_loss": _mean(-nats),
-        "calibration_error": _calibration_error(calibration_curve(predicted, preferences)),
+        "calibration_error": _calibration_error(predicted, preferences),
     }
 
 
-def calibration_curve(predicted: np.ndarray, preferences: np.ndarray, bins: int = 10) -> Calibration:
-    """Points of a reliability diagram in equal bins of the prediction. predicted: (N,), preferences: (N,) NaN: skipped
+def _calibration_error(predicted: np.ndarray, preferences: np.ndarray) -> float:
+    """Mean gap between predictions and answers, by bins of the prediction that hold their lower edge, the last one both.
 
-    Bins hold their lower edge, the last one both. The whole range [0, 1] is shown, not the confidence max(p, 1 - p):
-    a model that favours the first place is then seen to.
+    Bins span all of [0, 1], not the confidence max(p, 1 - p): a model that favours the first place is then seen to.
     """
-    predicted, preferences = _checked(predicted, preferences)
-    answered = ~np.isnan(preferences)
-    bin_of = np.minimum((predicted[answered] * bins).astype(int), bins - 1)
-    pairs = np.bincount(bin_of, minlength=bins)
-    sums = [np.bincount(bin_of, weights, bins) for weights in (predicted[answered], preferences[answered])]
-    empty = np.full(bins, np.nan)
-    means = [np.divide(total, pairs, out=empty.copy(), where=pairs > 0) for total in sums]
-    return Calibration(means[0], means[1], pairs)
-
-
-def _calibration_error(curve: Calibration) -> float:
-    gap = np.abs(curve.predicted - curve.observed)
-    return _ratio(np.nansum(gap * curve.pairs), curve.pairs.sum())
+    bin_of = np.minimum((predicted * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bin_of, predicted - preferences, BINS)  # times the answers in the bin
+    return _ratio(np.abs(gaps).sum(), len(predicted))
 
 
 def _mean(values: np.ndarray) -> float:
