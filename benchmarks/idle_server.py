@@ -8,17 +8,15 @@ Once with no page open, and once with one that looks every two seconds how thing
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
 
-from benchmarks.label_load import cpu_seconds, make_run
+from benchmarks.label_load import cpu_seconds, label_server, make_run
 from benchmarks.table import Row, show
-from prefrl.runs.address import Address, read
+from prefrl.runs.address import Address
 
 PAGE = 2.0  # seconds between two looks of the page
 COMMAND = "python -m benchmarks.idle_server"
@@ -49,17 +47,10 @@ def rows(seconds: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         make_run(folder, 20)
-        command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            while (here := read(folder)) is None:
-                time.sleep(0.1)
+        with label_server(folder) as here:
             _look(here)
             time.sleep(10)  # the render worker has started, and found nothing to do
-            alone, watched = share(server.pid, seconds), share(server.pid, seconds, here)
-        finally:
-            server.terminate()
-            server.wait()
+            alone, watched = share(here.pid, seconds), share(here.pid, seconds, here)
     return [
         Row("idle label server, no page open", f"{alone:.1%}", "of one core", COMMAND),
         Row("idle label server, one page open", f"{watched:.1%}", "of one core", COMMAND),

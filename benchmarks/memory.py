@@ -62,12 +62,7 @@ def memory(env: str) -> list[Row]:
     held = sum(array.nbytes for array in arrays) * 1000 * 25 / (ring.capacity * 8)
     return [
         Row(f"recorder, 1,000 segments of 25 steps, {env}", f"{held / 1e6:.2f} MB", "allocated once", COMMAND),
-        Row(
-            f"label store, the same as 500 questions, {env}",
-            f"{stored_bytes(segments) / 1e6:.2f} MB",
-            "on disk",
-            COMMAND,
-        ),
+        Row(f"label store, as 500 questions, {env}", f"{stored_bytes(segments) / 1e6:.2f} MB", "on disk", COMMAND),
     ]
 
 
@@ -140,14 +135,8 @@ def growth() -> list[Row]:
     rows = []
     for labels in (100, 1000, 10_000):
         seconds, updates = fit_seconds(labels)
-        rows.append(
-            Row(
-                f"first fit, {labels:,} labels",
-                f"{seconds:.2f} s",
-                f"{1e3 * seconds / labels:.2f} ms a label, {updates:,} updates",
-                COMMAND,
-            )
-        )
+        remark = f"{1e3 * seconds / labels:.2f} ms a label, {updates:,} updates"
+        rows.append(Row(f"first fit, {labels:,} labels", f"{seconds:.2f} s", remark, COMMAND))
     return rows
 
 

@@ -20,11 +20,11 @@ _TASKS = {
     # Classic control: a fall or a reached goal starts the next attempt inside the same episode.
     "CartPole": Task("envs.cartpole:CartPole", 500, "balance a pole; a fall costs one, leaning a little"),
     "CartPoleFalls": Task("envs.cartpole:CartPoleFalls", 500, "balance a pole; a fall costs one, nothing else counts"),
-    "MountainCar": Task("envs.mountain_car:MountainCar", 300, "rock a car up a hill, again and again"),
+    "MountainCar": Task("envs.laps:MountainCar", 300, "rock a car up a hill, again and again"),
     "MountainCarContinuous": Task(
-        "envs.mountain_car:MountainCarContinuous", 300, "rock a car up a hill, again and again; continuous force"
+        "envs.laps:MountainCarContinuous", 300, "rock a car up a hill, again and again; continuous force"
     ),
-    "Acrobot": Task("envs.acrobot:Acrobot", 500, "swing a two-link arm above the line, again and again"),
+    "Acrobot": Task("envs.laps:Acrobot", 500, "swing a two-link arm above the line, again and again"),
     "LunarLander": Task("envs.lunar_lander:LunarLander", 600, "land on the pad and stay; a wreck stays a wreck"),
     # MuJoCo: what used to end the episode now has to be learned.
     "HalfCheetah": Task("envs.locomotion:HalfCheetah", 1000, "run forward"),
@@ -32,13 +32,13 @@ _TASKS = {
     "Walker2d": Task("envs.locomotion:Walker2d", 1000, "walk forward and stay up; a fall does not end it"),
     "Ant": Task("envs.locomotion:Ant", 1000, "walk forward on four legs; a fall does not end it"),
     "Swimmer": Task("envs.locomotion:Swimmer", 1000, "swim forward"),
-    "Reacher": Task("envs.reacher:Reacher", 50, "bring the fingertip to the target"),
+    "Reacher": Task("envs.locomotion:Reacher", 50, "bring the fingertip to the target"),
     "InvertedPendulum": Task("envs.inverted_pendulum:InvertedPendulum", 200, "balance a pole; a fall costs one"),
     # Pictures, small enough for a laptop.
     "Dot": Task("envs.dot:Dot", 50, "pictures of 16 x 16: bring the dot onto the mark and stay there"),
     # Goals that a person can see and Gymnasium has no reward for: the true reward is a scripted oracle's judgement.
-    "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
-    "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward on the hind leg alone"),
+    "HopperBackflip": Task("envs.novel:HopperBackflip", 500, "goal only: turn backflips"),
+    "HalfCheetahOneLeg": Task("envs.novel:HalfCheetahOneLeg", 500, "goal only: run forward on the hind leg alone"),
     "CartPoleWindmill": Task("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
     "PendulumSpin": Task("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
 }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 
-CELLS = 8  # places on a side
-PIXELS = 2  # of a place, on a side
+from envs.steps import Info, Reset, Step
+
+CELLS = 8  # on a side
+PIXELS = 2  # of a cell, on a side
 TARGET = (2, 5)  # row and column: no corner, so the dot has to stop
 MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-ZOOM = 24  # people see each place so large
-FLOOR, RING, DOT = (24, 26, 32), (240, 160, 40), (240, 240, 240)
+ZOOM = 24  # pixels of a cell, on a side, as drawn for people
+GROUND, MARK, DOT = (24, 26, 32), (240, 160, 40), (240, 240, 240)
 
 
 class Dot(gymnasium.Env):
@@ -30,14 +30,12 @@ class Dot(gymnasium.Env):
         self.render_mode = render_mode
         self.place = np.zeros(2, int)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed)
         self.place = self.np_random.integers(0, CELLS, 2)
         return self._seen(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int) -> Step:
         self.place = np.clip(self.place + MOVES[int(action)], 0, CELLS - 1)
         return self._seen(), -float(np.hypot(*(self.place - TARGET))) / CELLS, False, False, {}
 
@@ -49,7 +47,7 @@ class Dot(gymnasium.Env):
 
     def render(self) -> np.ndarray:
         """(192, 192, 3) uint8"""
-        picture = np.full((CELLS, CELLS, 3), FLOOR, np.uint8)
-        picture[TARGET] = RING
+        picture = np.full((CELLS, CELLS, 3), GROUND, np.uint8)
+        picture[TARGET] = MARK
         picture[tuple(self.place)] = DOT
         return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)

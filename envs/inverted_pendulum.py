@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 
 from envs.mujoco_task import MujocoTask
+from envs.steps import Info
 
 
 class InvertedPendulum(MujocoTask, InvertedPendulumEnv):
@@ -18,7 +19,7 @@ class InvertedPendulum(MujocoTask, InvertedPendulumEnv):
     Reward: -1 for a fall (more than 0.2 rad), else -angle^2, so between -0.04 and 0. `info["fell"]` says when.
     """
 
-    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[Any, Any, bool, bool, Info]:
         observation, _, fell, _, _ = super().step(action)
         if fell:
             return self.reset_model(), -1.0, False, False, {"fell": True}  # draws from np_random

@@ -1,4 +1,4 @@
-"""Five MuJoCo bodies that move forward for 1,000 steps, whatever happens to them.
+"""Five MuJoCo bodies that move forward for 1,000 steps, whatever happens to them, and an arm that reaches for a target.
 
 Gymnasium ends the episode when a body falls, which tells a learner what the reward is. As in Christiano et al. 2017,
 section 3.1, no fall ends an episode and the torque penalty is gone, because a person cannot see it. What keeps a body
@@ -11,18 +11,18 @@ rl-teacher writes them as bonuses on top of Gymnasium's "+1 alive"; these are th
 Gymnasium's, but the ant's without contact forces. Actions are torques in [-1, 1] per joint.
 """
 
-from typing import Any
-
 import numpy as np
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+from gymnasium.envs.mujoco.reacher_v5 import ReacherEnv
 from gymnasium.envs.mujoco.swimmer_v5 import SwimmerEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 
 from envs.mujoco_task import MujocoTask
+from envs.steps import Info
 
-Reward = tuple[float, dict[str, Any]]
+Reward = tuple[float, Info]
 
 FREE_TORQUE = {"ctrl_cost_weight": 0.0}
 NEVER_DONE = {**FREE_TORQUE, "terminate_when_unhealthy": False, "healthy_reward": 0.0}
@@ -39,6 +39,12 @@ class Swimmer(MujocoTask, SwimmerEnv):
     """Observation (8,), action (2,). Reward: speed forward [m/s]."""
 
     settings = FREE_TORQUE
+
+
+class Reacher(MujocoTask, ReacherEnv):
+    """Observation (10,), action (2,). Reward: minus the distance from fingertip to target [m]. 50 steps."""
+
+    settings = {"reward_control_weight": 0.0}
 
 
 class Hopper(MujocoTask, HopperEnv):

@@ -1,8 +1,6 @@
 """The ablations of Christiano et al. 2017 (section 3.3): the whole method, and each time one thing less.
 
     python -m experiments.ablations
-    python -m experiments.ablations --quick     two seeds of short runs
-    python -m experiments.ablations --draw      from the committed results
 
 random queries   pairs at random instead of those that the ensemble disagrees on
 no ensemble      one network, and so random queries

@@ -1,8 +1,6 @@
 """The table of B-Pref (Lee et al. 2021) on control tasks: how much each slip of a teacher costs, normalised.
 
     python -m experiments.bpref_teachers
-    python -m experiments.bpref_teachers --quick     two seeds of short runs
-    python -m experiments.bpref_teachers --draw      from the committed results
 
 Oracle, mistake (10 % of answers turned round), noisy (Bradley-Terry, beta 1), skip, equal and myopic (gamma .9), in units of
 the task's own spread of returns; 300 questions each. Score 1 is the agent on the true reward in the same steps.

@@ -1,8 +1,6 @@
 """The search behind a default that all control tasks share: PPO's minibatch, on seeds that no result reports.
 
 python -m experiments.defaults
-python -m experiments.defaults --quick     two seeds of short runs
-python -m experiments.defaults --draw      from the committed results
 """
 
 from experiments.figure import Experiment

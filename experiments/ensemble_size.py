@@ -1,8 +1,6 @@
 """Ensemble size: what more reward networks bring, to the reward itself and to the choice of questions.
 
     python -m experiments.ensemble_size
-    python -m experiments.ensemble_size --quick     two seeds of short runs
-    python -m experiments.ensemble_size --draw      from the committed results
 
 With random questions an ensemble only averages; with `disagreement` it also chooses, which one network cannot.
 """

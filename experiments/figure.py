@@ -44,8 +44,7 @@ class Experiment:
     def _main(self, options: argparse.Namespace) -> Study | None:
         file = (QUICK if options.quick else RESULTS) / f"{self.name}.json"
         if options.draw and not file.exists():
-            quick = " --quick" * options.quick
-            raise UserError(f"there is no {file} to draw yet; run it first: python -m experiments.{self.name}{quick}")
+            raise UserError(f"there is no {file} to draw yet; run it first, without --draw")
         if not options.draw:
             grid = make_grid(self._asked(options), self.name)
             old = load(file) if file.exists() and not options.quick else None
@@ -86,8 +85,10 @@ def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespa
     parser.add_argument("--envs", nargs="+", help="tasks (default: all of the experiment)")
     parser.add_argument("--seeds", type=int, help="how many seeds (default 10; searches: as many as they say)")
     parser.add_argument("--steps", type=int, help="environment steps of each run (default 100000)")
-    parser.add_argument("--quick", action="store_true", help="a few short runs, into runs/quick, to see that it works")
-    parser.add_argument("--draw", action="store_true", help="only draw, from the committed results")
+    parser.add_argument(
+        "--quick", action="store_true", help="two seeds of short runs, into runs/quick, to see that it works"
+    )
+    parser.add_argument("--draw", action="store_true", help="only print and draw, from the committed results")
     add_sweep_options(parser)
     arguments = sys.argv[1:] if arguments is None else arguments
     return parser.parse_args(arguments, argparse.Namespace(given=arguments))
@@ -100,10 +101,7 @@ def _warn_of_changes(old: Study, grid: Grid, file: Path) -> None:
             seeds = max(map(len, old.table[env].values()))
             steps = grid.config(env, grid.arms[0], 0).steps
             if seeds > len(grid.seeds) or about["steps"] != steps:
-                print(
-                    f"warning: this replaces {env} in {file}, {seeds} seeds of {about['steps']} steps, by {len(grid.seeds)}"
-                    f" of {steps}",
-                    file=sys.stderr,
-                )
+                before, after = f"{seeds} seeds of {about['steps']} steps", f"{len(grid.seeds)} of {steps}"
+                print(f"warning: this replaces {env} in {file}, {before}, by {after}", file=sys.stderr)
         elif found := differences(about, versions()):
             print(f"warning: {file} keeps {env} of other versions ({'; '.join(found)})", file=sys.stderr)

@@ -1,8 +1,6 @@
 """Figure 1: true return against questions asked, with ceiling, floor and controls.
 
     python -m experiments.label_efficiency                  all seeds of all tasks: two and a quarter hours on two cores
-    python -m experiments.label_efficiency --quick          two seeds of short runs, to see that it works
-    python -m experiments.label_efficiency --draw           the table and the figure from the committed results
 
 Seeds 0 to 9 report; the defaults were tuned on seeds of 1000 and more. The last policy is scored, never the best.
 """

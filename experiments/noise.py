@@ -1,8 +1,6 @@
 """Noise: labels wrong at 0 to 40 %, fitted with and without the assumption that a tenth of them are coin flips.
 
     python -m experiments.noise
-    python -m experiments.noise --quick     two seeds of short runs
-    python -m experiments.noise --draw      from the committed results
 
 `error 0.1` is the likelihood of Christiano et al. 2017 (2.2.3), right for 5 % of wrong answers; `error 0` trusts every
 answer; `error 0.4` is right for 20 % of wrong ones.

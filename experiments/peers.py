@@ -87,14 +87,12 @@ def run(python: Path, seeds: int, steps: int, questions: int, folder: Path) -> d
         theirs = [str(python), str(script), *(word for pair in zip(names, numbers, strict=True) for word in pair)]
         found["prefrl"].append(measured(ours, str(folder / f"run-{seed}")))
         found["imitation"].append(measured(theirs))
-        print(
-            f"seed {seed}: {found['prefrl'][-1]['true_return']:.0f} / {found['imitation'][-1]['true_return']:.0f}",
-            flush=True,
-        )
+        print(f"seed {seed}:", " / ".join(f"{runs[-1]['true_return']:.0f}" for runs in found.values()), flush=True)
     return found
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> Table:
+    head = ["library", "true return, IQM [95 % interval]", "all seeds", "P(beats the other)", "CPU s", "peak MB"]
     rows = []
     earned = {name: np.array([one["true_return"] for one in results]) for name, results in found.items()}
     for name, results in found.items():
@@ -104,9 +102,7 @@ def table(found: dict[str, list[dict[str, Any]]]) -> Table:
             shown(interval(probability_of_improvement, earned[name], others), ".2f"),
             *(f"{np.mean([one[key] for one in results]):.1f}" for key in ("cpu_seconds", "megabytes")),
         ])  # fmt: skip
-    return Table(
-        ["library", "true return, IQM [95 % interval]", "all seeds", "P(beats the other)", "CPU s", "peak MB"], rows
-    )
+    return Table(head, rows)
 
 
 def main() -> None:

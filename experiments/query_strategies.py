@@ -1,8 +1,6 @@
 """Query strategies at equal budgets: which pairs to ask about, from random ones to those that tell most.
 
     python -m experiments.query_strategies
-    python -m experiments.query_strategies --quick     two seeds of short runs
-    python -m experiments.query_strategies --draw      from the committed results
 
 100 and 300 questions. "Label-efficient" is claimed against random pairs (`uniform`) only.
 """

@@ -1,8 +1,6 @@
 """Schedules: when the same 300 questions are asked, from evenly spread to many early.
 
 python -m experiments.schedules
-python -m experiments.schedules --quick     two seeds of short runs
-python -m experiments.schedules --draw      from the committed results
 """
 
 from experiments.figure import CONTROL_TASKS, Experiment

@@ -1,8 +1,6 @@
 """Segment length: 300 questions about single steps, about moments, about half an episode.
 
     python -m experiments.segment_length
-    python -m experiments.segment_length --quick     two seeds of short runs
-    python -m experiments.segment_length --draw      from the committed results
 
 At equal numbers of questions, as for an oracle each costs the same; a person takes longer over longer clips.
 """

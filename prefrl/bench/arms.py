@@ -49,7 +49,7 @@ def arms_in(content: Settings, settings: Settings) -> tuple[Arm, ...]:
                 raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
             axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
     for setting, values in _vary(content, settings).items():
-        axes[setting] = {_label(value): {setting: value} for value in values}
+        axes[setting] = {"-".join(map(str, v)) if isinstance(v, list) else v: {setting: v} for v in values}
     if "variants" in content:
         axes["variants"] = _variants(content["variants"])
     _refuse_conflicts(axes, settings)
@@ -61,12 +61,13 @@ def arms_in(content: Settings, settings: Settings) -> tuple[Arm, ...]:
 def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
     """Named after the axes along which arms differ."""
     labels = {key: value for key, (value, _) in parts.items()}
-    named = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
+    named = [label(key, labels[key]) for key in wide] or [label(key, labels[key]) for key in parts]
     merged = {setting: value for _, one in parts.values() for setting, value in one.items()}
     return Arm(", ".join(named), merged, labels["methods"], labels)
 
 
-def _named(key: str, value: Any) -> str:
+def label(key: str, value: object) -> str:
+    """What an arm is along one axis of the grid, in a word or two."""
     if key == "budgets":
         return f"{value} questions"
     if "." in key or key == "steps":
@@ -142,7 +143,3 @@ def named_in(content: Settings, key: str, known: Iterable[str], default: Iterabl
                 )
             raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
     return found
-
-
-def _label(value: Any) -> Any:
-    return "-".join(map(str, value)) if isinstance(value, list) else value

@@ -26,6 +26,9 @@ EVALUATION = 100_000
 With 20,000, a hundred episodes of Pendulum, one policy scored -225 that earns -206 in 800: a standard error of up to 19.
 """
 
+Result = dict[str, Any]
+"""What a job gives, as JSON, with its `warnings` and the versions that `made` it (`work.do`)."""
+
 ASIDE = ("bench", "labelling", "reels", "cli.py")  # of prefrl: what no figure of a run depends on
 
 
@@ -99,7 +102,7 @@ class Cache:
     def file(self, job: Job) -> Path:
         return self.folder / f"{job.key}-{_digest(versions())}.json"
 
-    def find(self, job: Job) -> dict[str, Any] | None:
+    def find(self, job: Job) -> Result | None:
         """The result of this job by these versions, or None. A file that cannot be read counts as none."""
         try:
             found = json.loads(self.file(job).read_text())
@@ -107,7 +110,7 @@ class Cache:
         except (OSError, ValueError):
             return None
 
-    def keep(self, job: Job, result: dict[str, Any]) -> None:
+    def keep(self, job: Job, result: Result) -> None:
         """Write a result."""
         write_durably(self.file(job), json.dumps(result, indent=1).encode())
 

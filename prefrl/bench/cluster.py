@@ -25,17 +25,12 @@ class _Actor:
         return attempt(slot, job, folder)
 
 
-def _require_there(address: str) -> None:
-    """Raise UserError for a host and port at which nobody listens: Ray would try for minutes, and end the process."""
+def _require_listener(address: str) -> None:
+    """Raise OSError for a host and port at which nothing listens: Ray would try for minutes, and end the process."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as fault:
-        raise UserError(
-            f"--ray-address {address}: {fault}; start a cluster with `ray start --head`, or say --ray-address local"
-        ) from fault
+    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class Cluster:
@@ -43,12 +38,12 @@ class Cluster:
 
     def __init__(self, address: str, count: int | None = None):
         self.ray = _ray()
-        _require_there(address)
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         local = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
         try:
+            _require_listener(address)
             self.ray.init(address, logging_level="ERROR", log_to_driver=False, **local)
         except Exception as fault:  # a bare one where a busy machine takes longer than Ray's 30 s to start it
             raise UserError(

@@ -6,7 +6,8 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -23,7 +24,7 @@ from prefrl.bench.study import Study, load, make_study
 from prefrl.bench.sweep import Failure, duration, sweep
 from prefrl.bench.tables import tables
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
-from prefrl.bench.workers import Processes, Workers, lasting
+from prefrl.bench.workers import Processes, Workers
 from prefrl.config.methods import tuned
 from prefrl.core.errors import UserError
 from prefrl.core.files import write_durably
@@ -88,11 +89,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def team(options: argparse.Namespace) -> Callable[[int], Workers]:
-    """How many jobs there are -> who does them."""
+def team(options: argparse.Namespace) -> Workers:
     if options.ray_address:
-        return lambda jobs: Cluster(options.ray_address, options.workers)
-    return lambda jobs: Processes(options.workers or os.cpu_count() or 1)  # each is started with its first job
+        return Cluster(options.ray_address, options.workers)
+    return Processes(_workers(options))
+
+
+def _workers(options: argparse.Namespace) -> int:
+    return options.workers or os.cpu_count() or 1
 
 
 def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | None:
@@ -102,14 +106,14 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
     _warn(checked.cautions)
     floors = {job: 3.0 for job in grid.floors.values() if cache.find(job) is None}
     seconds = checked.seconds | floors
-    workers = options.workers or os.cpu_count() or 1
-    print(_plan(grid, seconds, workers), flush=True)
+    print(_plan(grid, seconds, _workers(options)), flush=True)
     if options.dry_run:
         print("\n".join(["", *_arms(grid)]))
         return None
     jobs = [*grid.floors.values(), *(cell.job for cell in grid.cells)]
     try:
-        done = sweep(jobs, cache, team(options), seconds, options.keep_runs)
+        with closing(team(options)) as workers:
+            done = sweep(jobs, cache, workers, seconds, options.keep_runs)
     except KeyboardInterrupt:
         print(f"\nstopped; finished runs are kept in {cache.folder}, the same command goes on", file=sys.stderr)
         raise
@@ -217,17 +221,17 @@ def search(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     more = {"trials": options.trials} if options.trials else {}
     asked = make_search(read_yaml(options.search) | more, options.search.stem)
-    cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
+    cache, count = Cache(options.cache), _workers(options)
     checked = check_grid(asked.grid, cache)
     _warn(caution for caution in checked.cautions if caution not in asked.grid.of_tuning)
     runs = len(asked.jobs({}))
     trial = sum(seconds for job, seconds in checked.seconds.items() if job.config.reward.source == "learned")
-    time = f"; at most {_about(sum(checked.seconds.values()) + asked.trials * trial, workers)}" if trial else ""
+    time = f"; at most {_about(sum(checked.seconds.values()) + asked.trials * trial, count)}" if trial else ""
     print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}{time}", flush=True)
     if options.dry_run:
         return 0
-    with lasting(team(options)) as same:
-        defaults, trials = tune(asked, cache, same, _print_trial, max(1, workers // runs))
+    with closing(team(options)) as workers:  # the same for all trials: a cluster takes longer to start than a short run
+        defaults, trials = tune(asked, cache, workers, _print_trial, max(1, count // runs))
     folder = options.out or Path("runs") / "tune" / asked.grid.name
     print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
     return 0

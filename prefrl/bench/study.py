@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from prefrl.bench.arms import CEILING, CONTROLS
+from prefrl.bench.arms import CEILING, CONTROLS, label
 from prefrl.bench.cache import code, differences
 from prefrl.bench.grid import TUNING, Grid
 from prefrl.bench.statistics import (
@@ -123,15 +123,20 @@ class Study:
             return None
         return found.low > max(one.high for one in rivals)
 
+    def lines(self, axis: str) -> dict[str, dict[Any, str]]:
+        """Arms along one axis of the grid: name of what they have in common -> value on the axis, rising -> arm."""
+        labels = {arm: self.labels(arm) for arm in self.arm_names(controls=False) if axis in self.labels(arm)}
+        others = [key for key in dict.fromkeys(key for one in labels.values() for key in one) if key != axis]
+        wide = [key for key in others if len({str(one.get(key)) for one in labels.values()}) > 1]
+        found: dict[str, dict[Any, str]] = {}
+        for arm, one in sorted(labels.items(), key=lambda item: item[1][axis]):
+            name = ", ".join(label(key, one[key]) for key in wide if key in one)
+            found.setdefault(name or "preferences", {})[one[axis]] = arm
+        return found
+
     def curves(self) -> dict[str, dict[int, str]]:
-        """Arms that differ in nothing but the budget: name of the rest -> budget -> arm. Two budgets at least."""
-        found: dict[str, dict[int, str]] = {}
-        for arm in self.arm_names(controls=False):
-            labels = self.labels(arm)
-            if "budgets" in labels:
-                rest = arm.replace(f"{labels['budgets']} questions", "").replace(", ,", ",").strip(", ")
-                found.setdefault(rest or "preferences", {})[int(labels["budgets"])] = arm
-        return {name: dict(sorted(one.items())) for name, one in found.items() if len(one) > 1}
+        """Arms that differ in nothing but the budget, two of them at least."""
+        return {name: arms for name, arms in self.lines("budgets").items() if len(arms) > 1}
 
     def area(self, arms: dict[int, str]) -> Interval | None:
         """Area under the label-efficiency curve of these arms, in scores over all comparable environments."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tqdm import tqdm
 
-from prefrl.bench.cache import Cache, Job, differences, versions
-from prefrl.bench.workers import Outcome, Processes, Workers
+from prefrl.bench.cache import Cache, Job, Result, differences, versions
+from prefrl.bench.workers import Outcome, Workers
 
 TRIES = 2  # of a job that failed in a way that may pass: a worker that died, an environment that raised
 PULSE = 1.0  # seconds between looks at the clock
@@ -55,40 +53,24 @@ class Failure:
 class Sweep:
     """What became of a list of jobs."""
 
-    results: dict[Job, dict[str, Any]] = field(default_factory=dict)
+    results: dict[Job, Result] = field(default_factory=dict)
     failures: dict[Job, Failure] = field(default_factory=dict)
     found: int = 0  # results that were there before
-    seconds: float = 0.0
 
 
 def sweep(
-    jobs: Sequence[Job],
-    cache: Cache,
-    workers: Callable[[int], Workers] | None = None,
-    estimates: Mapping[Job, float] | None = None,
-    keep_runs: bool = False,
-    say: Callable[[str], None] = tqdm.write,
-) -> Sweep:
+    jobs: Sequence[Job], cache: Cache, workers: Workers, estimates: Mapping[Job, float] | None = None,
+    keep_runs: bool = False, say: Callable[[str], None] = tqdm.write,
+) -> Sweep:  # fmt: skip
     """Do all jobs that have no result yet. Interrupt it at any time: what is finished is kept, and the rest goes on.
 
-    workers: how many there are to be -> the workers; by default a process per core. keep_runs: leave run folders where
-    `cache.workplace` says, instead of only their results.
+    estimates: seconds of a core. keep_runs: leave run folders where `cache.workplace` says, instead of only results.
     """
-    done = Sweep()
-    for job in dict.fromkeys(jobs):
-        if (result := cache.find(job)) is not None:
-            done.results[job] = result
+    done = Sweep({job: result for job in dict.fromkeys(jobs) if (result := cache.find(job)) is not None})
     done.found = len(done.results)
-    todo = [job for job in dict.fromkeys(jobs) if job not in done.results]
-    if todo:
-        count = min(len(todo), os.cpu_count() or 1)
-        team = workers(len(todo)) if workers else Processes(count)
-        try:
-            _Dispatcher(
-                todo, cache, team, dict.fromkeys(todo, 60.0) | dict(estimates or {}), done, keep_runs, say
-            ).run()
-        finally:
-            team.close()
+    if todo := [job for job in dict.fromkeys(jobs) if job not in done.results]:
+        known = dict.fromkeys(todo, 60.0) | dict(estimates or {})
+        _Dispatcher(todo, cache, workers, known, done, keep_runs, say).run()
     return done
 
 
@@ -117,14 +99,12 @@ class _Dispatcher:
 
     def run(self) -> None:
         """Until nothing is left to do."""
-        began = time.monotonic()
         with self.bar:
             while self.queue or self.running:
                 self._give()
                 for outcome in self.team.wait(PULSE):
                     self._take(outcome)
                 self._show()
-        self.done.seconds = time.monotonic() - began
 
     def _give(self) -> None:
         now = time.monotonic()

@@ -131,7 +131,7 @@ def _typed(name: str, value: Any, grid: Grid) -> Any:
 def tune(
     search: Search,
     cache: Cache,
-    workers: Callable[[int], Workers],
+    workers: Workers,
     tell: Callable[[int, Trial, Trial], None],
     at_once: int = 1,
 ) -> tuple[Trial, list[Trial]]:

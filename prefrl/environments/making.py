@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import error, spaces
 
 import envs  # noqa: F401  registers the tasks of ours
-from envs import grids, packages, pictures
+from envs import packages, pictures
 from envs.atari import PROTOCOLS, is_atari, make_atari
 from prefrl.config.settings import PixelConfig
 from prefrl.core.errors import UserError, near, pick
@@ -72,8 +72,8 @@ def _auto(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
     if is_atari(env):
         return _atari(env, render_mode, shown)
     made = _raw(env, render_mode, shown)
-    if grids.is_grid(made):
-        made = grids.as_picture(made)
+    if pictures.is_grid(made):
+        made = pictures.grid_picture(made)
     if pictures.is_planes(made.observation_space):
         return pictures.Planes(gym.wrappers.TimeLimit(made, PATIENCE))
     return _stacked(made, shown) if pictures.is_picture(made.observation_space) else made
