@@ -75,8 +75,6 @@ class Experiment:
         if options.seeds:
             first = min(grid["seeds"]) if isinstance(grid.get("seeds"), list) else 0  # a search has seeds of its own
             grid = {**grid, "seeds": [*range(first, first + options.seeds)]}
-        if options.steps:
-            grid = {**grid, "settings": {**grid.get("settings", {}), "steps": options.steps}}
         return grid
 
 
@@ -84,7 +82,6 @@ def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespa
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", nargs="+", help="tasks (default: all of the experiment)")
     parser.add_argument("--seeds", type=int, help="how many seeds (default 10; searches: as many as they say)")
-    parser.add_argument("--steps", type=int, help="environment steps of each run (default 100000)")
     parser.add_argument(
         "--quick", action="store_true", help="two seeds of short runs, into runs/quick, to see that it works"
     )

@@ -56,9 +56,7 @@ class Job:
         return hash(self.key)
 
     def __str__(self) -> str:
-        return (
-            f"{self.config.env}, seed {self.config.seed}" if self.task == "run" else f"{self.config.env}, {self.task}"
-        )
+        return f"{self.config.env}, " + (f"seed {self.config.seed}" if self.task == "run" else self.task)
 
 
 @cache
@@ -81,11 +79,10 @@ def versions() -> dict[str, Any]:
     return {"code": code(), "python": found["python"], "packages": found["packages"]}
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def differences(one: Result, other: Result) -> list[str]:
     """In which versions two results differ, one line each; empty if in none."""
-    a, b = (
-        {k: v for k, v in made.items() if k in ("code", "python")} | made.get("packages", {}) for made in (one, other)
-    )
+    keys = ("code", "python")
+    a, b = ({k: made[k] for k in keys if k in made} | made.get("packages", {}) for made in (one, other))
     return [f"{name} {a[name]} / {b[name]}" for name in sorted(a.keys() & b.keys()) if a[name] != b[name]]
 
 
@@ -153,5 +150,5 @@ def _recorded(config: Config) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()]
 
 
-def _digest(content: Any) -> str:
+def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -16,7 +16,7 @@ STARTUP = 120  # seconds that a cluster has to start the first actor
 
 
 class _Actor:
-    """Lives in a process of the cluster. Ray gives it as many threads as cores, that is one."""
+    """A worker process of the cluster. Ray gives it as many threads as cores, that is one."""
 
     def versions(self) -> dict[str, Any]:
         return versions()
@@ -37,7 +37,14 @@ class Cluster:
     """Actors of a Ray cluster. address: `auto` or `host:port` of a running one, `local` to start one here."""
 
     def __init__(self, address: str, count: int | None = None):
-        self.ray = _ray()
+        try:
+            import ray
+        except ImportError as fault:
+            raise UserError(
+                "--ray-address needs Ray, which is not installed; pip install 'prefrl[bench]', or leave it out:"
+                " all cores of this machine work without it"
+            ) from fault
+        self.ray: Any = ray
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -96,14 +103,3 @@ class Cluster:
         while self.actors:  # also when called twice
             self.ray.kill(self.actors.popitem()[1])
         self.ray.shutdown()
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as fault:
-        raise UserError(
-            "--ray-address needs Ray, which is not installed; pip install 'prefrl[bench]', or leave it out:"
-            " all cores of this machine work without it"
-        ) from fault
-    return ray

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from prefrl.bench.blocks import Block, Code, Heading, Table, Text, html, markdown
@@ -17,16 +18,15 @@ from prefrl.bench.cache import Cache, Job
 from prefrl.bench.checks import check_grid
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.compare import comparison
-from prefrl.bench.grid import Cell, Grid, read_grid
+from prefrl.bench.grid import Grid, read_grid
 from prefrl.bench.reading import Settings, read_yaml
 from prefrl.bench.report import write_report
 from prefrl.bench.study import Study, load, make_study
-from prefrl.bench.sweep import Failure, duration, sweep
+from prefrl.bench.sweep import duration, sweep
 from prefrl.bench.tables import tables
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers
 from prefrl.config.methods import tuned
-from prefrl.core.errors import UserError
 from prefrl.core.files import write_durably
 
 CACHE = Path("runs/cache")
@@ -56,9 +56,7 @@ The grid is YAML; all but environments has a default:
 
 
 def bench(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl bench", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _parser("bench", ABOUT)
     parser.add_argument("grid", type=Path, metavar="GRID.yaml")
     parser.add_argument("--out", type=Path, help="folder of the report (default: runs/bench/NAME)")
     parser.add_argument("--few-seeds", action="store_true", help="allow so few seeds that there are no intervals")
@@ -72,6 +70,11 @@ def bench(arguments: list[str]) -> int:
     print(markdown(tables(study)))
     print("\n".join(map(str, made)))
     return 1 if any(study.failures(env, arm) for env, by_arm in study.table.items() for arm in by_arm) else 0
+
+
+def _parser(command: str, about: str) -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"prefrl {command}", description=about, formatter_class=raw)
 
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +120,12 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
     except KeyboardInterrupt:
         print(f"\nstopped; finished runs are kept in {cache.folder}, the same command goes on", file=sys.stderr)
         raise
-    _report_failures(list(done.failures.values()), cache)
+    if done.failures:  # the sweep has named them already
+        path = cache.folder / "failures.txt"
+        write_durably(
+            path, "\n\n".join(f"{job}\n{one.fault}\n{one.trace}" for job, one in done.failures.items()).encode()
+        )
+        print(f"{len(done.failures)} runs failed, all others are kept; tracebacks are in {path}", file=sys.stderr)
     return make_study(grid, done, command)
 
 
@@ -126,68 +134,53 @@ def _warn(cautions: Iterable[str]) -> None:
         print(f"warning: {caution}", file=sys.stderr)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _about(seconds: float, workers: int) -> str:
     """How long it takes if all workers are busy."""
-    return f"about {duration(seconds / workers)} on {workers} {'core' if workers == 1 else 'cores'}"
+    return f"about {duration(seconds / workers)} on {_count(workers, 'core')}"
 
 
 def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
-    cells = grid.cells
-    todo = sum(cell.job in seconds for cell in cells)
-    arms = sum(not arm.control for arm in grid.arms)
-    fewer = (
-        f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
-    )
+    todo = sum(cell.job in seconds for cell in grid.cells)
+    controls = sum(arm.control for arm in grid.arms)
+    fewer = f" ({grid.control_seeds} of controls)" if (grid.control_seeds or np.inf) < len(grid.seeds) else ""
     return (
-        f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arm{'s' * (arms != 1)} + {len(grid.arms) - arms} controls) x"
-        f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs (and {len(grid.floors)} of a random policy); {len(cells) - todo} are done, {todo} to do:"
-        f" {_about(sum(seconds.values()), workers)}"
+        f"{grid.name}: {_count(len(grid.environments), 'environment')} x ({_count(len(grid.arms) - controls, 'arm')} +"
+        f" {controls} controls) x {len(grid.seeds)} seeds{fewer} = {len(grid.cells)} runs (and {len(grid.floors)} of a"
+        f" random policy); {len(grid.cells) - todo} are done, {todo} to do: {_about(sum(seconds.values()), workers)}"
     )
 
 
 def _arms(grid: Grid) -> list[str]:
     """What each arm is, by the settings that make it."""
-    first: dict[str, Cell] = {}
-    for cell in grid.cells:
-        first.setdefault(cell.arm.name, cell)
-    lines = [
+    return [
         f"environments: {', '.join(grid.environments)}",
         *(f"  tuned    {env}: {_listed(tuned(env))}" for env in grid.environments if tuned(env)),
         f"every run: {_listed(grid.settings)}",
         f"seeds: {', '.join(map(str, grid.seeds))}",
+        *(f"  {'control' if arm.control else 'arm    '}  {arm.name}: {_listed(arm.settings)}" for arm in grid.arms),
     ]
-    for name, cell in first.items():
-        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {_listed(cell.arm.settings)}")
-    return lines
 
 
 def _listed(settings: Settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "the defaults"
 
 
-def _report_failures(failures: list[Failure], cache: Cache) -> None:
-    """Where to read what happened; the sweep has named them already."""
-    if not failures:
-        return
-    path = cache.folder / "failures.txt"
-    write_durably(path, "\n\n".join(f"{one.job}\n{one.fault}\n{one.trace}" for one in failures).encode())
-    print(f"{len(failures)} runs failed, all others are kept; tracebacks are in {path}", file=sys.stderr)
-
-
 def compare(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl compare", description="Compare two reports of prefrl bench: which arms changed, beyond chance?"
-    )
+    parser = _parser("compare", "Compare two reports of prefrl bench: which arms changed, beyond chance?")
     parser.add_argument("first", type=Path, metavar="REPORT_A", help="a report's folder, or a study.json")
     parser.add_argument("second", type=Path, metavar="REPORT_B")
     parser.add_argument("--out", type=Path, help="write it to a .md or .html file as well")
     options = parser.parse_args(arguments)
+    if options.out and options.out.suffix not in (".md", ".html"):
+        parser.error(f"--out {options.out}: let the name end in .md or .html")
     first, second = load(options.first), load(options.second)
     blocks = comparison(first, second)
     print(markdown(blocks))
     if options.out:
-        if options.out.suffix not in (".md", ".html"):
-            raise UserError(f"--out {options.out}: let the name end in .md or .html")
         text = markdown(blocks) if options.out.suffix == ".md" else html(blocks, f"{first.name} and {second.name}")
         write_durably(options.out, text.encode())
     return 0
@@ -211,9 +204,7 @@ Search over settings with Optuna, on seeds from 1000 on, which no benchmark repo
 
 
 def search(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl tune", description=TUNE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _parser("tune", TUNE)
     parser.add_argument("search", type=Path, metavar="SEARCH.yaml")
     parser.add_argument("--trials", type=_positive, help="how many (default: as in the file, or 30)")
     parser.add_argument("--out", type=Path, help="folder of best.yaml and trials.md (default: runs/tune/NAME)")

@@ -162,9 +162,8 @@ def main_figure(study: Study, path: Path) -> Path:
 
 def figures(study: Study, folder: Path) -> list[tuple[Path, str]]:
     """All pictures that the study has data for, with their captions."""
-    found = [
-        (returns(study, folder / "returns.png"), "True return at the end: every seed, interquartile mean and interval")
-    ]
+    caption = "True return at the end: every seed, interquartile mean and interval"
+    found = [(returns(study, folder / "returns.png"), caption)]
     if study.curves():
         found.append((efficiency(study, folder / "efficiency.png"), "True return against questions asked"))
     if study.comparable:

@@ -41,20 +41,11 @@ class Clock:
 
 
 @dataclass
-class Failure:
-    """A job that did not succeed however often it was tried."""
-
-    job: Job
-    fault: str
-    trace: str
-
-
-@dataclass
 class Sweep:
     """What became of a list of jobs."""
 
     results: dict[Job, Result] = field(default_factory=dict)
-    failures: dict[Job, Failure] = field(default_factory=dict)
+    failures: dict[Job, Outcome] = field(default_factory=dict)  # how the last try of each ended
     found: int = 0  # results that were there before
 
 
@@ -144,7 +135,7 @@ class _Dispatcher:
             self.queue.append(job)
             return
         self.say(f"{job} failed: {outcome.fault}")
-        self.done.failures[job] = Failure(job, outcome.fault, outcome.trace)
+        self.done.failures[job] = outcome
         self.bar.update()
 
     def _show(self) -> None:
