@@ -77,11 +77,11 @@ class Labeller(threading.Thread):
 
     def __init__(
         self, folder: Path, name: str, pause: float, share: float = math.inf, over: threading.Event | None = None,
-        looks: bool = False,
+        clips: bool = False,
     ):  # fmt: skip
-        """pause: mean seconds per question. share: answers to give, unless `over` ends it before. looks: load the clips"""
+        """pause: mean seconds per question. share: answers to give, unless `over` ends it before. clips: load them"""
         super().__init__(name=name, daemon=True)
-        self.folder, self.pause, self.share, self.looks = folder, pause, share, looks
+        self.folder, self.pause, self.share, self.clips = folder, pause, share, clips
         self.over = over or threading.Event()
         self.took: dict[str, list[float]] = defaultdict(list)  # kind of request -> seconds of each
         self.sent: dict[str, tuple[int, float]] = {}  # ticket -> question, preference
@@ -103,7 +103,7 @@ class Labeller(threading.Thread):
         while len(self.acknowledged) < self.share and not self.over.is_set():
             questions = self._post("next", "/api/next", {"session": session, "want": 1})[1]["questions"]
             for question in questions:
-                for clip in question["clips"] if self.looks else []:
+                for clip in question["clips"] if self.clips else []:
                     self._request("clip", "GET", clip["url"])
                 time.sleep(rng.expovariate(1 / self.pause) if self.pause else 0)
                 ticket, query, choice = question["ticket"], question["query"], rng.choice(["left", "right"])
@@ -167,13 +167,13 @@ def label_server(folder: Path) -> Iterator[Address]:
             server.terminate()
 
 
-def load(folder: Path, labellers: int, answers: int, pause: float, looks: bool = True) -> tuple[list[Labeller], float]:
+def load(folder: Path, labellers: int, answers: int, pause: float, clips: bool = True) -> tuple[list[Labeller], float]:
     """Let people label the run through a server of its own, until all have done their share.
 
     Returns them, and the server's CPU seconds meanwhile (NaN where nobody can tell).
     """
     share = answers // labellers
-    people = [Labeller(folder, f"person {number}", pause, share, looks=looks) for number in range(labellers)]
+    people = [Labeller(folder, f"person {number}", pause, share, clips=clips) for number in range(labellers)]
     with label_server(folder) as here:
         before = cpu_seconds(here.pid)
         for person in people:

@@ -6,8 +6,7 @@ import numpy as np
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
 
-from envs.locomotion import FREE_TORQUE, NEVER_DONE, Reward
-from envs.mujoco_task import MujocoTask
+from envs.mujoco_tasks import FREE_TORQUE, NEVER_DONE, MujocoTask, Reward
 
 MAY_TOUCH = ("floor", "bshin", "bfoot")
 

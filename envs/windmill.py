@@ -34,14 +34,14 @@ class CartPoleWindmill(CartPoleEnv):
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed, options=options)
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action: int | np.ndarray) -> Step:
         super().step(action)
         self.steps_beyond_terminated = None  # nothing has ended, so nothing to warn about
         self._rub_and_stop_at_walls()
         spin = float(self._state()[3])
-        return self._seen(), spin / (2 * np.pi), False, False, {}
+        return self._observation(), spin / (2 * np.pi), False, False, {}
 
     def _state(self) -> np.ndarray:
         assert self.state is not None  # Gymnasium's step has checked it
@@ -55,6 +55,6 @@ class CartPoleWindmill(CartPoleEnv):
         speed, spin = np.clip(speed, -MAX_SPEED, MAX_SPEED), np.clip(spin, -MAX_SPIN, MAX_SPIN)
         self.state = np.array([position, speed, angle, spin])
 
-    def _seen(self) -> np.ndarray:
+    def _observation(self) -> np.ndarray:
         position, speed, angle, spin = self._state()
         return np.array([position, speed, np.cos(angle), np.sin(angle), spin], dtype=np.float32)

@@ -32,7 +32,6 @@ EXPERIMENT = Experiment(
         },
         "settings": {"steps": 100_000},
     },
-    quick={"budgets": [30]},
 )
 
 if __name__ == "__main__":

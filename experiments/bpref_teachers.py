@@ -16,7 +16,6 @@ EXPERIMENT = Experiment(
         "budgets": [300],
         "settings": {"steps": 100_000},
     },
-    quick={"budgets": [30], "teachers": ["oracle", "mistake"]},
 )
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ EXPERIMENT = Experiment(
         "seeds": [*range(1000, 1004)],
         "settings": {"steps": 100_000},
     },
-    quick={"budgets": [30], "seeds": [1000, 1001]},
 )
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ EXPERIMENT = Experiment(
         "evaluation": 20_000,
     },
     efficiency,
-    {"budgets": [20], "controls": ["true", "zero"]},
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ VARIANTS = {
 EXPERIMENT = Experiment(
     "ensemble_size",
     {"environments": CONTROL_TASKS, "variants": VARIANTS, "budgets": [300], "settings": {"steps": 100_000}},
-    quick={"budgets": [30], "variants": dict(list(VARIANTS.items())[:2])},
 )
 
 if __name__ == "__main__":

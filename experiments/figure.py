@@ -6,32 +6,32 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prefrl.bench.blocks import Lines, Text, markdown
 from prefrl.bench.cache import differences, versions
-from prefrl.bench.command import CACHE, add_sweep_options, run_grid
+from prefrl.bench.commands import CACHE, add_sweep_options, run_grid
 from prefrl.bench.figures import returns
 from prefrl.bench.grid import Grid, make_grid
+from prefrl.bench.reading import Settings
+from prefrl.bench.result_tables import LEGEND, tables
 from prefrl.bench.study import Study, load, merged, notes, slimmed
-from prefrl.bench.tables import LEGEND, tables
 from prefrl.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = Path("runs/quick")
+QUICK_STEPS = 8192
 CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A grid that makes one figure. `quick` replaces keys of the grid where the point is only to see that it works."""
+    """A grid that makes one figure."""
 
     name: str  # of results/NAME.json and .png
-    grid: dict[str, Any]
+    grid: Settings
     draw: Callable[[Study, Path], Path] = returns
-    quick: dict[str, Any] = field(default_factory=dict)
 
     def main(self, about: str | None, arguments: list[str] | None = None) -> Study | None:
         """Run what is missing, or only draw; print the table. Returns the study, or None after a dry run."""
@@ -62,20 +62,32 @@ class Experiment:
         print(self.draw(shown, file.with_suffix(".png")))
         return shown if options.draw else study
 
-    def _asked(self, options: argparse.Namespace) -> dict[str, Any]:
+    def _asked(self, options: argparse.Namespace) -> Settings:
         """The grid, as the options change it."""
         grid = self.grid
         if options.quick:
-            small = {"environments": grid["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
-            settings = {**grid.get("settings", {}), "steps": 8192}
             options.cache = QUICK if options.cache == CACHE else options.cache
-            grid = {**grid, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
+            grid = _shortened(grid)
         if options.envs:
             grid = {**grid, "environments": options.envs}
         if options.seeds:
             first = min(grid["seeds"]) if isinstance(grid.get("seeds"), list) else 0  # a search has seeds of its own
             grid = {**grid, "seeds": [*range(first, first + options.seeds)]}
         return grid
+
+
+def _shortened(grid: Settings) -> Settings:
+    """Two seeds of short runs of the first environment: a tenth of the questions, two values on each other axis."""
+    axes: Settings = {key: grid[key][:2] for key in ("teachers", "strategies", "schedules") if key in grid}
+    if "vary" in grid:
+        axes["vary"] = {setting: values[:2] for setting, values in grid["vary"].items()}
+    if "variants" in grid:
+        axes["variants"] = dict(list(grid["variants"].items())[:2])
+    return {
+        **grid, **axes, "environments": grid["environments"][:1], "budgets": [n // 10 for n in grid["budgets"]],
+        "seeds": grid["seeds"][:2] if "seeds" in grid else 2, "few_seeds": True, "evaluation": 2000,
+        "controls": ["true", "zero"], "settings": {**grid.get("settings", {}), "steps": QUICK_STEPS},
+    }  # fmt: skip
 
 
 def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespace:

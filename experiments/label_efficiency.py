@@ -24,7 +24,6 @@ EXPERIMENT = Experiment(
         "settings": {"steps": 100_000},
     },
     efficiency,
-    {"budgets": [10, 30, 70], "controls": ["true", "shuffled", "zero"]},
 )
 
 if __name__ == "__main__":

@@ -29,13 +29,13 @@ class LineTarget(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed)
         self.position = 0.0
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action: np.ndarray) -> Step:
         self.position += STRIDE * float(np.clip(action[0], -1.0, 1.0))
-        return self._seen(), -abs(self.position - TARGET), False, False, {}
+        return self._observation(), -abs(self.position - TARGET), False, False, {}
 
-    def _seen(self) -> np.ndarray:
+    def _observation(self) -> np.ndarray:
         return np.array([self.position], np.float32)
 
 

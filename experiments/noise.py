@@ -21,7 +21,6 @@ EXPERIMENT = Experiment(
         "settings": {"steps": 100_000},
     },
     partial(against, axis=AXIS, label="share of wrong answers"),
-    {"budgets": [30], "vary": {"reward.error": [0.0, 0.1], AXIS: [0.0, 0.2]}},
 )
 
 if __name__ == "__main__":

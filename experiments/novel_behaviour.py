@@ -21,7 +21,6 @@ EXPERIMENT = Experiment(
         "budgets": [900],
         "controls": ["true", "shuffled", "zero"],
     },
-    quick={"budgets": [30]},
 )
 
 

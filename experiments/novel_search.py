@@ -25,7 +25,6 @@ EXPERIMENT = Experiment(
         "seeds": [*range(1000, 1003)],
         "settings": {"steps": 300_000},
     },
-    quick={"budgets": [30], "seeds": [1000, 1001]},
 )
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ EXPERIMENT = Experiment(
         "budgets": [100, 300],
         "settings": {"steps": 100_000},
     },
-    quick={"budgets": [10, 30], "strategies": ["uniform", "disagreement"]},
 )
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ EXPERIMENT = Experiment(
         "budgets": [300],
         "settings": {"steps": 100_000},
     },
-    quick={"budgets": [30], "schedules": ["constant", "hyperbolic"]},
 )
 
 if __name__ == "__main__":

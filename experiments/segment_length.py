@@ -20,7 +20,6 @@ EXPERIMENT = Experiment(
         "settings": {"steps": 100_000},
     },
     partial(against, axis=AXIS, label="steps in a segment"),
-    {"budgets": [30], "vary": {AXIS: [1, 10, 25]}},
 )
 
 if __name__ == "__main__":

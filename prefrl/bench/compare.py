@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefrl.bench.blocks import Block, Heading, Lines, Table, Text
+from prefrl.bench.blocks import Block, Heading, Lines, ReportTable, Text
 from prefrl.bench.cache import differences
+from prefrl.bench.result_tables import shown
 from prefrl.bench.statistics import Interval, difference_in_iqm, probability_of_improvement
 from prefrl.bench.study import Study, interval
-from prefrl.bench.tables import shown
 from prefrl.core.errors import UserError
 
 CLAIM_SEEDS = 20  # of each, for "better"; ENOUGH_SEEDS are enough to report a figure, not to tell two apart
@@ -104,7 +104,7 @@ def comparison(first: Study, second: Study) -> list[Block]:
         Heading(f"{first.name} and {second.name}", 1),
         Text("True return, interquartile mean over seeds; 95 % stratified bootstrap intervals. One arm in twenty would be"
              " called different by chance alone, with fewer than ten seeds more of them."),
-        Table(head, rows),
+        ReportTable(head, rows),
     ]  # fmt: skip
     if differing := unlike(first, second):
         blocks += [Text("They also differ in (first / second):"), Lines(differing)]

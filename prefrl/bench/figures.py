@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from prefrl.bench.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
-from prefrl.bench.study import CEILING, LEAK, Study, interval
+from prefrl.bench.study import CEILING, SHUFFLED, Study, interval
 
 COLOURS = colormaps["tab10"].colors + colormaps["Dark2"].colors  # type: ignore[attr-defined]
 
@@ -45,7 +45,7 @@ def _bands(axes: Axes, study: Study, env: str) -> None:
         if arm not in study.table[env]:
             continue
         found, colour = study.interval(env, arm), COLOURS[k % len(COLOURS)]
-        label = "shuffled answers" if arm == LEAK else f"{arm} reward"
+        label = "shuffled answers" if arm == SHUFFLED else f"{arm} reward"
         axes.axhline(found.estimate, color=colour, linestyle="--", linewidth=1, label=label)
         if np.isfinite(found.low):
             axes.axhspan(found.low, found.high, color=colour, alpha=0.1)

@@ -18,7 +18,7 @@ from prefrl.config.settings import Config, get
 from prefrl.config.values import as_dict, names, update
 from prefrl.core.errors import UserError, brief, near
 
-LEAN = {"record.tensorboard": False, "record.video": False}
+NO_EXTRAS = {"record.tensorboard": False, "record.video": False}
 TUNING = 1000  # seeds from here on are for tuning; those below report
 
 
@@ -47,7 +47,7 @@ class Grid:
 
     def config(self, env: str, arm: Arm, seed: int) -> Config:
         base = update(Config(env=env), tuned(env))
-        return update(base, {**self.settings, **arm.settings, **LEAN, "seed": seed})
+        return update(base, {**self.settings, **arm.settings, **NO_EXTRAS, "seed": seed})
 
     @cached_property  # a job's key is worked out once
     def cells(self) -> list[Cell]:

@@ -9,8 +9,8 @@ import yaml
 
 from prefrl.bench.blocks import Block, Code, Heading, Lines, Picture, Text, html, markdown
 from prefrl.bench.figures import figures
+from prefrl.bench.result_tables import LEGEND, tables
 from prefrl.bench.study import Study, notes
-from prefrl.bench.tables import LEGEND, tables
 from prefrl.config.methods import PRESETS
 from prefrl.core.files import write_durably
 

@@ -29,7 +29,7 @@ from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
 
 FORMAT = 1
-LEAK = "shuffled"
+SHUFFLED = "shuffled"
 CEILINGS = ("true", "true-scaled")  # the controls that ought to do well
 
 

@@ -117,13 +117,9 @@ def _typed(name: str, value: object, grid: Grid) -> Any:
 
 
 def tune(
-    search: Search,
-    cache: Cache,
-    workers: Workers,
-    tell: Callable[[int, Trial, Trial], None],
-    at_once: int = 1,
+    search: Search, cache: Cache, workers: Workers, report: Callable[[int, Trial, Trial], None], at_once: int = 1
 ) -> tuple[Trial, list[Trial]]:
-    """The defaults, and all trials in order. tell: number, trial, the best so far -> None. at_once: trials in parallel."""
+    """The defaults, and all trials in order. report: number, trial, the best so far -> None. at_once: trials in parallel."""
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
@@ -132,7 +128,7 @@ def tune(
     scale = sweep([*floors, *ceilings, *search.jobs({})], cache, workers)
     bounds = _bounds(search, scale)
     defaults = _trial(search, {}, scale, bounds)
-    tell(0, defaults, defaults)
+    report(0, defaults, defaults)
     trials: list[Trial] = []
     while len(trials) < search.trials:
         asked = [study.ask(search.space) for _ in range(min(at_once, search.trials - len(trials)))]
@@ -141,7 +137,7 @@ def tune(
         for one, chosen in zip(asked, settings, strict=True):
             trials.append(_trial(search, chosen, done, bounds))
             study.tell(one, trials[-1].score)
-            tell(len(trials), trials[-1], max(trials, key=lambda trial: trial.score))
+            report(len(trials), trials[-1], max(trials, key=lambda trial: trial.score))
     return defaults, trials
 
 

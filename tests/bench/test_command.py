@@ -5,7 +5,7 @@ import yaml
 from bench.conftest import TINY
 
 from prefrl.bench.cache import Cache
-from prefrl.bench.checks import check_grid
+from prefrl.bench.feasibility import check_grid
 from prefrl.bench.grid import make_grid
 from prefrl.bench.study import load
 from prefrl.bench.tune import make_search

@@ -72,7 +72,7 @@ def test_a_run_is_done_once_and_found_again(tmp_path, processes):
 def test_a_run_that_fails_is_named_and_costs_no_other(tmp_path, processes):
     bad = Job(update(ARM.config, {"env": "Pendulum-v0"}))
     told = []
-    done = sweep([bad, ARM], Cache(tmp_path), processes, say=told.append)
+    done = sweep([bad, ARM], Cache(tmp_path), processes, report=told.append)
     assert list(done.results) == [ARM]
     assert "Pendulum-v0" in done.failures[bad].fault and "Traceback" in done.failures[bad].trace
     assert len(told) == 1 and told[0].startswith("Pendulum-v0, seed 0 failed: UserError")  # once: it cannot pass
@@ -81,27 +81,27 @@ def test_a_run_that_fails_is_named_and_costs_no_other(tmp_path, processes):
 def test_what_may_pass_is_tried_again_after_the_others(tmp_path):
     lost = Outcome(0, fault="its process was killed", again=True)
     team = Scripted(lost, made({"n": 1}), made({"n": 0}))
-    done = sweep([with_seed(0), with_seed(1)], Cache(tmp_path), team, say=lambda line: None)
+    done = sweep([with_seed(0), with_seed(1)], Cache(tmp_path), team, report=lambda line: None)
     assert team.submitted == [0, 1, 0] and len(done.results) == 2 and not done.failures
 
 
 def test_a_job_that_fails_again_is_given_up(tmp_path):
     lost = Outcome(0, fault="its process was killed", again=True)
-    done = sweep([ARM], Cache(tmp_path), Scripted(lost, lost), say=lambda line: None)
+    done = sweep([ARM], Cache(tmp_path), Scripted(lost, lost), report=lambda line: None)
     assert done.failures[ARM].fault == "its process was killed"
 
 
 def test_results_of_other_versions_are_neither_kept_nor_found(tmp_path):
     cache = Cache(tmp_path)
     other = Outcome(0, {"made": {"code": "another", "python": "2.7", "packages": {}}})
-    done = sweep([ARM], cache, Scripted(other), say=lambda line: None)
+    done = sweep([ARM], cache, Scripted(other), report=lambda line: None)
     assert "done by other versions" in done.failures[ARM].fault and cache.find(ARM) is None
     (tmp_path / f"{ARM.key}-0123.json").write_text('{"made": {"code": "another"}}')
     assert "code another" in cache.others(ARM)[0][0]
 
 
 def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypatch, processes):
-    monkeypatch.setattr("prefrl.bench.sweep.ELSEWHERE", 0.1)
+    monkeypatch.setattr("prefrl.bench.sweep.RECHECK", 0.1)
     cache = Cache(tmp_path)
     other = locked(cache.workplace(ARM))
     other.__enter__()
@@ -112,7 +112,7 @@ def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypat
 
     timer = threading.Timer(2.0, end_there)
     timer.start()
-    done = sweep([ARM], cache, processes, say=pytest.fail)
+    done = sweep([ARM], cache, processes, report=pytest.fail)
     timer.join()
     assert done.results[ARM]["n"] == 7 and not done.failures
 
@@ -131,7 +131,7 @@ def test_a_damaged_unfinished_run_begins_anew(tmp_path, processes):
     folder = Cache(tmp_path).workplace(ARM)
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "labels.db").write_text("no database")
-    done = sweep([ARM], Cache(tmp_path), processes, say=pytest.fail)
+    done = sweep([ARM], Cache(tmp_path), processes, report=pytest.fail)
     assert "began anew" in " ".join(done.results[ARM]["warnings"])
 
 

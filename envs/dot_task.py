@@ -28,26 +28,26 @@ class Dot(gymnasium.Env):
 
     def __init__(self, render_mode: str | None = None):
         self.render_mode = render_mode
-        self.place = np.zeros(2, int)
+        self.cell = np.zeros(2, int)
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed)
-        self.place = self.np_random.integers(0, CELLS, 2)
-        return self._seen(), {}
+        self.cell = self.np_random.integers(0, CELLS, 2)
+        return self._observation(), {}
 
     def step(self, action: int) -> Step:
-        self.place = np.clip(self.place + MOVES[int(action)], 0, CELLS - 1)
-        return self._seen(), -float(np.hypot(*(self.place - TARGET))) / CELLS, False, False, {}
+        self.cell = np.clip(self.cell + MOVES[int(action)], 0, CELLS - 1)
+        return self._observation(), -float(np.hypot(*(self.cell - TARGET))) / CELLS, False, False, {}
 
-    def _seen(self) -> np.ndarray:
+    def _observation(self) -> np.ndarray:
         picture = np.zeros((CELLS, CELLS), np.uint8)
         picture[TARGET] = 128
-        picture[tuple(self.place)] = 255
+        picture[tuple(self.cell)] = 255
         return picture.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
 
     def render(self) -> np.ndarray:
         """(192, 192, 3) uint8"""
         picture = np.full((CELLS, CELLS, 3), GROUND, np.uint8)
         picture[TARGET] = MARK
-        picture[tuple(self.place)] = DOT
+        picture[tuple(self.cell)] = DOT
         return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)

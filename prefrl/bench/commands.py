@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from prefrl.bench.blocks import Block, Code, Heading, Table, Text, html, markdown
+from prefrl.bench.blocks import Block, Code, Heading, ReportTable, Text, html, markdown
 from prefrl.bench.cache import Cache, Job
-from prefrl.bench.checks import check_grid
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.compare import comparison
+from prefrl.bench.feasibility import check_grid
 from prefrl.bench.grid import Grid, read_grid
 from prefrl.bench.reading import Settings, read_yaml
 from prefrl.bench.report import write_report
+from prefrl.bench.result_tables import tables
 from prefrl.bench.study import Study, load, make_study
 from prefrl.bench.sweep import duration, sweep
-from prefrl.bench.tables import tables
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
 from prefrl.bench.workers import Processes, Workers
 from prefrl.config.methods import tuned
@@ -92,7 +92,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def team(options: argparse.Namespace) -> Workers:
+def workers_for(options: argparse.Namespace) -> Workers:
     if options.ray_address:
         return Cluster(options.ray_address, options.workers)
     return Processes(_workers(options))
@@ -115,7 +115,7 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
         return None
     jobs = [*grid.floors.values(), *(cell.job for cell in grid.cells)]
     try:
-        with closing(team(options)) as workers:
+        with closing(workers_for(options)) as workers:
             done = sweep(jobs, cache, workers, seconds, options.keep_runs)
     except KeyboardInterrupt:
         print(f"\nstopped; finished runs are kept in {cache.folder}, the same command goes on", file=sys.stderr)
@@ -221,7 +221,9 @@ def search(arguments: list[str]) -> int:
     print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}{time}", flush=True)
     if options.dry_run:
         return 0
-    with closing(team(options)) as workers:  # the same for all trials: a cluster takes longer to start than a short run
+    with closing(
+        workers_for(options)
+    ) as workers:  # the same for all trials: a cluster takes longer to start than a short run
         defaults, trials = tune(asked, cache, workers, _print_trial, max(1, count // runs))
     folder = options.out or Path("runs") / "tune" / asked.grid.name
     print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
@@ -244,7 +246,7 @@ def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, 
         Text(f"{', '.join(asked.grid.environments)}; seeds {', '.join(map(str, asked.grid.seeds))}. Score: 0 for a policy"
              " that acts at random, 1 for the true-reward agent. The best of many trials looks better than it is: measure"
              " it again, on seeds below 1000."),
-        Table(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
+        ReportTable(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
         Code(command),
     ]  # fmt: skip
     write_durably(folder / "trials.md", markdown(blocks).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefrl.bench.blocks import Block, Heading, Table, Text
+from prefrl.bench.blocks import Block, Heading, ReportTable, Text
 from prefrl.bench.statistics import (
     Interval,
     difference_in_iqm,
@@ -13,7 +13,7 @@ from prefrl.bench.statistics import (
     optimality_gap,
     probability_of_improvement,
 )
-from prefrl.bench.study import CEILING, LEAK, Study, interval
+from prefrl.bench.study import CEILING, SHUFFLED, Study, interval
 
 LEGEND = (
     "True return of the last policy, never the best: interquartile mean over seeds (of fewer than four: their mean), 95 %"
@@ -25,13 +25,13 @@ LEGEND = (
 )
 
 
-def environment_table(study: Study, env: str) -> Table:
+def environment_table(study: Study, env: str) -> ReportTable:
     """One row an arm."""
     head = [
         "arm", "true return, IQM [95 % interval]", "score", "failed", "all seeds", "minus true reward",
         "P(beats true)", "P(beats shuffled)", "clear",
     ]  # fmt: skip
-    return Table(head, [_row(study, env, arm) for arm in study.table[env]])
+    return ReportTable(head, [_row(study, env, arm) for arm in study.table[env]])
 
 
 def _row(study: Study, env: str, arm: str) -> list[str]:
@@ -48,7 +48,7 @@ def _row(study: Study, env: str, arm: str) -> list[str]:
     clear = "" if study.is_control(arm) else {True: "yes", False: "no", None: "n/a"}[study.above_controls(env, arm)]
     return [
         arm, shown(study.interval(env, arm)), score, failed, every, gap, _chance(study, env, arm, CEILING),
-        _chance(study, env, arm, LEAK), clear,
+        _chance(study, env, arm, SHUFFLED), clear,
     ]  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def number(value: float, form: str = ".3g") -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:{form}}"
 
 
-def cost_table(study: Study, env: str) -> Table:
+def cost_table(study: Study, env: str) -> ReportTable:
     """What each arm cost, and what its reward model knew."""
     head = [
         "arm", "questions asked", "CPU s", "of it fitting rewards", "accuracy on held-out answers",
@@ -86,7 +86,7 @@ def cost_table(study: Study, env: str) -> Table:
             _mean([one["reward_model"].get("accuracy") for one in whole], ".2f"),
             _mean([one["true_return"].get("stochastic") for one in whole], ".3g"),
         ])  # fmt: skip
-    return Table(head, rows)
+    return ReportTable(head, rows)
 
 
 def _mean(values: list[float | None], form: str) -> str:
@@ -94,7 +94,7 @@ def _mean(values: list[float | None], form: str) -> str:
     return number(float(np.mean(known)), form) if known else ""
 
 
-def overall_table(study: Study) -> Table:
+def overall_table(study: Study) -> ReportTable:
     """Over all environments in which scores mean something."""
     head = ["arm", "score, IQM [95 % interval]", "optimality gap", "P(beats true)", "failed", "seeds x environments"]
     rows = []
@@ -110,7 +110,7 @@ def overall_table(study: Study) -> Table:
             arm, shown(interval(interquartile_mean, scores), ".2f"), shown(interval(optimality_gap, scores), ".2f"),
             chance, f"{failed_share(scores):.0%}", f"{len(scores)} x {scores.shape[1]}",
         ])  # fmt: skip
-    return Table(head, rows)
+    return ReportTable(head, rows)
 
 
 def tables(study: Study) -> list[Block]:
@@ -121,7 +121,7 @@ def tables(study: Study) -> list[Block]:
     areas = {name: (arms, study.area(arms)) for name, arms in study.curves().items()}
     if rows := [[name, ", ".join(map(str, arms)), shown(area, ".2f")] for name, (arms, area) in areas.items() if area]:
         head = ["method", "questions", "area under the curve: mean score over log2(questions)"]
-        found += [Heading("Label efficiency"), Table(head, rows)]
+        found += [Heading("Label efficiency"), ReportTable(head, rows)]
     for env in study.table:
         found += [Heading(f"{env}, {len(next(iter(study.table[env].values())))} seeds"), environment_table(study, env)]
         if CEILING in study.table[env] and env not in study.comparable:
