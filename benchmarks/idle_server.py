@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 
 from benchmarks.label_load import cpu_seconds, label_server, make_run
 from benchmarks.table import Row, show
@@ -22,20 +23,20 @@ PAGE = 2.0  # seconds between two looks of the page
 COMMAND = "python -m benchmarks.idle_server"
 
 
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = [Path(task, "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return [pid, *(one for found in children for child in found for one in family(int(child)))]
+def family_seconds(pid: int) -> float:
+    """CPU seconds of a process and all below it so far."""
+    children = psutil.Process(pid).children(recursive=True)
+    return sum(cpu_seconds(each) for each in [pid, *(child.pid for child in children)])
 
 
 def share(pid: int, seconds: float, here: Address | None = None) -> float:
     """Of one core, over some seconds. here: the server that a page is open on"""
-    before, began = sum(map(cpu_seconds, family(pid))), time.monotonic()
+    before, began = family_seconds(pid), time.monotonic()
     while (left := seconds - (time.monotonic() - began)) > 0:
         if here is not None:
             _look(here)
         time.sleep(min(left, PAGE))
-    return (sum(map(cpu_seconds, family(pid))) - before) / (time.monotonic() - began)
+    return (family_seconds(pid) - before) / (time.monotonic() - began)
 
 
 def _look(here: Address) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import yaml
 
 from prefrl.config.settings import Config
@@ -168,10 +169,7 @@ def label_server(folder: Path) -> Iterator[Address]:
 
 
 def load(folder: Path, labellers: int, answers: int, pause: float, clips: bool = True) -> tuple[list[Labeller], float]:
-    """Let people label the run through a server of its own, until all have done their share.
-
-    Returns them, and the server's CPU seconds meanwhile (NaN where nobody can tell).
-    """
+    """Let people label the run through a server of its own. Returns them, and the server's CPU seconds meanwhile."""
     share = answers // labellers
     people = [Labeller(folder, f"person {number}", pause, share, clips=clips) for number in range(labellers)]
     with label_server(folder) as here:
@@ -186,11 +184,8 @@ def load(folder: Path, labellers: int, answers: int, pause: float, clips: bool =
 
 def cpu_seconds(pid: int) -> float:
     """What a process has used so far."""
-    try:
-        used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    except OSError:
-        return float("nan")
-    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def check(folder: Path, people: list[Labeller]) -> dict[str, object]:

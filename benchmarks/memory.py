@@ -5,11 +5,13 @@ python -m benchmarks.memory           about two minutes
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -85,20 +87,20 @@ def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) ->
     ]
 
 
-def fit_to_pictures(env: str = "ALE/Pong-v5") -> None:
-    """Fit three networks to 5,500 answers once over, and print this process's memory in MB before, and at its peak."""
+def fit_to_pictures(env: str = "ALE/Pong-v5") -> tuple[float, float]:
+    """Fit three networks to 5,500 answers once over: this process's memory in MB before, and at its peak."""
     recorder, some = played(env, 200, 25)
     pairs = some[np.arange(200).reshape(-1, 2)]
     settings = RewardConfig(network="nature", hidden=(64,), batch_size=16, first_epochs=10, window=QUESTIONS)
-    seen = Pictures(recorder.observation_space, recorder.action_space)
-    model = RewardModel(settings, seen, partial(nature, hidden=settings.hidden), 0)
+    encoder = Pictures(recorder.observation_space, recorder.action_space)
+    model = RewardModel(settings, encoder, partial(nature, hidden=settings.hidden), 0)
     before = _peak_megabytes()
     for first in range(0, QUESTIONS, len(pairs)):
         number = np.arange(first, first + len(pairs)) + 1
         later = replace(pairs, start_step=pairs.start_step + 1000 * first)  # as if each were another one
         model.hear(Feedback("pair", later, {"preference": np.tile([0.0, 1.0], len(pairs) // 2)}, number, number))
     model.fit(0)
-    print(before, _peak_megabytes())
+    return before, _peak_megabytes()
 
 
 def _peak_megabytes() -> float:
@@ -106,9 +108,8 @@ def _peak_megabytes() -> float:
 
 
 def fit_memory() -> list[Row]:
-    code = "import benchmarks.memory; benchmarks.memory.fit_to_pictures()"
-    printed = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    before, peak = map(float, printed.split())
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:  # a peak of its own
+        before, peak = alone.submit(fit_to_pictures).result()
     about = f"of them {before:.0f} before the first answer; 10 passes, three members"
     return [Row("a process that fits 5,500 answers about Pong", f"{peak:.0f} MB", about, COMMAND)]
 

@@ -25,6 +25,11 @@ QUICK_STEPS = 8192
 CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
 
 
+def on_control_tasks(**keys: object) -> Settings:
+    """The grid that most experiments share, with keys of their own: 300 questions in 100,000 steps."""
+    return {"environments": CONTROL_TASKS, "budgets": [300], "settings": {"steps": 100_000}, **keys}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A grid that makes one figure."""

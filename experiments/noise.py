@@ -8,18 +8,16 @@ answer; `error 0.4` is right for 20 % of wrong ones.
 
 from functools import partial
 
-from experiments.figure import Experiment
+from experiments.figure import Experiment, on_control_tasks
 from prefrl.bench.figures import against
 
 AXIS = "teacher.mistake"
 EXPERIMENT = Experiment(
     "noise",
-    {
-        "environments": ["Pendulum-v1", "prefrl/CartPole-v0"],
-        "vary": {"reward.error": [0.0, 0.1, 0.4], AXIS: [0.0, 0.1, 0.2, 0.3, 0.4]},
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
+    on_control_tasks(
+        environments=["Pendulum-v1", "prefrl/CartPole-v0"],
+        vary={"reward.error": [0.0, 0.1, 0.4], AXIS: [0.0, 0.1, 0.2, 0.3, 0.4]},
+    ),
     partial(against, axis=AXIS, label="share of wrong answers"),
 )
 

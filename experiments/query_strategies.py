@@ -5,17 +5,10 @@
 100 and 300 questions. "Label-efficient" is claimed against random pairs (`uniform`) only.
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
-EXPERIMENT = Experiment(
-    "query_strategies",
-    {
-        "environments": CONTROL_TASKS,
-        "strategies": ["uniform", "disagreement", "entropy", "bald", "volume", "kcenter", "disagreement_kcenter"],
-        "budgets": [100, 300],
-        "settings": {"steps": 100_000},
-    },
-)
+STRATEGIES = ["uniform", "disagreement", "entropy", "bald", "volume", "kcenter", "disagreement_kcenter"]
+EXPERIMENT = Experiment("query_strategies", on_control_tasks(strategies=STRATEGIES, budgets=[100, 300]))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

@@ -3,17 +3,10 @@
 python -m experiments.schedules
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
-EXPERIMENT = Experiment(
-    "schedules",
-    {
-        "environments": CONTROL_TASKS,
-        "schedules": ["constant", "hyperbolic", "inverse_t", "inverse_quadratic", "rl_teacher", "bpref_decay"],
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
-)
+SCHEDULES = ["constant", "hyperbolic", "inverse_t", "inverse_quadratic", "rl_teacher", "bpref_decay"]
+EXPERIMENT = Experiment("schedules", on_control_tasks(schedules=SCHEDULES))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)
