@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 import prefrl
+from prefrl.store.store import LabelStore
 
 TASKS = ("Pendulum-v1", "prefrl/Acrobot-v0", "prefrl/HalfCheetah-v0", "prefrl/Dot-v0")
 STEPS = 20_000
@@ -41,16 +42,13 @@ def of_tensors(tensors: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def standing(store: Any) -> list[tuple[int, float | None]]:
+def standing(store: LabelStore) -> list[tuple[int, float | None]]:
     """Question and preference of each answer that stands, in order; None: could not tell."""
-    found = store.feedback()
-    batches = [] if found is None else found if isinstance(found, list) else [found]  # the first release gave one
-    if not batches:
-        return []
-    [batch] = batches
-    preferences = batch.preferences if hasattr(batch, "preferences") else batch.answer["preference"]
-    pairs = zip(np.asarray(batch.query).tolist(), np.asarray(preferences, float).tolist(), strict=True)
-    return [(int(query), None if math.isnan(value) else value) for query, value in pairs]
+    return [
+        (query, None if math.isnan(value) else value)
+        for batch in store.feedback()
+        for query, value in zip(batch.query.tolist(), batch.answer["preference"].tolist(), strict=True)
+    ]
 
 
 def digits(env: str, steps: int = STEPS) -> dict[str, Any]:

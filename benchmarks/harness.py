@@ -9,6 +9,7 @@ import argparse
 import os
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.label_load import cpu_seconds
@@ -16,7 +17,7 @@ from benchmarks.table import Row, show
 from prefrl.bench.cache import Cache, Job
 from prefrl.bench.grid import make_grid
 from prefrl.bench.sweep import sweep
-from prefrl.bench.workers import Outcome, Processes, lasting
+from prefrl.bench.workers import Outcome, Processes
 
 COMMAND = "python -m benchmarks.harness"
 
@@ -46,26 +47,20 @@ def rows(runs: int, steps: int) -> list[Row]:
         "environments": ["Pendulum-v1"], "budgets": [20], "controls": False, "seeds": list(range(1000, 1000 + runs)),
         "settings": {"steps": steps}, "evaluation": 2000,
     })  # fmt: skip
-    teams: list[Timed] = []
-
-    def hire(_jobs: int) -> Timed:
-        teams.append(Timed(2))
-        return teams[-1]
-
-    with tempfile.TemporaryDirectory() as place, lasting(hire) as workers:
+    with tempfile.TemporaryDirectory() as place, closing(Timed(2)) as team:
         began, cpu = time.perf_counter(), time.process_time()
-        done = sweep([cell.job for cell in grid.cells], Cache(Path(place)), workers)
+        done = sweep([cell.job for cell in grid.cells], Cache(Path(place)), team)
         wall, own = time.perf_counter() - began, time.process_time() - cpu
-        spent = sum(cpu_seconds(worker.pid) for worker, _ in teams[0].workers.values())
+        spent = sum(cpu_seconds(worker.pid) for worker, _ in team.workers.values())
     if done.failures:
         raise SystemExit(next(iter(done.failures.values())).trace)
-    later = sorted(teams[0].around[teams[0].count :])
+    later = sorted(team.around[team.count :])
     load = f"{runs} runs of {steps} steps, {wall:.0f} s, load {os.getloadavg()[0]:.1f}"
     return [
         Row("harness, share of a sweep's CPU time", f"{own / (own + spent):.1%}", load, COMMAND),
         Row("two cores busy during a sweep", f"{spent / (2 * wall):.0%}", "start of the workers included", COMMAND),
         Row("from one run's end to the next one's begin", f"{later[len(later) // 2]:.2f} s",
-            f"longest {later[-1]:.2f} s; each worker's first {max(teams[0].around[:2]):.1f} s", COMMAND),
+            f"longest {later[-1]:.2f} s; each worker's first {max(team.around[:2]):.1f} s", COMMAND),
     ]  # fmt: skip
 
 

@@ -8,36 +8,35 @@ Once with no page open, and once with one that looks every two seconds how thing
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import httpx
+import psutil
 
-from benchmarks.label_load import cpu_seconds, make_run
+from benchmarks.label_load import cpu_seconds, label_server, make_run
 from benchmarks.table import Row, show
-from prefrl.runs.address import Address, read
+from prefrl.runs.address import Address
 
 PAGE = 2.0  # seconds between two looks of the page
 COMMAND = "python -m benchmarks.idle_server"
 
 
-def family(pid: int) -> list[int]:
-    """A process and all below it."""
-    children = [Path(task, "children").read_text().split() for task in Path(f"/proc/{pid}/task").iterdir()]
-    return [pid, *(one for found in children for child in found for one in family(int(child)))]
+def family_seconds(pid: int) -> float:
+    """CPU seconds of a process and all below it so far."""
+    children = psutil.Process(pid).children(recursive=True)
+    return sum(cpu_seconds(each) for each in [pid, *(child.pid for child in children)])
 
 
 def share(pid: int, seconds: float, here: Address | None = None) -> float:
     """Of one core, over some seconds. here: the server that a page is open on"""
-    before, began = sum(map(cpu_seconds, family(pid))), time.monotonic()
+    before, began = family_seconds(pid), time.monotonic()
     while (left := seconds - (time.monotonic() - began)) > 0:
         if here is not None:
             _look(here)
         time.sleep(min(left, PAGE))
-    return (sum(map(cpu_seconds, family(pid))) - before) / (time.monotonic() - began)
+    return (family_seconds(pid) - before) / (time.monotonic() - began)
 
 
 def _look(here: Address) -> None:
@@ -49,17 +48,10 @@ def rows(seconds: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         make_run(folder, 20)
-        command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            while (here := read(folder)) is None:
-                time.sleep(0.1)
+        with label_server(folder) as here:
             _look(here)
             time.sleep(10)  # the render worker has started, and found nothing to do
-            alone, watched = share(server.pid, seconds), share(server.pid, seconds, here)
-        finally:
-            server.terminate()
-            server.wait()
+            alone, watched = share(here.pid, seconds), share(here.pid, seconds, here)
     return [
         Row("idle label server, no page open", f"{alone:.1%}", "of one core", COMMAND),
         Row("idle label server, one page open", f"{watched:.1%}", "of one core", COMMAND),

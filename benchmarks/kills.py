@@ -13,8 +13,8 @@ import argparse
 import contextlib
 import os
 import random
+import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -27,80 +27,14 @@ from typing import Any
 import httpx
 from tqdm import tqdm
 
+from benchmarks.label_load import Labeller, check
 from prefrl.runs.address import read
-from prefrl.store.store import LabelStore
 
 PREFRL = [sys.executable, "-m", "prefrl.cli"]
-RUN = [
-    "train",
-    "--env",
-    "Pendulum-v1",
-    "--teacher",
-    "human",
-    "--quiet",
-    "--steps",
-    "4e6",
-    "--questions.budget",
-    "80000",
-    "--record.checkpoints",
-    "1900",
-    "--record.no-video",
-    "--record.no-tensorboard",
-    "--teacher.mirror",
-    "0",
-    "--teacher.queue",
-    "100",
-    "--folder",
-]
-
-
-class Person(threading.Thread):
-    """Asks, answers at random, and sends each answer until somebody acknowledges it."""
-
-    def __init__(self, folder: Path, name: str, over: threading.Event, pause: float = 0.05):
-        """pause: seconds to think about each question"""
-        super().__init__(name=name, daemon=True)
-        self.folder, self.over, self.pause, self.rng = folder, over, pause, random.Random(name)
-        self.sent: dict[str, tuple[int, float]] = {}  # ticket: question, preference
-        self.acknowledged: dict[str, int] = {}  # ticket: number of the answer
-        self.fault: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            session = self._say("/api/session", {"labeller": self.name})["session"]
-            while not self.over.is_set():
-                self._answer(session)
-        except BaseException as fault:
-            self.fault = fault
-
-    def _answer(self, session: str) -> None:
-        shown = self._say("/api/next", {"session": session, "want": 2})["questions"]
-        for question in shown:
-            ticket, query, choice = question["ticket"], question["query"], self.rng.choice(["left", "right"])
-            self.sent[ticket] = query, float(choice == "left")
-            answer = {"session": session, "ticket": ticket, "query": query, "choice": choice}
-            self.acknowledged[ticket] = self._say("/api/answers", answer)["seq"]
-            time.sleep(self.pause)
-        if not shown:
-            time.sleep(0.1)
-
-    def _say(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Until there is a server that takes it."""
-        while True:
-            try:
-                here = read(self.folder)
-                if here is not None:
-                    headers = {"Authorization": f"Bearer {here.token}", "X-Prefrl": "1"}
-                    reply = httpx.post(
-                        f"http://127.0.0.1:{here.port}{path}", json=body, headers=headers, timeout=10, verify=False
-                    )
-                    if reply.status_code not in (200, 201, 409, 429):
-                        raise RuntimeError(f"{path}: {reply.status_code} {reply.text}")
-                    if reply.status_code != 429:
-                        return reply.json()  # type: ignore[no-any-return]
-            except (httpx.HTTPError, ValueError):
-                pass
-            time.sleep(0.05)
+RUN = shlex.split(
+    "train --env Pendulum-v1 --teacher human --quiet --steps 4e6 --questions.budget 80000 --record.checkpoints 1900"
+    " --record.no-video --record.no-tensorboard --teacher.mirror 0 --teacher.queue 100 --folder"
+)
 
 
 def kill(pid: int) -> None:
@@ -131,7 +65,7 @@ def trained(folder: Path) -> int:
     return max((int(path.name) for path in (folder / "checkpoints").glob("*") if path.name.isdigit()), default=0)
 
 
-def soak(folder: Path, kills: int, people: list[Person], seconds: float = float("inf")) -> Counter[str]:
+def soak(folder: Path, kills: int, people: list[Labeller], seconds: float = float("inf")) -> Counter[str]:
     """Kill at random moments, and wait until what was killed is at work again. Returns how often what was killed."""
     rng, counts, began = random.Random(0), Counter[str](), time.monotonic()
     log = (folder.parent / "log.txt").open("a")
@@ -173,26 +107,6 @@ def soak(folder: Path, kills: int, people: list[Person], seconds: float = float(
     return counts
 
 
-def check(folder: Path, people: list[Person]) -> dict[str, Any]:
-    """What was acknowledged beside what is stored."""
-    sent = {ticket: answer for person in people for ticket, answer in person.sent.items()}
-    acknowledged = {ticket: seq for person in people for ticket, seq in person.acknowledged.items()}
-    database = sqlite3.connect(folder / "labels.db")
-    state = database.execute("PRAGMA integrity_check").fetchone()[0]
-    database.close()
-    with LabelStore.open(folder) as store:
-        rows = {row["key"]: row for row in store.history()}
-    standing = Counter(row["query_id"] for row in rows.values() if row["kind"] == "answer")
-    return {
-        "acknowledged": len(acknowledged),
-        "lost": sum(ticket not in rows or rows[ticket]["seq"] != seq for ticket, seq in acknowledged.items()),
-        "changed": sum((row["query_id"], row["preference"]) != sent[ticket] for ticket, row in rows.items()),
-        "questions answered twice": sum(count > 1 for count in standing.values()),
-        "database": state,
-        "people who gave up": [f"{one.name}: {one.fault}" for one in people if one.fault or one.is_alive()],
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
@@ -201,7 +115,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:  # a render worker may still be at it
         folder, over = Path(place) / "run", threading.Event()
-        people = [Person(folder, f"person {number}", over) for number in range(given.people)]
+        people = [Labeller(folder, f"person {number}", 0.05, over=over) for number in range(given.people)]
         for what, found in {**soak(folder, given.kills, people, 60 * given.minutes), **check(folder, people)}.items():
             print(f"{what:26}{found!s:>10}")
 

@@ -11,7 +11,6 @@ first task after the frame that shows the new pair, by the browser's clock; the 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.label_load import label_server
 from benchmarks.table import Row, show
 
 ENVS = ("prefrl/PendulumSpin-v0", "prefrl/CartPoleWindmill-v0")
@@ -67,23 +67,6 @@ def make_run(env: str, folder: Path, questions: int) -> None:
         "record.checkpoints": 2,
     }  # fmt: skip
     train(env, folder=folder, quiet=True, **settings)
-
-
-@contextmanager
-def label_server(folder: Path) -> Iterator[str]:
-    """`prefrl label` in a process of its own. Gives the page's address."""
-    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        try:
-            file = folder / "label-server.json"
-            while not (file.exists() and json.loads(file.read_text())["pid"] == server.pid):
-                if server.poll() is not None:
-                    raise RuntimeError(f"{' '.join(command)} ended with status {server.returncode}")
-                time.sleep(0.1)
-            about = json.loads(file.read_text())
-            yield f"http://{about['host']}:{about['port']}/?token={about['token']}"
-        finally:
-            server.terminate()
 
 
 @contextmanager
@@ -131,7 +114,7 @@ def rows(env: str, answers: int, pace: float, beside: bool) -> list[Row]:
     with ExitStack() as open_now:
         folder = Path(open_now.enter_context(tempfile.TemporaryDirectory()))
         make_run(env, folder / "run", answers + 20)
-        url = open_now.enter_context(label_server(folder / "run"))
+        url = open_now.enter_context(label_server(folder / "run")).url()
         if beside:
             open_now.enter_context(training(folder / "beside"))
         found = label(url, answers, pace)

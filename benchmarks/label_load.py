@@ -11,18 +11,23 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import yaml
 
 from prefrl.config.settings import Config
@@ -35,6 +40,7 @@ from prefrl.store.store import LabelStore
 
 CLIPS = 20  # different ones
 LENGTH = 25
+PATIENCE = 180  # seconds that a labeller sends the same request again
 
 
 def make_run(folder: Path, asked: int, side: int = 200) -> None:
@@ -68,111 +74,138 @@ def _draw(folder: Path, store: LabelStore, side: int) -> None:
 
 
 class Labeller(threading.Thread):
-    """One person, on one connection."""
+    """A synthetic labeller, answering at random over one connection; each request is sent again until a server takes it."""
 
-    def __init__(self, here: Address, name: str, share: int, pause: float, looks: bool = True):
-        super().__init__(name=name)
-        self.here, self.share, self.pause, self.looks = here, share, pause, looks
-        self.took: dict[str, list[float]] = {"answer": [], "next": [], "clip": []}
-        self.acknowledged: list[tuple[int, int]] = []  # seq, query
+    def __init__(
+        self, folder: Path, name: str, pause: float, share: float = math.inf, over: threading.Event | None = None,
+        clips: bool = False,
+    ):  # fmt: skip
+        """pause: mean seconds per question. share: answers to give, unless `over` ends it before. clips: load them"""
+        super().__init__(name=name, daemon=True)
+        self.folder, self.pause, self.share, self.clips = folder, pause, share, clips
+        self.over = over or threading.Event()
+        self.took: dict[str, list[float]] = defaultdict(list)  # kind of request -> seconds of each
+        self.sent: dict[str, tuple[int, float]] = {}  # ticket -> question, preference
+        self.acknowledged: dict[str, int] = {}  # ticket -> number of the answer
         self.refused = 0  # answered by somebody else meanwhile
         self.fault: BaseException | None = None
+        self._link: http.client.HTTPConnection | None = None
+        self._token = ""
 
     def run(self) -> None:
         try:
-            self._label(http.client.HTTPConnection(self.here.host, self.here.port, timeout=30))
+            self._label()
         except BaseException as fault:
             self.fault = fault
 
-    def _label(self, link: http.client.HTTPConnection) -> None:
+    def _label(self) -> None:
         rng = random.Random(self.name)
-        session = self._post(link, "/api/session", {"labeller": self.name})[1]["session"]
-        while len(self.acknowledged) < self.share:
-            _, found = self._timed("next", link, "/api/next", {"session": session, "want": 1})
-            for question in found["questions"]:
-                for clip in question["clips"] if self.looks else []:
-                    self._clip(link, clip["url"])
+        session = self._post("session", "/api/session", {"labeller": self.name})[1]["session"]
+        while len(self.acknowledged) < self.share and not self.over.is_set():
+            questions = self._post("next", "/api/next", {"session": session, "want": 1})[1]["questions"]
+            for question in questions:
+                for clip in question["clips"] if self.clips else []:
+                    self._request("clip", "GET", clip["url"])
                 time.sleep(rng.expovariate(1 / self.pause) if self.pause else 0)
-                given = {
-                    "ticket": question["ticket"],
-                    "query": question["query"],
-                    "choice": rng.choice(["left", "right"]),
-                }
-                status, reply = self._timed("answer", link, "/api/answers", {"session": session, **given})
-                self.acknowledged.append((reply["seq"], question["query"]))
+                ticket, query, choice = question["ticket"], question["query"], rng.choice(["left", "right"])
+                self.sent[ticket] = query, float(choice == "left")
+                answer = {"session": session, "ticket": ticket, "query": query, "choice": choice}
+                status, reply = self._post("answer", "/api/answers", answer)
+                self.acknowledged[ticket] = reply["seq"]
                 self.refused += status == 409
-            if not found["questions"]:
-                time.sleep(0.2)
+            if not questions:
+                time.sleep(0.1)
 
-    def _timed(self, what: str, link: http.client.HTTPConnection, path: str, body: Any) -> tuple[int, Any]:
-        began = time.perf_counter()
-        found = self._post(link, path, body)
-        self.took[what].append(time.perf_counter() - began)
-        return found
+    def _post(self, what: str, path: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
+        status, content = self._request(what, "POST", path, json.dumps(body))
+        return status, json.loads(content)
 
-    def _post(self, link: http.client.HTTPConnection, path: str, body: Any) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self.here.token}", "Content-Type": "application/json", "X-Prefrl": "1"}
-        link.request("POST", path, json.dumps(body), headers)
-        reply = link.getresponse()
-        found = json.loads(reply.read())
-        if reply.status not in (200, 201, 409):
-            raise RuntimeError(f"{path}: {reply.status} {found}")
-        return reply.status, found
-
-    def _clip(self, link: http.client.HTTPConnection, url: str) -> None:
-        began = time.perf_counter()
-        link.request("GET", url, headers={"Authorization": f"Bearer {self.here.token}"})
-        link.getresponse().read()
-        self.took["clip"].append(time.perf_counter() - began)
-
-
-def load(folder: Path, labellers: int, answers: int, pause: float, looks: bool = True) -> tuple[list[Labeller], float]:
-    """Let people label the run through a server of its own, until all have done their share.
-
-    Returns them, and the server's CPU seconds meanwhile (NaN where nobody can tell).
-    """
-    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while (here := read(folder)) is None:
+    def _request(self, what: str, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+        """Status and content. A server that was killed comes back, perhaps at another port."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                link, began = self._link or self._connect(), time.perf_counter()
+                headers = {
+                    "Authorization": f"Bearer {self._token}",
+                    "Content-Type": "application/json",
+                    "X-Prefrl": "1",
+                }
+                link.request(method, path, body, headers)
+                reply = link.getresponse()
+                content = reply.read()
+            except (OSError, http.client.HTTPException):
+                self._link = None
+            else:
+                if reply.status in (200, 201, 409):
+                    self.took[what].append(time.perf_counter() - began)
+                    return reply.status, content
+                if reply.status != 429:
+                    raise RuntimeError(f"{path}: {reply.status} {content.decode()}")
             time.sleep(0.05)
-        people = [Labeller(here, f"person {number}", answers // labellers, pause, looks) for number in range(labellers)]
-        before = cpu_seconds(server.pid)
+        raise TimeoutError(f"{path}: no server took it within {PATIENCE} s")
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if (here := read(self.folder)) is None:
+            raise ConnectionError("there is no server yet")
+        self._token = here.token
+        self._link = http.client.HTTPConnection(here.host, here.port, timeout=30)
+        return self._link
+
+
+@contextmanager
+def label_server(folder: Path) -> Iterator[Address]:
+    """`prefrl label` in a process of its own, once it listens."""
+    command = [sys.executable, "-m", "prefrl.cli", "label", str(folder), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            while (here := read(folder)) is None or here.pid != server.pid:
+                if server.poll() is not None:
+                    raise RuntimeError(f"{' '.join(command)} ended with status {server.returncode}")
+                time.sleep(0.05)
+            yield here
+        finally:
+            server.terminate()
+
+
+def load(folder: Path, labellers: int, answers: int, pause: float, clips: bool = True) -> tuple[list[Labeller], float]:
+    """Let people label the run through a server of its own. Returns them, and the server's CPU seconds meanwhile."""
+    share = answers // labellers
+    people = [Labeller(folder, f"person {number}", pause, share, clips=clips) for number in range(labellers)]
+    with label_server(folder) as here:
+        before = cpu_seconds(here.pid)
         for person in people:
             person.start()
         for person in people:
             person.join()
-        spent = cpu_seconds(server.pid) - before
-    finally:
-        server.terminate()
-        server.wait()
-    for person in people:
-        if person.fault:
-            raise person.fault
+        spent = cpu_seconds(here.pid) - before
     return people, spent
 
 
 def cpu_seconds(pid: int) -> float:
     """What a process has used so far."""
-    try:
-        used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    except OSError:
-        return float("nan")
-    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
-def check(folder: Path, people: list[Labeller]) -> dict[str, int]:
-    """How many acknowledged answers are lost, stored twice or given to a question that had one."""
-    acknowledged = [pair for person in people for pair in person.acknowledged]
+def check(folder: Path, people: list[Labeller]) -> dict[str, object]:
+    """The answers that were acknowledged beside those that are stored: all there, unchanged, and each once?"""
+    sent = {ticket: answer for person in people for ticket, answer in person.sent.items()}
+    acknowledged = {ticket: seq for person in people for ticket, seq in person.acknowledged.items()}
+    with closing(sqlite3.connect(folder / "labels.db")) as database:
+        state = database.execute("PRAGMA integrity_check").fetchone()[0]
     with LabelStore.open(folder) as store:
-        rows = {row["seq"]: row for row in store.history()}
-    lost = sum(seq not in rows or rows[seq]["query_id"] != query for seq, query in acknowledged)
-    standing = Counter(row["query_id"] for row in rows.values() if row["kind"] == "answer")
+        history = list(store.history())
+    rows = {row["key"]: row for row in history}
+    standing = Counter(row["query_id"] for row in history if row["kind"] == "answer")
     return {
-        "acknowledged": len(acknowledged), "stored": len(rows), "lost": lost,
-        "double": len(acknowledged) - len(set(acknowledged)) + len(rows) - len(acknowledged),
+        "acknowledged": len(acknowledged), "stored": len(history),
+        "lost": sum(ticket not in rows or rows[ticket]["seq"] != seq for ticket, seq in acknowledged.items()),
+        "changed": sum((row["query_id"], row["preference"]) != sent[ticket] for ticket, row in rows.items()),
         "questions answered twice": sum(count > 1 for count in standing.values()),
         "refused with 409": sum(person.refused for person in people),
+        "database": state,
+        "people who gave up": [f"{one.name}: {one.fault}" for one in people if one.fault or one.is_alive()],
     }  # fmt: skip
 
 
@@ -206,7 +239,7 @@ def main() -> None:
         for what, found in percentiles(people).items():
             print(f"{what:8}" + "".join(f"{value:8.1f}" for value in found))
         for what, count in check(folder, people).items():
-            print(f"{what:26}{count:8}")
+            print(f"{what:26}{count!s:>8}")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ python -m benchmarks.memory           about two minutes
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,12 +63,7 @@ def memory(env: str) -> list[Row]:
     held = sum(array.nbytes for array in arrays) * 1000 * 25 / (ring.capacity * 8)
     return [
         Row(f"recorder, 1,000 segments of 25 steps, {env}", f"{held / 1e6:.2f} MB", "allocated once", COMMAND),
-        Row(
-            f"label store, the same as 500 questions, {env}",
-            f"{stored_bytes(segments) / 1e6:.2f} MB",
-            "on disk",
-            COMMAND,
-        ),
+        Row(f"label store, as 500 questions, {env}", f"{stored_bytes(segments) / 1e6:.2f} MB", "on disk", COMMAND),
     ]
 
 
@@ -89,20 +86,20 @@ def pictures(env: str = "ALE/Pong-v5", segments: int = 200, length: int = 25) ->
     ]
 
 
-def fit_to_pictures(env: str = "ALE/Pong-v5") -> None:
-    """Fit three networks to 5,500 answers once over, and print this process's memory in MB before, and at its peak."""
+def fit_to_pictures(env: str = "ALE/Pong-v5") -> tuple[float, float]:
+    """Fit three networks to 5,500 answers once over: this process's memory in MB before, and at its peak."""
     recorder, some = played(env, 200, 25)
     pairs = some[np.arange(200).reshape(-1, 2)]
     settings = RewardConfig(network="nature", hidden=(64,), batch_size=16, first_epochs=10, window=QUESTIONS)
-    seen = Pictures(recorder.observation_space, recorder.action_space)
-    model = RewardModel(settings, seen, partial(nature, hidden=settings.hidden), 0)
+    encoder = Pictures(recorder.observation_space, recorder.action_space)
+    model = RewardModel(settings, encoder, partial(nature, hidden=settings.hidden), 0)
     before = _peak_megabytes()
     for first in range(0, QUESTIONS, len(pairs)):
         number = np.arange(first, first + len(pairs)) + 1
         later = replace(pairs, start_step=pairs.start_step + 1000 * first)  # as if each were another one
         model.hear(Feedback("pair", later, {"preference": np.tile([0.0, 1.0], len(pairs) // 2)}, number, number))
     model.fit(0)
-    print(before, _peak_megabytes())
+    return before, _peak_megabytes()
 
 
 def _peak_megabytes() -> float:
@@ -110,9 +107,8 @@ def _peak_megabytes() -> float:
 
 
 def fit_memory() -> list[Row]:
-    code = "import benchmarks.memory; benchmarks.memory.fit_to_pictures()"
-    printed = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
-    before, peak = map(float, printed.split())
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:  # a peak of its own
+        before, peak = alone.submit(fit_to_pictures).result()
     about = f"of them {before:.0f} before the first answer; 10 passes, three members"
     return [Row("a process that fits 5,500 answers about Pong", f"{peak:.0f} MB", about, COMMAND)]
 
@@ -139,14 +135,8 @@ def growth() -> list[Row]:
     rows = []
     for labels in (100, 1000, 10_000):
         seconds, updates = fit_seconds(labels)
-        rows.append(
-            Row(
-                f"first fit, {labels:,} labels",
-                f"{seconds:.2f} s",
-                f"{1e3 * seconds / labels:.2f} ms a label, {updates:,} updates",
-                COMMAND,
-            )
-        )
+        remark = f"{1e3 * seconds / labels:.2f} ms a label, {updates:,} updates"
+        rows.append(Row(f"first fit, {labels:,} labels", f"{seconds:.2f} s", remark, COMMAND))
     return rows
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import resource
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -38,16 +36,14 @@ ARMS = PLAIN, PREFERENCES = "plain SB3 PPO", "preferences"
 
 
 def measured(arm: str, config: Config) -> dict[str, float]:
-    """One arm in this process: wall seconds, those of fits on the CPU's clock, peaks of memory in MB, the GPU's load."""
-    load = _GpuLoad()
+    """One arm in this process: wall seconds, CPU seconds of fits and peaks of memory in MB."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         fits = _plain(config) if arm == PLAIN else _preferences(config, Path(folder))
         seconds = time.perf_counter() - started
-    busy = load.mean()
     found = {"seconds": seconds, "fits": fits, "host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     if torch.cuda.is_initialized():
-        found |= {"device": torch.cuda.max_memory_allocated() / 2**20, "load": busy}
+        found["device"] = torch.cuda.max_memory_allocated() / 2**20
     return found
 
 
@@ -61,22 +57,6 @@ def _preferences(config: Config, folder: Path) -> float:
     run = Run(folder, config, Own(), quiet=True)
     run.learn()
     return run.reward_model.cpu_seconds
-
-
-class _GpuLoad:
-    """What nvidia-smi says once a second, where there is one."""
-
-    def __init__(self) -> None:
-        asked = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-l", "1"]
-        self.asking = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True) if shutil.which(asked[0]) else None
-
-    def mean(self) -> float:
-        """Percent of the time since the start."""
-        if self.asking is None:
-            return float("nan")
-        self.asking.terminate()
-        percents = [float(line) for line in self.asking.communicate()[0].splitlines() if line.strip().isdigit()]
-        return statistics.mean(percents) if percents else float("nan")
 
 
 def _in_turn(config: Config, seeds: int) -> dict[str, list[dict[str, float]]]:
@@ -105,7 +85,7 @@ def rows(env: str, steps: int, questions: int, seeds: int, settings: dict[str, A
         ratio = "" if arm == PLAIN else f" ({figures['seconds'] / plain:.2f} times as long)"
         remark = f"{device}; {figures['fits']:.0f} CPU s of fits; peak {figures['host']:.0f} MB"
         if "device" in figures:
-            remark += f", {figures['device']:.0f} MB on the GPU, which was busy {figures['load']:.0f} %"
+            remark += f", {figures['device']:.0f} MB on the GPU"
         made.append(Row(f"{env}, {arm}", f"{frames / figures['seconds']:,.0f} frames/s{ratio}", remark, COMMAND))
     return made
 

@@ -72,14 +72,8 @@ def rows(seeds: int = 3, steps: int = 100_000) -> list[Row]:
             whole, fit, value = preferences(update(config, {"questions.strategy": arm}))
             found[arm].append((whole / cpu, (whole - fit) / cpu, value))
     command = "python -m benchmarks.price"
-    made = [
-        Row(
-            "plain SB3 PPO, CPU seconds",
-            f"{statistics.mean(floors):.1f}",
-            f"true return {', '.join(ceilings)}",
-            command,
-        )
-    ]
+    remark = f"true return {', '.join(ceilings)}"
+    made = [Row("plain SB3 PPO, CPU seconds", f"{statistics.mean(floors):.1f}", remark, command)]
     for arm, runs in found.items():
         whole, outside = (statistics.mean(run[k] for run in runs) for k in (0, 1))
         returns = ", ".join(f"{run[2]:.0f}" for run in runs)

@@ -5,13 +5,14 @@ Two protocols by name. An episode is one game; losing a life does not end it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import AtariPreprocessing
 
 from envs.masks import Masked
+from envs.steps import Info, Reset
 
 SKIP = 4  # frames of the emulator in a step; the screen is the brighter of the last two (Mnih et al. 2015)
 FRAMES = 60.0  # that the console draws in a second
@@ -38,24 +39,20 @@ def is_atari(env_id: str) -> bool:
 class Seeded(gym.Wrapper):
     """A seed plays the same game here and in ale-py's own vector, which takes no negative one for the emulator."""
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        return self.env.reset(seed=None if seed is None else _played(seed), options=options)
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
+        return self.env.reset(seed=None if seed is None else _non_negative(seed), options=options)
 
 
 def ale_seed(seed: int) -> int:
-    """The emulator's seed for a seed of the environment."""
-    return _emulators(_played(seed))
+    """The emulator's seed for a seed of the environment, as AtariEnv derives it."""
+    return int(np.random.SeedSequence(_non_negative(seed)).generate_state(2)[1])
 
 
-def _played(seed: int) -> int:
+def _non_negative(seed: int) -> int:
     """The first of some seeds that does not become negative in the emulator."""
-    while _emulators(seed) >= 2**31:
+    while np.random.SeedSequence(seed).generate_state(2)[1] >= 2**31:
         seed += 2**32
     return seed
-
-
-def _emulators(seed: int) -> int:
-    return int(np.random.SeedSequence(seed).generate_state(2)[1])  # as AtariEnv derives it
 
 
 def make_atari(env_id: str, protocol: Protocol, size: int, mask: bool, render_mode: str | None = None) -> gym.Env:
@@ -64,9 +61,7 @@ def make_atari(env_id: str, protocol: Protocol, size: int, mask: bool, render_mo
 
     ALEInterface.setLoggerMode(LoggerMode.Error)  # else it greets once for every environment
     game = gym.make(env_id, frameskip=1, repeat_action_probability=protocol.sticky, render_mode=render_mode)
-    env: gym.Env[Any, Any] = AtariPreprocessing(
-        Seeded(game), noop_max=protocol.noops, frame_skip=SKIP, screen_size=size
-    )
+    env: gym.Env = AtariPreprocessing(Seeded(game), noop_max=protocol.noops, frame_skip=SKIP, screen_size=size)
     if mask:
         env = Masked(env, game.unwrapped._game)  # type: ignore[attr-defined]  # ALE tells its game nowhere else
     env.metadata = {**env.metadata, "render_fps": FRAMES / SKIP}

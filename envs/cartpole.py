@@ -4,14 +4,12 @@ In CartPole-v1 every step earns the same, so two segments always tie and only th
 constant reward solves it. Here an episode has 500 steps whatever happens, and falling is what costs.
 """
 
-from typing import Any
-
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
-LEAN_COST = 0.01  # at most 0.02 a step, so 50 steps of leaning never cost more than one fall
+from envs.steps import Step
 
-Step = tuple[np.ndarray, float, bool, bool, dict[str, Any]]
+LEAN_COST = 0.01  # at most 0.02 a step, so 50 steps of leaning never cost more than one fall
 
 
 class CartPoleFalls(CartPoleEnv):
@@ -21,7 +19,7 @@ class CartPoleFalls(CartPoleEnv):
     after a fall is that of the pole set up again; `info["fell"]` says when. Of random pairs of 50 steps a third tie.
     """
 
-    def step(self, action: Any) -> Step:
+    def step(self, action: int | np.ndarray) -> Step:
         observation, _, fell, _, _ = super().step(action)
         if fell:
             observation, _ = super().reset()  # draws from np_random, so the seed still determines the whole episode
@@ -34,7 +32,7 @@ class CartPole(CartPoleFalls):
     The cost is 0.01 ((angle / limit)^2 + (position / limit)^2), between 0 and 0.02. Spaces as in CartPoleFalls.
     """
 
-    def step(self, action: Any) -> Step:
+    def step(self, action: int | np.ndarray) -> Step:
         observation, reward, _, _, info = super().step(action)
         if not info["fell"]:
             position, _, angle, _ = observation

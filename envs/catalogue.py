@@ -10,7 +10,7 @@ from typing import NamedTuple
 import gymnasium
 
 
-class Task(NamedTuple):
+class TaskSpec(NamedTuple):
     entry_point: str  # "module:Class", imported only when the task is made
     steps: int  # per episode, always
     summary: str
@@ -18,29 +18,31 @@ class Task(NamedTuple):
 
 _TASKS = {
     # Classic control: a fall or a reached goal starts the next attempt inside the same episode.
-    "CartPole": Task("envs.cartpole:CartPole", 500, "balance a pole; a fall costs one, leaning a little"),
-    "CartPoleFalls": Task("envs.cartpole:CartPoleFalls", 500, "balance a pole; a fall costs one, nothing else counts"),
-    "MountainCar": Task("envs.mountain_car:MountainCar", 300, "rock a car up a hill, again and again"),
-    "MountainCarContinuous": Task(
-        "envs.mountain_car:MountainCarContinuous", 300, "rock a car up a hill, again and again; continuous force"
+    "CartPole": TaskSpec("envs.cartpole:CartPole", 500, "balance a pole; a fall costs one, leaning a little"),
+    "CartPoleFalls": TaskSpec(
+        "envs.cartpole:CartPoleFalls", 500, "balance a pole; a fall costs one, nothing else counts"
     ),
-    "Acrobot": Task("envs.acrobot:Acrobot", 500, "swing a two-link arm above the line, again and again"),
-    "LunarLander": Task("envs.lunar_lander:LunarLander", 600, "land on the pad and stay; a wreck stays a wreck"),
+    "MountainCar": TaskSpec("envs.laps:MountainCar", 300, "rock a car up a hill, again and again"),
+    "MountainCarContinuous": TaskSpec(
+        "envs.laps:MountainCarContinuous", 300, "rock a car up a hill, again and again; continuous force"
+    ),
+    "Acrobot": TaskSpec("envs.laps:Acrobot", 500, "swing a two-link arm above the line, again and again"),
+    "LunarLander": TaskSpec("envs.lunar_lander:LunarLander", 600, "land on the pad and stay; a wreck stays a wreck"),
     # MuJoCo: what used to end the episode now has to be learned.
-    "HalfCheetah": Task("envs.locomotion:HalfCheetah", 1000, "run forward"),
-    "Hopper": Task("envs.locomotion:Hopper", 1000, "hop forward and stay up; a fall does not end it"),
-    "Walker2d": Task("envs.locomotion:Walker2d", 1000, "walk forward and stay up; a fall does not end it"),
-    "Ant": Task("envs.locomotion:Ant", 1000, "walk forward on four legs; a fall does not end it"),
-    "Swimmer": Task("envs.locomotion:Swimmer", 1000, "swim forward"),
-    "Reacher": Task("envs.reacher:Reacher", 50, "bring the fingertip to the target"),
-    "InvertedPendulum": Task("envs.inverted_pendulum:InvertedPendulum", 200, "balance a pole; a fall costs one"),
+    "HalfCheetah": TaskSpec("envs.mujoco_tasks:HalfCheetah", 1000, "run forward"),
+    "Hopper": TaskSpec("envs.mujoco_tasks:Hopper", 1000, "hop forward and stay up; a fall does not end it"),
+    "Walker2d": TaskSpec("envs.mujoco_tasks:Walker2d", 1000, "walk forward and stay up; a fall does not end it"),
+    "Ant": TaskSpec("envs.mujoco_tasks:Ant", 1000, "walk forward on four legs; a fall does not end it"),
+    "Swimmer": TaskSpec("envs.mujoco_tasks:Swimmer", 1000, "swim forward"),
+    "Reacher": TaskSpec("envs.mujoco_tasks:Reacher", 50, "bring the fingertip to the target"),
+    "InvertedPendulum": TaskSpec("envs.mujoco_tasks:InvertedPendulum", 200, "balance a pole; a fall costs one"),
     # Pictures, small enough for a laptop.
-    "Dot": Task("envs.dot:Dot", 50, "pictures of 16 x 16: bring the dot onto the mark and stay there"),
+    "Dot": TaskSpec("envs.dot_task:Dot", 50, "pictures of 16 x 16: bring the dot onto the mark and stay there"),
     # Goals that a person can see and Gymnasium has no reward for: the true reward is a scripted oracle's judgement.
-    "HopperBackflip": Task("envs.backflip:HopperBackflip", 500, "goal only: turn backflips"),
-    "HalfCheetahOneLeg": Task("envs.one_leg:HalfCheetahOneLeg", 500, "goal only: run forward on the hind leg alone"),
-    "CartPoleWindmill": Task("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
-    "PendulumSpin": Task("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
+    "HopperBackflip": TaskSpec("envs.novel:HopperBackflip", 500, "goal only: turn backflips"),
+    "HalfCheetahOneLeg": TaskSpec("envs.novel:HalfCheetahOneLeg", 500, "goal only: run forward on the hind leg alone"),
+    "CartPoleWindmill": TaskSpec("envs.windmill:CartPoleWindmill", 300, "goal only: whirl the pole clockwise"),
+    "PendulumSpin": TaskSpec("envs.spin:PendulumSpin", 200, "goal only: keep spinning counter-clockwise"),
 }
 
 CATALOGUE: dict[str, str] = {f"prefrl/{name}-v0": task.summary for name, task in _TASKS.items()}

@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.box2d.lunar_lander import LunarLander as GymnasiumLander
 
+from envs.steps import Info, Reset, Step
+
 SCALE = 0.01  # Gymnasium's points to ours: a crash is -1, a landing +1
 REST_REWARD = 0.01  # per step at rest, times (outcome - distance to the pad)
 
@@ -31,11 +33,11 @@ class LunarLander(GymnasiumLander):
         self.outcome = 0.0
         self.last = np.zeros(9, dtype=np.float32)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         self.outcome = 0.0  # before Gymnasium's reset, which takes a first step by itself
         return super().reset(seed=seed, options=options)
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int) -> Step:
         if self.outcome:
             return self.last.copy(), self._rest_reward(), False, False, {"outcome": self.outcome}
         flight, points, ended, _, _ = super().step(action)

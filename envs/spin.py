@@ -1,9 +1,9 @@
 """A pendulum that keeps spinning, instead of one that must stand still."""
 
-from typing import Any
-
 import numpy as np
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
+
+from envs.steps import Step
 
 
 class PendulumSpin(PendulumEnv):
@@ -13,6 +13,6 @@ class PendulumSpin(PendulumEnv):
     lift the pendulum at once: it has to be rocked into its first turn.
     """
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> Step:
         observation, _, _, _, _ = super().step(action)
         return observation, float(observation[2]) / self.max_speed, False, False, {}

@@ -13,6 +13,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 
+from envs.steps import Info, Reset, Step
+
 MAX_SPIN = 4 * np.pi  # [rad/s] two turns a second; the integration is no longer accurate far above
 MAX_SPEED = 10.0  # [m/s]
 FRICTION = 0.5  # [1/s] the share of its spin that the hinge takes per second
@@ -30,16 +32,16 @@ class CartPoleWindmill(CartPoleEnv):
         high = np.array([self.x_threshold, MAX_SPEED, 1.0, 1.0, MAX_SPIN], dtype=np.float32)
         self.observation_space = spaces.Box(-high, high)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed, options=options)
-        return self._seen(), {}
+        return self._observation(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.ndarray) -> Step:
         super().step(action)
         self.steps_beyond_terminated = None  # nothing has ended, so nothing to warn about
         self._rub_and_stop_at_walls()
         spin = float(self._state()[3])
-        return self._seen(), spin / (2 * np.pi), False, False, {}
+        return self._observation(), spin / (2 * np.pi), False, False, {}
 
     def _state(self) -> np.ndarray:
         assert self.state is not None  # Gymnasium's step has checked it
@@ -53,6 +55,6 @@ class CartPoleWindmill(CartPoleEnv):
         speed, spin = np.clip(speed, -MAX_SPEED, MAX_SPEED), np.clip(spin, -MAX_SPIN, MAX_SPIN)
         self.state = np.array([position, speed, angle, spin])
 
-    def _seen(self) -> np.ndarray:
+    def _observation(self) -> np.ndarray:
         position, speed, angle, spin = self._state()
         return np.array([position, speed, np.cos(angle), np.sin(angle), spin], dtype=np.float32)

@@ -1,8 +1,6 @@
 """The ablations of Christiano et al. 2017 (section 3.3): the whole method, and each time one thing less.
 
     python -m experiments.ablations
-    python -m experiments.ablations --quick     two seeds of short runs
-    python -m experiments.ablations --draw      from the committed results
 
 random queries   pairs at random instead of those that the ensemble disagrees on
 no ensemble      one network, and so random queries
@@ -15,15 +13,13 @@ In the paper the offline variant does worst. Pendulum cannot show that: a random
 what there is to know. LineTarget (line_target.py) is made to show it.
 """
 
-from experiments.figure import Experiment
+from experiments.figure import Experiment, on_control_tasks
 
 EXPERIMENT = Experiment(
     "ablations",
-    {
-        "environments": ["LineTarget-v0", "Pendulum-v1", "prefrl/CartPole-v0"],
-        "import": ["experiments.line_target"],
-        "budgets": [300],
-        "variants": {
+    on_control_tasks(
+        environments=["LineTarget-v0", "Pendulum-v1", "prefrl/CartPole-v0"],
+        variants={
             "the whole method": {},
             "random queries": {"questions.strategy": "uniform"},
             "no ensemble": {"reward.members": 1, "questions.strategy": "uniform"},
@@ -32,9 +28,8 @@ EXPERIMENT = Experiment(
             "no segments": {"questions.length": 1},
             "target": {"reward.objective": "returns"},
         },
-        "settings": {"steps": 100_000},
-    },
-    quick={"budgets": [30]},
+    )
+    | {"import": ["experiments.line_target"]},
 )
 
 if __name__ == "__main__":

@@ -1,25 +1,15 @@
 """The table of B-Pref (Lee et al. 2021) on control tasks: how much each slip of a teacher costs, normalised.
 
     python -m experiments.bpref_teachers
-    python -m experiments.bpref_teachers --quick     two seeds of short runs
-    python -m experiments.bpref_teachers --draw      from the committed results
 
 Oracle, mistake (10 % of answers turned round), noisy (Bradley-Terry, beta 1), skip, equal and myopic (gamma .9), in units of
 the task's own spread of returns; 300 questions each. Score 1 is the agent on the true reward in the same steps.
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
-EXPERIMENT = Experiment(
-    "bpref_teachers",
-    {
-        "environments": CONTROL_TASKS,
-        "teachers": ["oracle", "mistake", "noisy", "skip", "equal", "myopic"],
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
-    quick={"budgets": [30], "teachers": ["oracle", "mistake"]},
-)
+TEACHERS = ["oracle", "mistake", "noisy", "skip", "equal", "myopic"]
+EXPERIMENT = Experiment("bpref_teachers", on_control_tasks(teachers=TEACHERS))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

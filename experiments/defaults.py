@@ -1,25 +1,18 @@
 """The search behind a default that all control tasks share: PPO's minibatch, on seeds that no result reports.
 
 python -m experiments.defaults
-python -m experiments.defaults --quick     two seeds of short runs
-python -m experiments.defaults --draw      from the committed results
 """
 
-from experiments.figure import Experiment
+from experiments.figure import Experiment, on_control_tasks
 
 MINIBATCHES = {f"minibatches of {size}": {"agent.batch_size": size} for size in (64, 128, 256)}
 EXPERIMENT = Experiment(
     "defaults",
-    {
-        "environments": ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/MountainCarContinuous-v0", "prefrl/Acrobot-v0"],
-        "variants": MINIBATCHES,
-        "budgets": [300],
-        "controls": ["true", "zero"],
-        "seeds": [*range(1000, 1004)],
-        "settings": {"steps": 100_000},
-    },
-    quick={"budgets": [30], "seeds": [1000, 1001]},
-)
+    on_control_tasks(
+        environments=["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/MountainCarContinuous-v0", "prefrl/Acrobot-v0"],
+        variants=MINIBATCHES, controls=["true", "zero"], seeds=[*range(1000, 1004)],
+    ),
+)  # fmt: skip
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

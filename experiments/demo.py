@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from prefrl.core.errors import Stopped
 from prefrl.runs import api
@@ -23,23 +24,11 @@ def main() -> None:
     options = parser.parse_args()
     folder = next_free(Path("runs") / "demo")
     print("1 of 2: a policy learned from preferences", flush=True)
-    learned = api.train(
-        ENV,
-        folder=folder / "preferences",
-        steps=options.steps,
-        tell=print,
-        questions={"budget": options.questions},
-        record={"evaluation_episodes": 100},
-    )
+    shared: dict[str, Any] = {"steps": options.steps, "tell": print, "record": {"evaluation_episodes": 100}}
+    questions = {"budget": options.questions}
+    learned = api.train(ENV, folder=folder / "preferences", questions=questions, **shared)
     print("2 of 2: the same agent on the true reward, the ceiling", flush=True)
-    ceiling = api.train(
-        ENV,
-        preset="true",
-        folder=folder / "true",
-        steps=options.steps,
-        tell=print,
-        record={"video": False, "evaluation_episodes": 100},
-    )
+    ceiling = api.train(ENV, preset="true", folder=folder / "true", **{**shared, "record.video": False})
     picture = compare([learned.folder, ceiling.folder], folder / "curves.png")
     print(
         f"\ntrue return, mean of {len(learned.true_return.episodes)} episodes and its standard error (0 is best)\n"

@@ -1,8 +1,6 @@
 """A policy learned from pictures: true return against questions asked, with ceiling, floor and controls.
 
     python -m experiments.dot                  ten seeds, 40,000 steps each: about half an hour on two cores
-    python -m experiments.dot --quick          two seeds of short runs, to see that it works
-    python -m experiments.dot --draw           the table and the figure from the committed results
 
 The task is the smallest that has to be seen: a dot in a picture of 16 x 16. Policy and reward model are convolutions.
 Its settings (`prefrl train --env prefrl/Dot-v0 --dry-run`) were found on seeds 1001 and 1002.
@@ -22,7 +20,6 @@ EXPERIMENT = Experiment(
         "evaluation": 20_000,
     },
     efficiency,
-    {"budgets": [20], "controls": ["true", "zero"]},
 )
 
 if __name__ == "__main__":

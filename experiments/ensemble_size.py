@@ -1,13 +1,11 @@
 """Ensemble size: what more reward networks bring, to the reward itself and to the choice of questions.
 
     python -m experiments.ensemble_size
-    python -m experiments.ensemble_size --quick     two seeds of short runs
-    python -m experiments.ensemble_size --draw      from the committed results
 
 With random questions an ensemble only averages; with `disagreement` it also chooses, which one network cannot.
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
 VARIANTS = {
     f"{members} {'network' if members == 1 else 'networks'}, {strategy}": {
@@ -18,11 +16,7 @@ VARIANTS = {
     for members in (1, 2, 3, 5, 10)
     if members > 1 or strategy == "uniform"
 }
-EXPERIMENT = Experiment(
-    "ensemble_size",
-    {"environments": CONTROL_TASKS, "variants": VARIANTS, "budgets": [300], "settings": {"steps": 100_000}},
-    quick={"budgets": [30], "variants": dict(list(VARIANTS.items())[:2])},
-)
+EXPERIMENT = Experiment("ensemble_size", on_control_tasks(variants=VARIANTS))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

@@ -6,32 +6,37 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prefrl.bench.blocks import Lines, Text, markdown
 from prefrl.bench.cache import differences, versions
-from prefrl.bench.command import CACHE, add_sweep_options, run_grid
+from prefrl.bench.commands import CACHE, add_sweep_options, run_grid
 from prefrl.bench.figures import returns
 from prefrl.bench.grid import Grid, make_grid
+from prefrl.bench.reading import Settings
+from prefrl.bench.result_tables import LEGEND, tables
 from prefrl.bench.study import Study, load, merged, notes, slimmed
-from prefrl.bench.tables import LEGEND, tables
 from prefrl.core.errors import UserError
 
 RESULTS = Path(__file__).parent / "results"
 QUICK = Path("runs/quick")
+QUICK_STEPS = 8192
 CONTROL_TASKS = ["Pendulum-v1", "prefrl/CartPole-v0", "prefrl/Acrobot-v0"]
+
+
+def on_control_tasks(**keys: object) -> Settings:
+    """The grid that most experiments share, with keys of their own: 300 questions in 100,000 steps."""
+    return {"environments": CONTROL_TASKS, "budgets": [300], "settings": {"steps": 100_000}, **keys}
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A grid that makes one figure. `quick` replaces keys of the grid where the point is only to see that it works."""
+    """A grid that makes one figure."""
 
     name: str  # of results/NAME.json and .png
-    grid: dict[str, Any]
+    grid: Settings
     draw: Callable[[Study, Path], Path] = returns
-    quick: dict[str, Any] = field(default_factory=dict)
 
     def main(self, about: str | None, arguments: list[str] | None = None) -> Study | None:
         """Run what is missing, or only draw; print the table. Returns the study, or None after a dry run."""
@@ -44,8 +49,7 @@ class Experiment:
     def _main(self, options: argparse.Namespace) -> Study | None:
         file = (QUICK if options.quick else RESULTS) / f"{self.name}.json"
         if options.draw and not file.exists():
-            quick = " --quick" * options.quick
-            raise UserError(f"there is no {file} to draw yet; run it first: python -m experiments.{self.name}{quick}")
+            raise UserError(f"there is no {file} to draw yet; run it first, without --draw")
         if not options.draw:
             grid = make_grid(self._asked(options), self.name)
             old = load(file) if file.exists() and not options.quick else None
@@ -63,31 +67,42 @@ class Experiment:
         print(self.draw(shown, file.with_suffix(".png")))
         return shown if options.draw else study
 
-    def _asked(self, options: argparse.Namespace) -> dict[str, Any]:
+    def _asked(self, options: argparse.Namespace) -> Settings:
         """The grid, as the options change it."""
         grid = self.grid
         if options.quick:
-            small = {"environments": grid["environments"][:1], "seeds": 2, "few_seeds": True, "evaluation": 2000}
-            settings = {**grid.get("settings", {}), "steps": 8192}
             options.cache = QUICK if options.cache == CACHE else options.cache
-            grid = {**grid, **small, "controls": ["true", "zero"], "settings": settings, **self.quick}
+            grid = _shortened(grid)
         if options.envs:
             grid = {**grid, "environments": options.envs}
         if options.seeds:
             first = min(grid["seeds"]) if isinstance(grid.get("seeds"), list) else 0  # a search has seeds of its own
             grid = {**grid, "seeds": [*range(first, first + options.seeds)]}
-        if options.steps:
-            grid = {**grid, "settings": {**grid.get("settings", {}), "steps": options.steps}}
         return grid
+
+
+def _shortened(grid: Settings) -> Settings:
+    """Two seeds of short runs of the first environment: a tenth of the questions, two values on each other axis."""
+    axes: Settings = {key: grid[key][:2] for key in ("teachers", "strategies", "schedules") if key in grid}
+    if "vary" in grid:
+        axes["vary"] = {setting: values[:2] for setting, values in grid["vary"].items()}
+    if "variants" in grid:
+        axes["variants"] = dict(list(grid["variants"].items())[:2])
+    return {
+        **grid, **axes, "environments": grid["environments"][:1], "budgets": [n // 10 for n in grid["budgets"]],
+        "seeds": grid["seeds"][:2] if "seeds" in grid else 2, "few_seeds": True, "evaluation": 2000,
+        "controls": ["true", "zero"], "settings": {**grid.get("settings", {}), "steps": QUICK_STEPS},
+    }  # fmt: skip
 
 
 def _options(about: str | None, arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--envs", nargs="+", help="tasks (default: all of the experiment)")
     parser.add_argument("--seeds", type=int, help="how many seeds (default 10; searches: as many as they say)")
-    parser.add_argument("--steps", type=int, help="environment steps of each run (default 100000)")
-    parser.add_argument("--quick", action="store_true", help="a few short runs, into runs/quick, to see that it works")
-    parser.add_argument("--draw", action="store_true", help="only draw, from the committed results")
+    parser.add_argument(
+        "--quick", action="store_true", help="two seeds of short runs, into runs/quick, to see that it works"
+    )
+    parser.add_argument("--draw", action="store_true", help="only print and draw, from the committed results")
     add_sweep_options(parser)
     arguments = sys.argv[1:] if arguments is None else arguments
     return parser.parse_args(arguments, argparse.Namespace(given=arguments))
@@ -100,10 +115,7 @@ def _warn_of_changes(old: Study, grid: Grid, file: Path) -> None:
             seeds = max(map(len, old.table[env].values()))
             steps = grid.config(env, grid.arms[0], 0).steps
             if seeds > len(grid.seeds) or about["steps"] != steps:
-                print(
-                    f"warning: this replaces {env} in {file}, {seeds} seeds of {about['steps']} steps, by {len(grid.seeds)}"
-                    f" of {steps}",
-                    file=sys.stderr,
-                )
+                before, after = f"{seeds} seeds of {about['steps']} steps", f"{len(grid.seeds)} of {steps}"
+                print(f"warning: this replaces {env} in {file}, {before}, by {after}", file=sys.stderr)
         elif found := differences(about, versions()):
             print(f"warning: {file} keeps {env} of other versions ({'; '.join(found)})", file=sys.stderr)

@@ -6,16 +6,16 @@ beyond it as well, and an agent that follows it runs on. Use it with --import ex
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
 import numpy as np
+
+from envs.steps import Info, Reset, Step
 
 TARGET, STRIDE = 1.7, 0.1  # three standard deviations of where a random policy ends
 
 
 class LineTarget(gymnasium.Env):
-    """Observation (1,): the place, 0 at first. Action (1,) in [-1, 1]: a step of up to a tenth. Reward: -distance to 1.7.
+    """Observation (1,): the position, 0 at first. Action (1,) in [-1, 1]: a step of up to a tenth. Reward: -distance to 1.7.
 
     50 steps. Doing nothing earns -85, running right without a stop -70, the best policy -13.6.
     """
@@ -26,19 +26,17 @@ class LineTarget(gymnasium.Env):
     def __init__(self, render_mode: str | None = None):
         """It cannot be drawn; the argument is what gymnasium.make always hands over."""
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed)
-        self.place = 0.0
-        return self._seen(), {}
+        self.position = 0.0
+        return self._observation(), {}
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.place += STRIDE * float(np.clip(action[0], -1.0, 1.0))
-        return self._seen(), -abs(self.place - TARGET), False, False, {}
+    def step(self, action: np.ndarray) -> Step:
+        self.position += STRIDE * float(np.clip(action[0], -1.0, 1.0))
+        return self._observation(), -abs(self.position - TARGET), False, False, {}
 
-    def _seen(self) -> np.ndarray:
-        return np.array([self.place], np.float32)
+    def _observation(self) -> np.ndarray:
+        return np.array([self.position], np.float32)
 
 
 gymnasium.register("LineTarget-v0", entry_point="experiments.line_target:LineTarget", max_episode_steps=50)

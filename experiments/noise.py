@@ -1,8 +1,6 @@
 """Noise: labels wrong at 0 to 40 %, fitted with and without the assumption that a tenth of them are coin flips.
 
     python -m experiments.noise
-    python -m experiments.noise --quick     two seeds of short runs
-    python -m experiments.noise --draw      from the committed results
 
 `error 0.1` is the likelihood of Christiano et al. 2017 (2.2.3), right for 5 % of wrong answers; `error 0` trusts every
 answer; `error 0.4` is right for 20 % of wrong ones.
@@ -10,20 +8,17 @@ answer; `error 0.4` is right for 20 % of wrong ones.
 
 from functools import partial
 
-from experiments.figure import Experiment
+from experiments.figure import Experiment, on_control_tasks
 from prefrl.bench.figures import against
 
 AXIS = "teacher.mistake"
 EXPERIMENT = Experiment(
     "noise",
-    {
-        "environments": ["Pendulum-v1", "prefrl/CartPole-v0"],
-        "vary": {"reward.error": [0.0, 0.1, 0.4], AXIS: [0.0, 0.1, 0.2, 0.3, 0.4]},
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
+    on_control_tasks(
+        environments=["Pendulum-v1", "prefrl/CartPole-v0"],
+        vary={"reward.error": [0.0, 0.1, 0.4], AXIS: [0.0, 0.1, 0.2, 0.3, 0.4]},
+    ),
     partial(against, axis=AXIS, label="share of wrong answers"),
-    {"budgets": [30], "vary": {"reward.error": [0.0, 0.1], AXIS: [0.0, 0.2]}},
 )
 
 if __name__ == "__main__":

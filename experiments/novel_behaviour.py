@@ -1,11 +1,9 @@
 """Recovering a novel behaviour: a backflip, and running on one leg, from answers of a scripted oracle; with videos.
 
     python -m experiments.novel_behaviour
-    python -m experiments.novel_behaviour --quick     two seeds of short runs
-    python -m experiments.novel_behaviour --draw      from the committed results
 
 Christiano et al. 2017 (3.2) needed 900 answers for Hopper's backflip and 800 for the one-legged Cheetah, from people.
-Here the oracle of the task answers (envs/backflip.py, envs/one_leg.py), so that the return can be measured. Settings
+Here the oracle of the task answers (envs/novel.py), so that the return can be measured. Settings
 are those tuned for the two (prefrl/config/methods.py; the search: novel_search.py), for all arms alike. The videos are of the
 first seed, whatever it came to: results/novel_behaviour-ENV.mp4.
 """
@@ -23,7 +21,6 @@ EXPERIMENT = Experiment(
         "budgets": [900],
         "controls": ["true", "shuffled", "zero"],
     },
-    quick={"budgets": [30]},
 )
 
 

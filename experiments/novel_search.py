@@ -1,8 +1,6 @@
 """The search behind the settings of the backflip and the one-legged run, on seeds that no result reports.
 
     python -m experiments.novel_search
-    python -m experiments.novel_search --quick     two seeds of short runs
-    python -m experiments.novel_search --draw      from the committed results
 
 One setting at a time goes back to the default of all control tasks; what the other task needs was not searched.
 """
@@ -27,7 +25,6 @@ EXPERIMENT = Experiment(
         "seeds": [*range(1000, 1003)],
         "settings": {"steps": 300_000},
     },
-    quick={"budgets": [30], "seeds": [1000, 1001]},
 )
 
 if __name__ == "__main__":

@@ -6,19 +6,17 @@ The agent is our PPO with our settings, the reward net has our layers, the quest
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
+import sys
 import time
 
 import numpy as np
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("seed", "steps", "questions", "length", "episodes"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    options = parser.parse_args()
+    """The arguments are seed, steps, questions, length of a segment and episodes of the evaluation."""
+    seed, steps, questions, length, episodes = map(int, sys.argv[1:])
     import torch
     from imitation.algorithms import preference_comparisons as pc
     from imitation.rewards.reward_nets import BasicRewardNet
@@ -29,7 +27,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     started = time.process_time()
-    rng = np.random.default_rng(options.seed)
+    rng = np.random.default_rng(seed)
     venv = make_vec_env("Pendulum-v1", rng=rng, n_envs=8)
     net = BasicRewardNet(
         venv.observation_space, venv.action_space, hid_sizes=(64, 64), normalize_input_layer=RunningNorm
@@ -37,7 +35,7 @@ def main() -> None:
     model = pc.PreferenceModel(net)
     agent = PPO(
         "MlpPolicy", venv, n_steps=256, batch_size=256, n_epochs=10, learning_rate=1e-3, gamma=0.9, gae_lambda=0.95,
-        policy_kwargs={"net_arch": [64, 64]}, seed=options.seed, device="cpu",
+        policy_kwargs={"net_arch": [64, 64]}, seed=seed, device="cpu",
     )  # fmt: skip
     learner = pc.PreferenceComparisons(
         pc.AgentTrainer(algorithm=agent, reward_fn=net, venv=venv, rng=rng, exploration_frac=0.0),
@@ -46,16 +44,16 @@ def main() -> None:
         fragmenter=pc.RandomFragmenter(warning_threshold=0, rng=rng),
         preference_gatherer=pc.SyntheticGatherer(rng=rng, temperature=0),
         reward_trainer=pc.BasicRewardTrainer(model, pc.CrossEntropyRewardLoss(), epochs=10, rng=rng),
-        fragment_length=options.length,
+        fragment_length=length,
         transition_oversampling=1,
         initial_comparison_frac=0.25,
         query_schedule="hyperbolic",
         initial_epoch_multiplier=4,  # as in its tutorial; the default of 200 takes minutes
     )
-    learner.train(total_timesteps=options.steps, total_comparisons=options.questions)
+    learner.train(total_timesteps=steps, total_comparisons=questions)
     seconds = time.process_time() - started
     test = make_vec_env("Pendulum-v1", rng=np.random.default_rng(1_000_003), n_envs=10)
-    earned, _ = evaluate_policy(agent, test, options.episodes, deterministic=True)
+    earned, _ = evaluate_policy(agent, test, episodes, deterministic=True)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"true_return": float(np.mean(earned)), "cpu_seconds": seconds, "megabytes": memory}))
 

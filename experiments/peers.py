@@ -17,21 +17,21 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
 from experiments.figure import QUICK, RESULTS
-from prefrl.bench.blocks import Table, markdown
+from prefrl.bench.blocks import ReportTable, markdown
+from prefrl.bench.result_tables import shown
 from prefrl.bench.statistics import interquartile_mean, probability_of_improvement
 from prefrl.bench.study import interval
-from prefrl.bench.tables import shown
 from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
 
-PLACE = Path("runs/peers")
+PEER_FOLDER = Path("runs/peers")
 PINS = ["imitation==1.0.1", "stable-baselines3==2.2.1", "numpy<2", "torch<2.14", "setuptools<81"]
 LENGTH, EPISODES = 25, 500
+Results = dict[str, list[dict[str, float]]]  # by library, one a seed
 
 OURS = """
 import json, resource, sys, time
@@ -54,12 +54,12 @@ class Unavailable(Exception):
 
 def peer_python() -> Path:
     """The Python of imitation's environment, which is made if it is not there. Raises Unavailable."""
-    python = PLACE / "bin" / "python"
-    steps = [[sys.executable, "-m", "venv", str(PLACE)], [str(python), "-m", "pip", "install", "--quiet", *PINS]]
+    python = PEER_FOLDER / "bin" / "python"
+    steps = [[sys.executable, "-m", "venv", str(PEER_FOLDER)], [str(python), "-m", "pip", "install", "--quiet", *PINS]]
     works = [str(python), "-c", "import imitation.algorithms.preference_comparisons"]
     if python.exists() and subprocess.run(works, capture_output=True).returncode == 0:
         return python
-    print(f"setting imitation up in {PLACE}: some minutes", flush=True)
+    print(f"setting imitation up in {PEER_FOLDER}: some minutes", flush=True)
     for line in [*steps, works]:
         done = subprocess.run(line, capture_output=True, text=True)
         if done.returncode:
@@ -68,7 +68,7 @@ def peer_python() -> Path:
     return python
 
 
-def measured(line: list[str], given: str = "") -> dict[str, Any]:
+def measured(line: list[str], given: str = "") -> dict[str, float]:
     """What a run in a process of its own printed last."""
     done = subprocess.run(line, input=given, capture_output=True, text=True)
     if done.returncode:
@@ -76,25 +76,20 @@ def measured(line: list[str], given: str = "") -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def run(python: Path, seeds: int, steps: int, questions: int, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Results by library, one a seed: ours, theirs, ours, ..."""
+def run(python: Path, seeds: int, steps: int, questions: int, folder: Path) -> Results:
+    """Run ours, theirs, ours, ..."""
     script = Path(__file__).with_name("peer_imitation.py")
-    found: dict[str, list[dict[str, Any]]] = {"prefrl": [], "imitation": []}
+    found: Results = {"prefrl": [], "imitation": []}
     for seed in range(seeds):
         numbers = [str(n) for n in (seed, steps, questions, LENGTH, EPISODES)]
-        ours = [sys.executable, "-c", OURS, *numbers]
-        names = ("--seed", "--steps", "--questions", "--length", "--episodes")
-        theirs = [str(python), str(script), *(word for pair in zip(names, numbers, strict=True) for word in pair)]
-        found["prefrl"].append(measured(ours, str(folder / f"run-{seed}")))
-        found["imitation"].append(measured(theirs))
-        print(
-            f"seed {seed}: {found['prefrl'][-1]['true_return']:.0f} / {found['imitation'][-1]['true_return']:.0f}",
-            flush=True,
-        )
+        found["prefrl"].append(measured([sys.executable, "-c", OURS, *numbers], str(folder / f"run-{seed}")))
+        found["imitation"].append(measured([str(python), str(script), *numbers]))
+        print(f"seed {seed}:", " / ".join(f"{runs[-1]['true_return']:.0f}" for runs in found.values()), flush=True)
     return found
 
 
-def table(found: dict[str, list[dict[str, Any]]]) -> Table:
+def table(found: Results) -> ReportTable:
+    head = ["library", "true return, IQM [95 % interval]", "all seeds", "P(beats the other)", "CPU s", "peak MB"]
     rows = []
     earned = {name: np.array([one["true_return"] for one in results]) for name, results in found.items()}
     for name, results in found.items():
@@ -104,9 +99,7 @@ def table(found: dict[str, list[dict[str, Any]]]) -> Table:
             shown(interval(probability_of_improvement, earned[name], others), ".2f"),
             *(f"{np.mean([one[key] for one in results]):.1f}" for key in ("cpu_seconds", "megabytes")),
         ])  # fmt: skip
-    return Table(
-        ["library", "true return, IQM [95 % interval]", "all seeds", "P(beats the other)", "CPU s", "peak MB"], rows
-    )
+    return ReportTable(head, rows)
 
 
 def main() -> None:
@@ -127,8 +120,8 @@ def main() -> None:
             print(f"skipped: imitation cannot be installed here ({fault})")
             return
         file.parent.mkdir(parents=True, exist_ok=True)
-        PLACE.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=PLACE) as folder:
+        PEER_FOLDER.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=PEER_FOLDER) as folder:
             found = run(python, options.seeds, options.steps, options.questions, Path(folder))
         about = {"steps": options.steps, "questions": options.questions, "peer": PINS, **machine()}
         write_durably(file, json.dumps({"about": about, "results": found}, indent=1).encode())

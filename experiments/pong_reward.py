@@ -78,9 +78,8 @@ def accuracy(model: RewardModel, feedback: Feedback) -> tuple[float, int]:
     each = rewards.sum(-1).numpy()
     scale = model.ensemble.reward_std.cpu().numpy()[:, None]
     returns = (each / scale).mean(0).reshape(-1, 2)
-    return float(((returns[:, 0] > returns[:, 1]) == (feedback.answer["preference"][decisive] == 1)).mean()), len(
-        decisive
-    )
+    right = (returns[:, 0] > returns[:, 1]) == (feedback.answer["preference"][decisive] == 1)
+    return float(right.mean()), len(decisive)
 
 
 def main() -> None:
@@ -112,21 +111,12 @@ def main() -> None:
         model.hear(asked(taught))
         report = model.fit(0)
         share, decisive = accuracy(model, asked(unseen))
-        rows.append(
-            {
-                "seed": seed,
-                "labels": len(taught),
-                "network": options.network,
-                "members": options.members,
-                "accuracy": share,
-                "held_out_decisive": decisive,
-                "passes": report.epochs,
-                "train_loss": report.train_loss,
-                "held_out_loss": report.held_out_loss,
-                "fit_cpu_seconds": report.seconds,
-                "seconds": time.perf_counter() - started,
-            }  # fmt: skip
-        )
+        rows.append({
+            "seed": seed, "labels": len(taught), "network": options.network, "members": options.members,
+            "accuracy": share, "held_out_decisive": decisive, "passes": report.epochs, "train_loss": report.train_loss,
+            "held_out_loss": report.held_out_loss, "fit_cpu_seconds": report.seconds,
+            "seconds": time.perf_counter() - started,
+        })  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
     if not options.quick:
         about = {"command": "python -m experiments.pong_reward", "commit": commit(), **machine()}

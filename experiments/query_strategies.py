@@ -1,24 +1,14 @@
 """Query strategies at equal budgets: which pairs to ask about, from random ones to those that tell most.
 
     python -m experiments.query_strategies
-    python -m experiments.query_strategies --quick     two seeds of short runs
-    python -m experiments.query_strategies --draw      from the committed results
 
 100 and 300 questions. "Label-efficient" is claimed against random pairs (`uniform`) only.
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
-EXPERIMENT = Experiment(
-    "query_strategies",
-    {
-        "environments": CONTROL_TASKS,
-        "strategies": ["uniform", "disagreement", "entropy", "bald", "volume", "kcenter", "disagreement_kcenter"],
-        "budgets": [100, 300],
-        "settings": {"steps": 100_000},
-    },
-    quick={"budgets": [10, 30], "strategies": ["uniform", "disagreement"]},
-)
+STRATEGIES = ["uniform", "disagreement", "entropy", "bald", "volume", "kcenter", "disagreement_kcenter"]
+EXPERIMENT = Experiment("query_strategies", on_control_tasks(strategies=STRATEGIES, budgets=[100, 300]))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

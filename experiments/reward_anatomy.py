@@ -11,7 +11,6 @@ reward grows, and measures nothing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +26,6 @@ from prefrl.evaluation.reward_distance import pearson
 from prefrl.rendering.video import write_frames
 from prefrl.runs import api, checkpoint
 from prefrl.runs.folder import next_free
-from prefrl.runs.run import Run
 
 ACROSS, STAGES = 41, 40
 
@@ -63,7 +61,7 @@ def steps_from(view: View) -> tuple[SimpleNamespace, np.ndarray]:
     before, after, rewards = [], [], []
     for state in view.states:
         bare.state = state.copy()  # type: ignore[attr-defined]
-        before.append(seen(bare))
+        before.append(observed(bare))
         observation, reward, *_ = bare.step(action)
         after.append(observation)
         rewards.append(float(reward))
@@ -73,16 +71,10 @@ def steps_from(view: View) -> tuple[SimpleNamespace, np.ndarray]:
     return SimpleNamespace(**{name: array[:, None] for name, array in steps.items()}), np.array(rewards)
 
 
-def seen(env: gymnasium.Env) -> np.ndarray:
-    """What the environment shows of the state that it is in."""
+def observed(env: gymnasium.Env) -> np.ndarray:
+    """The observation of the state that the environment is in."""
     observation = env._get_obs() if hasattr(env, "_get_obs") else env.state  # type: ignore[attr-defined]
     return np.asarray(observation, np.float32)
-
-
-def stages(run: Run) -> Iterator[tuple[int, int]]:
-    """Take the run through all its checkpoints; the step, and how many questions were asked by then."""
-    for path in reversed(checkpoint.found(run.folder / "checkpoints")):
-        yield run.restore(path), run.asker.asked
 
 
 def frame(view: View, learned: np.ndarray, true: np.ndarray, title: str) -> np.ndarray:
@@ -111,7 +103,8 @@ def animate(view: View, folder: Path, path: Path, steps: int, questions: int) ->
     run = api.load_run(folder)
     frames = []
     try:
-        for step, asked in stages(run):
+        for path in reversed(checkpoint.found(folder / "checkpoints")):
+            step, asked = run.restore(path), run.asker.asked
             learned = run.reward_model.rewards(steps_taken)[:, 0]
             agreement = pearson(learned, true)
             title = f"{view.env}, step {step:,}: {asked} answers, correlation {agreement:.2f}"

@@ -1,22 +1,12 @@
 """Schedules: when the same 300 questions are asked, from evenly spread to many early.
 
 python -m experiments.schedules
-python -m experiments.schedules --quick     two seeds of short runs
-python -m experiments.schedules --draw      from the committed results
 """
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 
-EXPERIMENT = Experiment(
-    "schedules",
-    {
-        "environments": CONTROL_TASKS,
-        "schedules": ["constant", "hyperbolic", "inverse_t", "inverse_quadratic", "rl_teacher", "bpref_decay"],
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
-    quick={"budgets": [30], "schedules": ["constant", "hyperbolic"]},
-)
+SCHEDULES = ["constant", "hyperbolic", "inverse_t", "inverse_quadratic", "rl_teacher", "bpref_decay"]
+EXPERIMENT = Experiment("schedules", on_control_tasks(schedules=SCHEDULES))
 
 if __name__ == "__main__":
     EXPERIMENT.main(__doc__)

@@ -1,28 +1,20 @@
 """Segment length: 300 questions about single steps, about moments, about half an episode.
 
     python -m experiments.segment_length
-    python -m experiments.segment_length --quick     two seeds of short runs
-    python -m experiments.segment_length --draw      from the committed results
 
 At equal numbers of questions, as for an oracle each costs the same; a person takes longer over longer clips.
 """
 
 from functools import partial
 
-from experiments.figure import CONTROL_TASKS, Experiment
+from experiments.figure import Experiment, on_control_tasks
 from prefrl.bench.figures import against
 
 AXIS = "questions.length"
 EXPERIMENT = Experiment(
     "segment_length",
-    {
-        "environments": CONTROL_TASKS,
-        "vary": {AXIS: [1, 5, 10, 25, 50, 100]},
-        "budgets": [300],
-        "settings": {"steps": 100_000},
-    },
+    on_control_tasks(vary={AXIS: [1, 5, 10, 25, 50, 100]}),
     partial(against, axis=AXIS, label="steps in a segment"),
-    {"budgets": [30], "vary": {AXIS: [1, 10, 25]}},
 )
 
 if __name__ == "__main__":

@@ -208,23 +208,23 @@ def plot(arguments: list[str]) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Run a grid of methods with seeds and controls, and write a report with honest statistics."""
-    from prefrl.bench import command
+    from prefrl.bench import commands
 
-    return command.bench(arguments)
+    return commands.bench(arguments)
 
 
 def compare(arguments: list[str]) -> int:
     """Compare two reports of prefrl bench."""
-    from prefrl.bench import command
+    from prefrl.bench import commands
 
-    return command.compare(arguments)
+    return commands.compare(arguments)
 
 
 def tune(arguments: list[str]) -> int:
     """Search over settings, on seeds that no benchmark reports."""
-    from prefrl.bench import command
+    from prefrl.bench import commands
 
-    return command.search(arguments)
+    return commands.search(arguments)
 
 
 def show(arguments: list[str]) -> int:

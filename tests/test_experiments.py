@@ -1,6 +1,7 @@
 """Every experiment is a grid that could run as it stands; one is run, short, from its command to its figure."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,10 @@ def test_every_script_is_in_the_readme_with_its_command():
 @pytest.mark.slow  # a whole grid: its runs, its table and its figure
 def test_an_experiment_ends_in_a_table_a_result_file_and_a_figure(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("experiments.figure.QUICK_STEPS", 2048)
     whole = experiment("bpref_teachers")
-    small = {"settings": {"steps": 2048, "questions.length": 10, "agent.n_epochs": 1}, "teachers": ["oracle"]}
-    study = Experiment(whole.name, whole.grid, whole.draw, {**whole.quick, **small}).main(
-        "", ["--quick", "--envs", "Pendulum-v1"]
-    )
+    small = {**whole.grid, "settings": {"questions.length": 10, "agent.n_epochs": 1}, "teachers": ["oracle"]}
+    study = replace(whole, grid=small).main("", ["--quick", "--envs", "Pendulum-v1"])
     assert study.arm_names() == ["christiano, oracle, 30 questions", "true", "zero"]
     assert load(tmp_path / "runs/quick/bpref_teachers.json").returns("Pendulum-v1", "true").shape == (2,)
     assert imread(tmp_path / "runs/quick/bpref_teachers.png").ndim == 3

@@ -39,7 +39,7 @@ class Arm:
 
 
 def arms_in(content: Settings, settings: Settings) -> tuple[Arm, ...]:
-    """The product of all axes."""
+    """The product of all axes, named after those along which arms differ."""
     methods = named_in(content, "methods", [name for name in PRESETS if name not in CONTROLS], ("christiano",))
     axes: dict[str, dict[Any, Settings]] = {"methods": {name: dict(PRESETS[name].settings) for name in methods}}
     for key, setting in AXES.items():
@@ -49,24 +49,24 @@ def arms_in(content: Settings, settings: Settings) -> tuple[Arm, ...]:
                 raise UserError("budgets: an agent that asks nothing is the control zero; start at 1")
             axes[key] = {one[setting]: one for one in given}  # by value as it was understood: 1e2 is text to YAML
     for setting, values in _vary(content, settings).items():
-        axes[setting] = {_label(value): {setting: value} for value in values}
+        axes[setting] = {"-".join(map(str, v)) if isinstance(v, list) else v: {setting: v} for v in values}
     if "variants" in content:
         axes["variants"] = _variants(content["variants"])
     _refuse_conflicts(axes, settings)
-    chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    wide = [key for key, values in axes.items() if len(values) > 1]
-    return tuple(_arm({key: (value, axes[key][value]) for key, value in one.items()}, wide) for one in chosen)
+    wide = [key for key, values in axes.items() if len(values) > 1] or list(axes)
+    return tuple(
+        Arm(
+            ", ".join(label(key, labels[key]) for key in wide),
+            {setting: value for key in axes for setting, value in axes[key][labels[key]].items()},
+            labels["methods"],
+            labels,
+        )
+        for labels in (dict(zip(axes, values, strict=True)) for values in product(*axes.values()))
+    )
 
 
-def _arm(parts: dict[str, tuple[Any, Settings]], wide: list[str]) -> Arm:
-    """Named after the axes along which arms differ."""
-    labels = {key: value for key, (value, _) in parts.items()}
-    named = [_named(key, labels[key]) for key in wide] or [_named(key, labels[key]) for key in parts]
-    merged = {setting: value for _, one in parts.values() for setting, value in one.items()}
-    return Arm(", ".join(named), merged, labels["methods"], labels)
-
-
-def _named(key: str, value: Any) -> str:
+def label(key: str, value: object) -> str:
+    """What an arm is along one axis of the grid, in a word or two."""
     if key == "budgets":
         return f"{value} questions"
     if "." in key or key == "steps":
@@ -108,25 +108,20 @@ def _vary(content: Settings, settings: Settings) -> dict[str, list[Any]]:
             raise UserError("vary: steps would compare runs with a ceiling at another budget; make one grid for each")
         if setting not in known:
             raise UserError(f"vary: unknown setting {setting!r}{near(str(setting), known)}")
-    found = {setting: listed(axes, setting, where="vary: ") for setting in axes}
-    for setting, values in found.items():
-        if wrong := [value for value in values if isinstance(value, dict)]:
+        if wrong := [value for value in listed(axes, setting, where="vary: ") if isinstance(value, dict)]:
             raise UserError(f"vary: {setting}: {brief(wrong[0])} must be a value")
-    return found
+    return {setting: listed(axes, setting) for setting in axes}
 
 
-def _variants(content: Any) -> dict[str, Settings]:
+def _variants(content: object) -> dict[str, Settings]:
     if not isinstance(content, dict) or not content:
-        raise UserError(
-            f"variants: {brief(content)} must be names with settings, like variants: {{one: {{reward.members: 1}}}}"
-        )
+        example = "variants: {one: {reward.members: 1}}"
+        raise UserError(f"variants: {brief(content)} must be names with settings, like {example}")
     found = {str(name): settings_in(one or {}, f"variants: {name}") for name, one in content.items()}
     if len(found) < len(content):
         raise UserError(f"variants: two of {brief(list(content))} are the same name; call one of them something else")
-    every = list(dict.fromkeys(setting for one in found.values() for setting in one))
-    for setting in every:
-        if setting in ELSEWHERE or setting == "steps":
-            raise UserError(f"variants: {setting} cannot differ between arms that are compared")
+    if fixed := [setting for one in found.values() for setting in one if setting in ELSEWHERE or setting == "steps"]:
+        raise UserError(f"variants: {fixed[0]} cannot differ between arms that are compared")
     return found
 
 
@@ -137,12 +132,6 @@ def named_in(content: Settings, key: str, known: Iterable[str], default: Iterabl
     for name in found:
         if name not in known:
             if key == "methods" and name in CONTROLS:
-                raise UserError(
-                    f"methods: {name} is a control, and belongs under controls:, where all of them are anyway"
-                )
+                raise UserError(f"methods: {name} is a control, and belongs under controls:, where all are by default")
             raise UserError(f"{key}: unknown {name!r}{near(str(name), known)}")
     return found
-
-
-def _label(value: Any) -> Any:
-    return "-".join(map(str, value)) if isinstance(value, list) else value

@@ -31,7 +31,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
@@ -42,7 +42,7 @@ class Picture:
     caption: str
 
 
-Block = Heading | Text | Lines | Code | Table | Picture
+Block = Heading | Text | Lines | Code | ReportTable | Picture
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -59,7 +59,7 @@ def _markdown(block: Block) -> str:
             return "\n".join(f"- {item}" for item in items)
         case Code(text):
             return f"```\n{text.rstrip()}\n```"
-        case Table(head, rows):
+        case ReportTable(head, rows):
             lines = [head, ["---"] * len(head), *rows]
             return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         case Picture(path, caption):
@@ -96,7 +96,7 @@ def _html(block: Block) -> str:
             return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
         case Code(text):
             return f"<pre>{escape(text.rstrip())}</pre>"
-        case Table(head, rows):
+        case ReportTable(head, rows):
             top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
             lines = ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
             return f"<table><tr>{top}</tr>\n" + "\n".join(lines) + "</table>"

@@ -26,6 +26,9 @@ EVALUATION = 100_000
 With 20,000, a hundred episodes of Pendulum, one policy scored -225 that earns -206 in 800: a standard error of up to 19.
 """
 
+Result = dict[str, Any]
+"""What a job gives, as JSON, with its `warnings` and the versions that `made` it (`work.do`)."""
+
 ASIDE = ("bench", "labelling", "reels", "cli.py")  # of prefrl: what no figure of a run depends on
 
 
@@ -53,9 +56,7 @@ class Job:
         return hash(self.key)
 
     def __str__(self) -> str:
-        return (
-            f"{self.config.env}, seed {self.config.seed}" if self.task == "run" else f"{self.config.env}, {self.task}"
-        )
+        return f"{self.config.env}, " + (f"seed {self.config.seed}" if self.task == "run" else self.task)
 
 
 @cache
@@ -78,11 +79,10 @@ def versions() -> dict[str, Any]:
     return {"code": code(), "python": found["python"], "packages": found["packages"]}
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def differences(one: Result, other: Result) -> list[str]:
     """In which versions two results differ, one line each; empty if in none."""
-    a, b = (
-        {k: v for k, v in made.items() if k in ("code", "python")} | made.get("packages", {}) for made in (one, other)
-    )
+    keys = ("code", "python")
+    a, b = ({k: made[k] for k in keys if k in made} | made.get("packages", {}) for made in (one, other))
     return [f"{name} {a[name]} / {b[name]}" for name in sorted(a.keys() & b.keys()) if a[name] != b[name]]
 
 
@@ -99,7 +99,7 @@ class Cache:
     def file(self, job: Job) -> Path:
         return self.folder / f"{job.key}-{_digest(versions())}.json"
 
-    def find(self, job: Job) -> dict[str, Any] | None:
+    def find(self, job: Job) -> Result | None:
         """The result of this job by these versions, or None. A file that cannot be read counts as none."""
         try:
             found = json.loads(self.file(job).read_text())
@@ -107,7 +107,7 @@ class Cache:
         except (OSError, ValueError):
             return None
 
-    def keep(self, job: Job, result: dict[str, Any]) -> None:
+    def keep(self, job: Job, result: Result) -> None:
         """Write a result."""
         write_durably(self.file(job), json.dumps(result, indent=1).encode())
 
@@ -150,5 +150,5 @@ def _recorded(config: Config) -> list[str]:
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.exists()]
 
 
-def _digest(content: Any) -> str:
+def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

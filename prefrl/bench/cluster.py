@@ -16,7 +16,7 @@ STARTUP = 120  # seconds that a cluster has to start the first actor
 
 
 class _Actor:
-    """Lives in a process of the cluster. Ray gives it as many threads as cores, that is one."""
+    """A worker process of the cluster. Ray gives it as many threads as cores, that is one."""
 
     def versions(self) -> dict[str, Any]:
         return versions()
@@ -25,30 +25,32 @@ class _Actor:
         return attempt(slot, job, folder)
 
 
-def _require_there(address: str) -> None:
-    """Raise UserError for a host and port at which nobody listens: Ray would try for minutes, and end the process."""
+def _require_listener(address: str) -> None:
+    """Raise OSError for a host and port at which nothing listens: Ray would try for minutes, and end the process."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:
         return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as fault:
-        raise UserError(
-            f"--ray-address {address}: {fault}; start a cluster with `ray start --head`, or say --ray-address local"
-        ) from fault
+    socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class Cluster:
     """Actors of a Ray cluster. address: `auto` or `host:port` of a running one, `local` to start one here."""
 
     def __init__(self, address: str, count: int | None = None):
-        self.ray = _ray()
-        _require_there(address)
+        try:
+            import ray
+        except ImportError as fault:
+            raise UserError(
+                "--ray-address needs Ray, which is not installed; pip install 'prefrl[bench]', or leave it out:"
+                " all cores of this machine work without it"
+            ) from fault
+        self.ray: Any = ray
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         local = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
         try:
+            _require_listener(address)
             self.ray.init(address, logging_level="ERROR", log_to_driver=False, **local)
         except Exception as fault:  # a bare one where a busy machine takes longer than Ray's 30 s to start it
             raise UserError(
@@ -101,14 +103,3 @@ class Cluster:
         while self.actors:  # also when called twice
             self.ray.kill(self.actors.popitem()[1])
         self.ray.shutdown()
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as fault:
-        raise UserError(
-            "--ray-address needs Ray, which is not installed; pip install 'prefrl[bench]', or leave it out:"
-            " all cores of this machine work without it"
-        ) from fault
-    return ray

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from prefrl.bench.blocks import Block, Heading, Lines, Table, Text
+from prefrl.bench.blocks import Block, Heading, Lines, ReportTable, Text
 from prefrl.bench.cache import differences
+from prefrl.bench.result_tables import shown
 from prefrl.bench.statistics import Interval, difference_in_iqm, probability_of_improvement
 from prefrl.bench.study import Study, interval
-from prefrl.bench.tables import shown
 from prefrl.core.errors import UserError
 
 CLAIM_SEEDS = 20  # of each, for "better"; ENOUGH_SEEDS are enough to report a figure, not to tell two apart
@@ -25,7 +24,6 @@ class Change:
     arm: str
     gap: Interval  # second minus first, in true return
     chance: Interval  # that a run of the second beats one of the first
-    seeds: int
 
     @property
     def verdict(self) -> str:
@@ -35,7 +33,11 @@ class Change:
         if self.gap.low <= 0 <= self.gap.high:
             return "no difference shown"
         word = "better" if self.gap.low > 0 else "worse"
-        return word if self.seeds >= CLAIM_SEEDS else f"perhaps {word}: {self.seeds} seeds, a claim needs {CLAIM_SEEDS}"
+        return (
+            word
+            if self.gap.seeds >= CLAIM_SEEDS
+            else f"perhaps {word}: {self.gap.seeds} seeds, a claim needs {CLAIM_SEEDS}"
+        )
 
 
 def changes(first: Study, second: Study) -> list[Change]:
@@ -46,7 +48,7 @@ def changes(first: Study, second: Study) -> list[Change]:
             if arm in first.table.get(env, {}):
                 before, after = first.returns(env, arm), second.returns(env, arm)
                 gap, chance = (interval(one, after, before) for one in (difference_in_iqm, probability_of_improvement))
-                found.append(Change(env, arm, gap, chance, min(len(before), len(after))))
+                found.append(Change(env, arm, gap, chance))
     if not found:
         raise UserError(
             f"{first.name} and {second.name} have no arm of an environment in common:"
@@ -74,17 +76,13 @@ def unlike(first: Study, second: Study) -> list[str]:
             seeds_of = [f"{len(one)} seeds from {min(one)} to {max(one)}" for one in seeds]
             found.append(f"{env}: {seeds_of[0]} / {seeds_of[1]}")
     for arm in (name for name in second.arms if name in first.arms):
-        found += _settings_apart(arm, first.arms[arm]["settings"], second.arms[arm]["settings"])
+        before, after = first.arms[arm]["settings"], second.arms[arm]["settings"]
+        found += [
+            f"{arm}: {name} {before.get(name, 'by default')} / {after.get(name, 'by default')}"
+            for name in dict.fromkeys([*before, *after])
+            if before.get(name) != after.get(name)
+        ]
     return found
-
-
-def _settings_apart(arm: str, first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """The settings of an arm that two grids give differently, though it has the same name in both."""
-    return [
-        f"{arm}: {name} {first.get(name, 'by default')} / {second.get(name, 'by default')}"
-        for name in dict.fromkeys([*first, *second])
-        if first.get(name) != second.get(name)
-    ]
 
 
 def left_out(first: Study, second: Study) -> list[str]:
@@ -106,7 +104,7 @@ def comparison(first: Study, second: Study) -> list[Block]:
         Heading(f"{first.name} and {second.name}", 1),
         Text("True return, interquartile mean over seeds; 95 % stratified bootstrap intervals. One arm in twenty would be"
              " called different by chance alone, with fewer than ten seeds more of them."),
-        Table(head, rows),
+        ReportTable(head, rows),
     ]  # fmt: skip
     if differing := unlike(first, second):
         blocks += [Text("They also differ in (first / second):"), Lines(differing)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from prefrl.bench.statistics import FEWEST_SEEDS, bootstrap_band, interquartile_mean, performance_profile
-from prefrl.bench.study import CEILING, LEAK, Study, interval
+from prefrl.bench.study import CEILING, SHUFFLED, Study, interval
 
 COLOURS = colormaps["tab10"].colors + colormaps["Dark2"].colors  # type: ignore[attr-defined]
 
@@ -22,7 +23,11 @@ def _panels(count: int, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def _finish(figure: Figure, path: Path, legend: Axes, study: Study, **where: Any) -> Path:
+    """Put the legend into one panel, and write the picture."""
+    few = max(len(runs) for by_arm in study.table.values() for runs in by_arm.values()) < FEWEST_SEEDS
+    title = f"IQM, {'too few seeds for intervals' if few else '95 % intervals'}, {_seeds(study)}"
+    legend.legend(fontsize="x-small", title=title, title_fontsize="x-small", **where)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -40,37 +45,15 @@ def _bands(axes: Axes, study: Study, env: str) -> None:
         if arm not in study.table[env]:
             continue
         found, colour = study.interval(env, arm), COLOURS[k % len(COLOURS)]
-        axes.axhline(
-            found.estimate,
-            color=colour,
-            linestyle="--",
-            linewidth=1,
-            label="shuffled answers" if arm == LEAK else f"{arm} reward",
-        )
+        label = "shuffled answers" if arm == SHUFFLED else f"{arm} reward"
+        axes.axhline(found.estimate, color=colour, linestyle="--", linewidth=1, label=label)
         if np.isfinite(found.low):
             axes.axhspan(found.low, found.high, color=colour, alpha=0.1)
 
 
 def efficiency(study: Study, path: Path) -> Path:
-    """True return against questions asked, one panel an environment, one line for each method; controls across."""
-    figure, panels = _panels(len(study.table))
-    lines = study.curves()
-    for axes, env in zip(panels, study.table, strict=True):
-        for k, (name, arms) in enumerate(lines.items()):
-            colour = COLOURS[0] if len(lines) == 1 else COLOURS[k % len(COLOURS)]
-            here = {n: arm for n, arm in arms.items() if arm in study.table[env]}
-            found = [study.interval(env, arm) for arm in here.values()]
-            axes.plot(list(here), [one.estimate for one in found], "o-", label=name, color=colour)
-            axes.fill_between(list(here), [i.low for i in found], [i.high for i in found], alpha=0.2, color=colour)
-            for n, arm in here.items():
-                values = study.returns(env, arm)
-                axes.plot([n] * len(values), values, ".", color=colour, alpha=0.4)
-        _bands(axes, study, env)
-        axes.set(title=env, xlabel="questions", ylabel="true return at the end", xscale="log")
-        axes.set_xticks(budgets := sorted({n for arms in lines.values() for n in arms}), list(map(str, budgets)))
-        axes.minorticks_off()
-    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
-    return _save(figure, path)
+    """True return against questions asked, each doubling taking the same width."""
+    return against(study, path, "budgets", "questions", "log")
 
 
 def returns(study: Study, path: Path) -> Path:
@@ -91,44 +74,29 @@ def returns(study: Study, path: Path) -> Path:
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(by_arm)), list(by_arm), fontsize="small")
         axes.invert_yaxis()
-    style = {"fontsize": "x-small", "title": _shown(study), "title_fontsize": "x-small"}
-    panels[0].legend(
-        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=3.5, ncols=2, **style
-    )  # above, not over seeds
-    return _save(figure, path)
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 3.5, "ncols": 2}  # not over seeds
+    return _finish(figure, path, panels[0], study, **above)
 
 
-def against(study: Study, path: Path, axis: str, label: str, position: Callable[[object], float] | None = None) -> Path:
-    """True return along one axis of the grid, one panel an environment; a line for each combination of the others."""
+def against(study: Study, path: Path, axis: str, label: str, scale: Literal["linear", "log"] = "linear") -> Path:
+    """True return along one axis of the grid, one panel an environment, a line for each combination of the other axes."""
     figure, panels = _panels(len(study.table))
+    lines = study.lines(axis)
     for axes, env in zip(panels, study.table, strict=True):
-        lines: dict[str, list[str]] = {}
-        for arm in study.arm_names(controls=False):
-            rest = {key: value for key, value in study.labels(arm).items() if key != axis}
-            if axis in study.labels(arm) and arm in study.table[env]:
-                lines.setdefault(_rest(study, rest, axis), []).append(arm)
         for k, (name, arms) in enumerate(lines.items()):
-            at = [float(position(study.labels(arm)[axis]) if position else study.labels(arm)[axis]) for arm in arms]
-            found = [study.interval(env, arm) for arm in arms]
-            axes.plot(at, [one.estimate for one in found], "o-", label=name, color=COLOURS[k])
-            axes.fill_between(at, [one.low for one in found], [one.high for one in found], alpha=0.2, color=COLOURS[k])
-            for x, arm in zip(at, arms, strict=True):
+            here, colour = {at: arm for at, arm in arms.items() if arm in study.table[env]}, COLOURS[k % len(COLOURS)]
+            found = [study.interval(env, arm) for arm in here.values()]
+            axes.plot(list(here), [one.estimate for one in found], "o-", label=name, color=colour)
+            axes.fill_between(list(here), [i.low for i in found], [i.high for i in found], alpha=0.2, color=colour)
+            for at, arm in here.items():
                 values = study.returns(env, arm)
-                axes.plot([x] * len(values), values, ".", color=COLOURS[k], alpha=0.4)
+                axes.plot([at] * len(values), values, ".", color=colour, alpha=0.4)
         _bands(axes, study, env)
-        axes.set(title=env, xlabel=label, ylabel="true return at the end")
-    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
-    return _save(figure, path)
-
-
-def _rest(study: Study, rest: dict[str, object], axis: str) -> str:
-    """What tells this line from the others: the axes other than `axis` along which arms differ."""
-    every = [study.labels(arm) for arm in study.arm_names(controls=False)]
-    differing = [key for key in rest if len({str(labels.get(key)) for labels in every}) > 1]
-    return (
-        ", ".join(f"{key.split('.')[-1]} {rest[key]}" if "." in key else str(rest[key]) for key in differing)
-        or "preferences"
-    )
+        axes.set(title=env, xlabel=label, ylabel="true return at the end", xscale=scale)
+        if scale == "log":
+            axes.set_xticks(places := sorted({at for arms in lines.values() for at in arms}), list(map(str, places)))
+            axes.minorticks_off()
+    return _finish(figure, path, panels[0], study)
 
 
 def profiles(study: Study, path: Path) -> Path:
@@ -147,7 +115,7 @@ def profiles(study: Study, path: Path) -> Path:
         if len(scores) < FEWEST_SEEDS:
             axes.plot(thresholds, profile(scores[None])[0], style, color=colour, label=arm)
             continue
-        height, low, high = bootstrap_band(profile, scores, np.random.default_rng(0))
+        height, low, high = bootstrap_band(profile, scores, rng=np.random.default_rng(0))
         axes.plot(thresholds, height, style, color=colour, label=arm)
         axes.fill_between(thresholds, low, high, color=colour, alpha=0.12)
     axes.set(
@@ -155,8 +123,7 @@ def profiles(study: Study, path: Path) -> Path:
         title=f"{', '.join(study.comparable)}; {_seeds(study)}",
     )  # fmt: skip
     axes.title.set_fontsize("small")
-    axes.legend(fontsize="x-small")
-    return _save(figure, path)
+    return _finish(figure, path, axes, study)
 
 
 def learning(study: Study, path: Path) -> Path | None:
@@ -167,7 +134,7 @@ def learning(study: Study, path: Path) -> Path | None:
     for axes, (env, by_arm) in zip(panels, study.table.items(), strict=True):
         for k, arm in enumerate(study.arm_names()):
             curves = [one["curve"] for one in by_arm.get(arm, ()) if one.get("curve")]
-            if arm not in study.arm_names(controls=False) and arm != CEILING or not curves:
+            if study.is_control(arm) and arm != CEILING or not curves:
                 continue
             steps, low, middle, high = _along(curves)
             style = "--" if study.is_control(arm) else "-"
@@ -175,13 +142,7 @@ def learning(study: Study, path: Path) -> Path | None:
             axes.fill_between(steps, low, high, color=COLOURS[k % len(COLOURS)], alpha=0.15)
         axes.axhline(study.floors[env], color="grey", linestyle=":", label="random policy")
         axes.set(title=env, xlabel="environment steps", ylabel="true return, last 100 training episodes")
-    panels[0].legend(fontsize="x-small", title=_shown(study), title_fontsize="x-small")
-    return _save(figure, path)
-
-
-def _shown(study: Study) -> str:
-    few = max(len(runs) for by_arm in study.table.values() for runs in by_arm.values()) < FEWEST_SEEDS
-    return f"IQM, {'too few seeds for intervals' if few else '95 % intervals'}, {_seeds(study)}"
+    return _finish(figure, path, panels[0], study)
 
 
 def _along(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -201,9 +162,8 @@ def main_figure(study: Study, path: Path) -> Path:
 
 def figures(study: Study, folder: Path) -> list[tuple[Path, str]]:
     """All pictures that the study has data for, with their captions."""
-    found = [
-        (returns(study, folder / "returns.png"), "True return at the end: every seed, interquartile mean and interval")
-    ]
+    caption = "True return at the end: every seed, interquartile mean and interval"
+    found = [(returns(study, folder / "returns.png"), caption)]
     if study.curves():
         found.append((efficiency(study, folder / "efficiency.png"), "True return against questions asked"))
     if study.comparable:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from prefrl.bench.arms import AXES, CEILING, CONTROLS, ELSEWHERE, Arm, arms_in, control_arms, named_in
 from prefrl.bench.cache import EVALUATION, Job
-from prefrl.bench.reading import Settings, listed, read_yaml, settings_in
+from prefrl.bench.reading import Settings, listed, read_yaml, settings_in, whole
 from prefrl.bench.statistics import ENOUGH_SEEDS, FEWEST_SEEDS
 from prefrl.config.methods import tuned
 from prefrl.config.modules import import_modules
@@ -19,7 +18,7 @@ from prefrl.config.settings import Config, get
 from prefrl.config.values import as_dict, names, update
 from prefrl.core.errors import UserError, brief, near
 
-LEAN = {"record.tensorboard": False, "record.video": False}
+NO_EXTRAS = {"record.tensorboard": False, "record.video": False}
 TUNING = 1000  # seeds from here on are for tuning; those below report
 
 
@@ -46,13 +45,9 @@ class Grid:
     evaluation: int = EVALUATION  # steps
     control_seeds: int | None = None  # the first so many, for all controls but the ceiling; None: all
 
-    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
-        """All of them, but for controls other than the ceiling perhaps fewer."""
-        return self.seeds[: self.control_seeds] if arm.control and arm.name != CEILING else self.seeds
-
     def config(self, env: str, arm: Arm, seed: int) -> Config:
         base = update(Config(env=env), tuned(env))
-        return update(base, {**self.settings, **arm.settings, **LEAN, "seed": seed})
+        return update(base, {**self.settings, **arm.settings, **NO_EXTRAS, "seed": seed})
 
     @cached_property  # a job's key is worked out once
     def cells(self) -> list[Cell]:
@@ -62,7 +57,7 @@ class Grid:
             for seed in self.seeds
             for env in self.environments
             for arm in self.arms
-            if seed in self.seeds_of(arm)
+            if not (arm.control and arm.name != CEILING) or seed in self.seeds[: self.control_seeds]
         ]
 
     @property
@@ -91,7 +86,7 @@ class Grid:
         return found
 
 
-def read_grid(path: Path | str, **more: Any) -> Grid:
+def read_grid(path: Path | str, **more: object) -> Grid:
     """The grid in a YAML file, with more keys set. Raises UserError for what is empty, unknown or contradictory."""
     return make_grid(read_yaml(path) | more, Path(path).stem)
 
@@ -115,6 +110,7 @@ def make_grid(content: Settings, name: str = "grid") -> Grid:
     few = content.get("few_seeds", False)
     if not isinstance(few, bool):
         raise UserError(f"few_seeds: {brief(few)} must be true or false")
+    fewest = 1 if few else FEWEST_SEEDS
     modules = tuple(_texts(content, "import", ()))
     import_modules(modules, "import:")  # which may bring agents with settings of their own
     settings = settings_in(content.get("settings", {}), "settings")
@@ -128,10 +124,10 @@ def make_grid(content: Settings, name: str = "grid") -> Grid:
     grid = Grid(
         str(content.get("name", name)), content, tuple(_texts(content, "environments")), _seeds(content), settings,
         (*arms, *control_arms(controls, arms, settings)), modules,
-        _evaluation(content), _control_seeds(content),
+        whole(content, "evaluation", EVALUATION, 1, "steps, of which whole episodes are played"),
+        whole(content, "control_seeds", None, fewest, f"seeds, {fewest} at least"),
     )  # fmt: skip
-    _refuse_twins(grid)
-    _refuse_unlike_tasks(grid)
+    _refuse_incomparable(grid)
     return grid
 
 
@@ -142,38 +138,24 @@ def _texts(content: Settings, key: str, default: Iterable[str] | None = None) ->
     return given
 
 
-def _evaluation(content: Settings) -> int:
-    steps = content.get("evaluation", EVALUATION)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"evaluation: {brief(steps)} must be a number of steps, of which whole episodes are played")
-    return steps
-
-
-def _refuse_twins(grid: Grid) -> None:
-    """Two arms of the same configuration would count as two, and two of one name as one."""
+def _refuse_incomparable(grid: Grid) -> None:
+    """Raise UserError for arms of one name or configuration, and for arms that one ceiling and floor cannot measure."""
     called = [arm.name for arm in grid.arms]
     if twice := [name for at, name in enumerate(called) if name in called[:at]]:
         raise UserError(f"two arms are called {twice[0]!r}; call one of them something else")
     for env in grid.environments:
-        seen: dict[str, Arm] = {}
-        for arm in grid.arms:
-            described = repr(as_dict(grid.config(env, arm, 0)))
-            if described in seen:
-                raise UserError(
-                    f"arms {seen[described].name!r} and {arm.name!r} are the same configuration; leave one out"
-                )
-            seen[described] = arm
-
-
-def _refuse_unlike_tasks(grid: Grid) -> None:
-    """Arms are compared with one ceiling and one floor, of the same task in the same steps."""
-    for env in grid.environments:
-        first, *others = grid.arms
-        for arm, name in product(others, ("steps", "pixels.atari")):
-            a, b = (get(grid.config(env, one, 0), name) for one in (first, arm))
+        configs = {arm.name: grid.config(env, arm, 0) for arm in grid.arms}
+        seen: dict[str, str] = {}
+        for name, config in configs.items():
+            other = seen.setdefault(repr(as_dict(config)), name)
+            if other != name:
+                raise UserError(f"arms {other!r} and {name!r} are the same configuration; leave one out")
+        first = called[0]
+        for name, setting in product(called[1:], ("steps", "pixels.atari")):
+            a, b = get(configs[first], setting), get(configs[name], setting)
             if a != b:
                 raise UserError(
-                    f"{env}: {first.name} has {name} {a} and {arm.name} {b}, which cannot be compared; make two grids"
+                    f"{env}: {first} has {setting} {a} and {name} {b}, which cannot be compared; make two grids"
                 )
 
 
@@ -181,7 +163,7 @@ def _seeds(content: Settings) -> tuple[int, ...]:
     given = content.get("seeds", ENOUGH_SEEDS)
     if isinstance(given, bool) or not isinstance(given, int | list):
         raise UserError(f"seeds: {brief(given)} must be a number of seeds, or a list of them")
-    seeds = tuple(range(given)) if isinstance(given, int) else tuple(listed(content, "seeds"))
+    seeds = tuple(range(given) if isinstance(given, int) else listed(content, "seeds"))
     if not all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds):
         raise UserError(f"seeds: {brief(given)} must be whole numbers from 0 on")
     if not seeds:
@@ -192,11 +174,3 @@ def _seeds(content: Settings) -> tuple[int, ...]:
             " To try a grid out without intervals, say few_seeds: true (--few-seeds)"
         )
     return seeds
-
-
-def _control_seeds(content: Settings) -> int | None:
-    count = content.get("control_seeds")
-    least = 1 if content.get("few_seeds") else FEWEST_SEEDS
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
-        raise UserError(f"control_seeds: {brief(count)} must be a number of seeds, {least} at least")
-    return count

@@ -9,8 +9,8 @@ import yaml
 
 from prefrl.bench.blocks import Block, Code, Heading, Lines, Picture, Text, html, markdown
 from prefrl.bench.figures import figures
+from prefrl.bench.result_tables import LEGEND, tables
 from prefrl.bench.study import Study, notes
-from prefrl.bench.tables import LEGEND, tables
 from prefrl.config.methods import PRESETS
 from prefrl.core.files import write_durably
 
@@ -19,21 +19,14 @@ def write_report(study: Study, folder: Path) -> list[Path]:
     """study.json, report.md, report.html and the pictures. Returns the two reports."""
     folder.mkdir(parents=True, exist_ok=True)
     study.save(folder / "study.json")
-    blocks = report(study, folder)
+    blocks: list[Block] = [Heading(study.name, 1), Text(LEGEND)]
+    if cautions := notes(study):
+        blocks += [Heading("Before you lean on it"), Lines(cautions)]
+    blocks += [*tables(study), Heading("Figures"), *(Picture(*one) for one in figures(study, folder)), *_how(study)]
     pages = {"report.md": markdown(blocks), "report.html": html(blocks, study.name)}
     for name, text in pages.items():
         write_durably(folder / name, text.encode())
     return [folder / name for name in pages]
-
-
-def report(study: Study, folder: Path) -> list[Block]:
-    blocks: list[Block] = [Heading(study.name, 1), Text(LEGEND)]
-    if cautions := notes(study):
-        blocks += [Heading("Before you lean on it"), Lines(cautions)]
-    blocks += tables(study)
-    blocks.append(Heading("Figures"))
-    blocks += [Picture(path, caption) for path, caption in figures(study, folder)]
-    return blocks + _how(study)
 
 
 def _how(study: Study) -> list[Block]:
@@ -69,17 +62,14 @@ def command(study: Study, env: str, arm: str) -> str:
     for name, value in about["settings"].items():
         if name in known and _items(known[name]) == _items(value):
             continue
-        words += _option(name, value)
+        option = f"--{name.replace('_', '-')}"
+        if value is False:
+            head, _, tail = option.rpartition(".")
+            words.append(f"{head}.no-{tail}" if head else f"--no-{tail.removeprefix('--')}")
+        else:
+            words += [option] if value is True else [option, *_items(value)]
     imports = [word for name in _items(study.grid.get("import", ())) for word in ("--import", name)]
     return shlex.join([*words, "--seed", "0", *imports])
-
-
-def _option(name: str, value: object) -> list[str]:
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        head, _, tail = option.rpartition(".")
-        return [f"--{option}" if value else f"--{head}{'.' if head else ''}no-{tail}"]
-    return [f"--{option}", *_items(value)]
 
 
 def _items(value: object) -> list[str]:

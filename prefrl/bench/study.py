@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
-from prefrl.bench.arms import CEILING, CONTROLS
-from prefrl.bench.cache import code, differences
+from prefrl.bench.arms import CEILING, CONTROLS, label
+from prefrl.bench.cache import Result, code, differences
 from prefrl.bench.grid import TUNING, Grid
 from prefrl.bench.statistics import (
     ENOUGH_SEEDS,
@@ -23,15 +23,14 @@ from prefrl.bench.statistics import (
     interquartile_mean,
     normalised_scores,
 )
-from prefrl.bench.sweep import Failure, Sweep
+from prefrl.bench.sweep import Sweep
 from prefrl.core.errors import UserError, why
 from prefrl.core.files import write_durably
 from prefrl.runs.folder import machine
 
 FORMAT = 1
-LEAK = "shuffled"
+SHUFFLED = "shuffled"
 CEILINGS = ("true", "true-scaled")  # the controls that ought to do well
-Results = list[dict[str, Any]]
 
 
 @dataclass
@@ -39,9 +38,7 @@ class Study:
     """Results, one entry a seed, and what they are measured against."""
 
     name: str
-    table: dict[
-        str, dict[str, Results]
-    ]  # environment -> arm -> results; a run that failed has "failed" instead of returns
+    table: dict[str, dict[str, list[Result]]]  # environment -> arm -> results; of a failed run "failed" and no returns
     floors: dict[str, float]  # true return of a random policy
     about: dict[str, dict[str, Any]]  # environment -> command, steps, versions, machine
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)  # name -> labels, settings, control
@@ -92,11 +89,9 @@ class Study:
     @property
     def comparable(self) -> list[str]:
         """Environments in which the ceiling lies above the floor beyond chance, so that scores mean something."""
-        return [env for env in self.table if self.has(env, CEILING) and self._least_ceiling(env) > self.floors[env]]
-
-    def _least_ceiling(self, env: str) -> float:
-        found = self.interval(env, CEILING)
-        return found.low if np.isfinite(found.low) else found.estimate
+        found = {env: self.interval(env, CEILING) for env in self.table if self.has(env, CEILING)}
+        least = {env: one.low if np.isfinite(one.low) else one.estimate for env, one in found.items()}
+        return [env for env, ceiling in least.items() if ceiling > self.floors[env]]
 
     def scores(self, env: str, arm: str) -> np.ndarray:
         """0 for a random policy, 1 for the true-reward agent, never clipped: (S,)"""
@@ -115,23 +110,25 @@ class Study:
         found = self.interval(env, arm)
         names = [name for name in self.table[env] if self.is_control(name) and name not in CEILINGS]
         rivals = [self.interval(env, name) for name in names]
-        if (
-            not names
-            or not all(self.has(env, name) for name in names)
-            or not np.isfinite([found.low, *(one.high for one in rivals)]).all()
-        ):
+        bounds = [found.low, *(one.high for one in rivals)]
+        if not names or not all(self.has(env, name) for name in names) or not np.isfinite(bounds).all():
             return None
         return found.low > max(one.high for one in rivals)
 
+    def lines(self, axis: str) -> dict[str, dict[Any, str]]:
+        """Arms along one axis of the grid: name of what they have in common -> value on the axis, rising -> arm."""
+        labels = {arm: self.labels(arm) for arm in self.arm_names(controls=False) if axis in self.labels(arm)}
+        others = [key for key in dict.fromkeys(key for one in labels.values() for key in one) if key != axis]
+        wide = [key for key in others if len({str(one.get(key)) for one in labels.values()}) > 1]
+        found: dict[str, dict[Any, str]] = {}
+        for arm, one in sorted(labels.items(), key=lambda item: item[1][axis]):
+            name = ", ".join(label(key, one[key]) for key in wide if key in one)
+            found.setdefault(name or "preferences", {})[one[axis]] = arm
+        return found
+
     def curves(self) -> dict[str, dict[int, str]]:
-        """Arms that differ in nothing but the budget: name of the rest -> budget -> arm. Two budgets at least."""
-        found: dict[str, dict[int, str]] = {}
-        for arm in self.arm_names(controls=False):
-            labels = self.labels(arm)
-            if "budgets" in labels:
-                rest = arm.replace(f"{labels['budgets']} questions", "").replace(", ,", ",").strip(", ")
-                found.setdefault(rest or "preferences", {})[int(labels["budgets"])] = arm
-        return {name: dict(sorted(one.items())) for name, one in found.items() if len(one) > 1}
+        """Arms that differ in nothing but the budget, two of them at least."""
+        return {name: arms for name, arms in self.lines("budgets").items() if len(arms) > 1}
 
     def area(self, arms: dict[int, str]) -> Interval | None:
         """Area under the label-efficiency curve of these arms, in scores over all comparable environments."""
@@ -154,38 +151,31 @@ class Study:
 def notes(study: Study) -> list[str]:
     """What a reader must know: few seeds, mixed versions, crashed runs, missing controls, and what the runs warned of."""
     found = []
-    kinds = {False: "", True: "controls in "}
-    seeds = {
-        f"{kinds[controls]}{env}": min(counts)
-        for env, by_arm in study.table.items()
-        for controls in kinds
-        if (counts := [len(runs) for arm, runs in by_arm.items() if _beside(study, arm) == controls])
-    }
+    seeds: dict[str, int] = {}
+    for env, by_arm in study.table.items():
+        for arm, runs in by_arm.items():
+            place = (
+                f"controls in {env}" if study.is_control(arm) and arm != CEILING else env
+            )  # they may have fewer seeds
+            seeds[place] = min(len(runs), seeds.get(place, len(runs)))
     if few := [f"{env} ({count})" for env, count in seeds.items() if count < ENOUGH_SEEDS]:
         found.append(
             f"Fewer than {ENOUGH_SEEDS} seeds in {', '.join(few)}: a 95 % interval covers less than that (86 % with 3 seeds,"
             " 90 % with 5, 92 % with 10 in simulated studies), and differences of a tenth of the scale will be missed."
         )
-    every = {one["seed"] for by_arm in study.table.values() for runs in by_arm.values() for one in runs}
-    if any(seed >= TUNING for seed in every):
+    every = [one for by_arm in study.table.values() for results in by_arm.values() for one in results]
+    if any(one["seed"] >= TUNING for one in every):
         found.append(f"Seeds from {TUNING} on are for tuning: these results must not be reported as a benchmark's.")
     if study.mixed:
         found.append(f"The environments' results are of different versions: {'; '.join(study.mixed)}.")
     for env, by_arm in study.table.items():
-        crashed = {arm: count for arm in by_arm if (count := study.failures(env, arm))}
-        found += [
-            f"{env}, {arm}: {count} runs crashed and {'are left out' if study.is_control(arm) else 'count as a random policy'}."
-            for arm, count in crashed.items()
-        ]
+        for arm in by_arm:
+            if count := study.failures(env, arm):
+                fate = "are left out" if study.is_control(arm) else "count as a random policy"
+                found.append(f"{env}, {arm}: {count} runs crashed and {fate}.")
         if not any(map(study.is_control, by_arm)):
             found.append(f"No controls were run in {env}: nothing shows that the answers did it.")
-    runs = (one for by_arm in study.table.values() for results in by_arm.values() for one in results)
-    return [*found, *sorted({warning for one in runs for warning in one.get("warnings", ())})]
-
-
-def _beside(study: Study, arm: str) -> bool:
-    """A control other than the ceiling: it may have been run on fewer seeds."""
-    return study.is_control(arm) and arm != CEILING
+    return [*found, *sorted({warning for one in every for warning in one.get("warnings", ())})]
 
 
 def interval(statistic: Callable[..., np.ndarray], *scores: np.ndarray) -> Interval:
@@ -218,9 +208,10 @@ def make_study(grid: Grid, done: Sweep, command: str) -> Study:
     for env, job in grid.floors.items():
         if job not in done.results:
             raise UserError(f"{env}: the random policy could not be played: {done.failures[job].fault}")
-    table: dict[str, dict[str, Results]] = {}
+    table: dict[str, dict[str, list[Result]]] = {}
     for cell in grid.cells:
-        result = done.results.get(cell.job) or _failed(done.failures[cell.job])
+        failed = {"env": cell.env, "seed": cell.job.config.seed}
+        result = done.results.get(cell.job) or failed | {"failed": done.failures[cell.job].fault}
         table.setdefault(cell.env, {}).setdefault(cell.arm.name, []).append(result)
     about = {"command": command, "evaluation": grid.evaluation, "code": code(), "commit": commit(), **machine()}
     steps = {env: grid.config(env, grid.arms[0], 0).steps for env in grid.environments}
@@ -236,23 +227,20 @@ def make_study(grid: Grid, done: Sweep, command: str) -> Study:
 def merged(old: Study, new: Study) -> Study:
     """The new results in place of the old ones of the same environments, which stand beside the rest of them."""
     table = old.table | new.table
-    grid = {**new.grid, "environments": [*table]}
-    return Study(new.name, table, old.floors | new.floors, old.about | new.about, old.arms | new.arms, grid)
+    return replace(
+        new, table=table, floors=old.floors | new.floors, about=old.about | new.about, arms=old.arms | new.arms,
+        grid={**new.grid, "environments": [*table]},
+    )  # fmt: skip
 
 
-def slimmed(study: Study, without: Iterable[str] = ("curve", "made", "wall_seconds", "folder")) -> Study:
-    """The same with less in each result: what is committed behind a figure is small."""
-    drop = set(without)
+def slimmed(study: Study) -> Study:
+    """The same without what no figure needs: what is committed is small."""
+    drop = {"curve", "made", "wall_seconds", "folder"}
     table = {
         env: {arm: [{k: v for k, v in one.items() if k not in drop} for one in runs] for arm, runs in by_arm.items()}
         for env, by_arm in study.table.items()
     }
-    return Study(study.name, table, study.floors, study.about, study.arms, study.grid)
-
-
-def _failed(failure: Failure) -> dict[str, Any]:
-    config = failure.job.config
-    return {"env": config.env, "seed": config.seed, "failed": failure.fault}
+    return replace(study, table=table)
 
 
 def commit(root: Path = Path(__file__).parents[2]) -> str | None:
@@ -262,13 +250,13 @@ def commit(root: Path = Path(__file__).parents[2]) -> str | None:
     """
     if not (root / ".git").exists():
         return None
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10).stdout.strip()
+
     try:
-        known = _git(root, "rev-parse", "--short", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!experiments/results")
+        known = git("rev-parse", "--short", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!experiments/results")
     except (OSError, subprocess.TimeoutExpired):
         return None
     return known + "+" * bool(changed) if known else None
-
-
-def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tqdm import tqdm
 
-from prefrl.bench.cache import Cache, Job, differences, versions
-from prefrl.bench.workers import Outcome, Processes, Workers
+from prefrl.bench.cache import Cache, Job, Result, differences, versions
+from prefrl.bench.workers import Outcome, Workers
 
 TRIES = 2  # of a job that failed in a way that may pass: a worker that died, an environment that raised
-PULSE = 1.0  # seconds between looks at the clock
-ELSEWHERE = 5.0  # seconds between looks at a run that another sweep on the same cache is doing
+POLL = 1.0  # seconds between looks at the clock
+RECHECK = 5.0  # seconds between looks at a run that another sweep on the same cache is doing
 
 
 @dataclass
@@ -43,52 +41,27 @@ class Clock:
 
 
 @dataclass
-class Failure:
-    """A job that did not succeed however often it was tried."""
-
-    job: Job
-    fault: str
-    trace: str
-
-
-@dataclass
 class Sweep:
     """What became of a list of jobs."""
 
-    results: dict[Job, dict[str, Any]] = field(default_factory=dict)
-    failures: dict[Job, Failure] = field(default_factory=dict)
+    results: dict[Job, Result] = field(default_factory=dict)
+    failures: dict[Job, Outcome] = field(default_factory=dict)  # how the last try of each ended
     found: int = 0  # results that were there before
-    seconds: float = 0.0
 
 
 def sweep(
-    jobs: Sequence[Job],
-    cache: Cache,
-    workers: Callable[[int], Workers] | None = None,
-    estimates: Mapping[Job, float] | None = None,
-    keep_runs: bool = False,
-    say: Callable[[str], None] = tqdm.write,
-) -> Sweep:
+    jobs: Sequence[Job], cache: Cache, workers: Workers, estimates: Mapping[Job, float] | None = None,
+    keep_runs: bool = False, report: Callable[[str], None] = tqdm.write,
+) -> Sweep:  # fmt: skip
     """Do all jobs that have no result yet. Interrupt it at any time: what is finished is kept, and the rest goes on.
 
-    workers: how many there are to be -> the workers; by default a process per core. keep_runs: leave run folders where
-    `cache.workplace` says, instead of only their results.
+    estimates: seconds of a core. keep_runs: leave run folders where `cache.workplace` says, instead of only results.
     """
-    done = Sweep()
-    for job in dict.fromkeys(jobs):
-        if (result := cache.find(job)) is not None:
-            done.results[job] = result
+    done = Sweep({job: result for job in dict.fromkeys(jobs) if (result := cache.find(job)) is not None})
     done.found = len(done.results)
-    todo = [job for job in dict.fromkeys(jobs) if job not in done.results]
-    if todo:
-        count = min(len(todo), os.cpu_count() or 1)
-        team = workers(len(todo)) if workers else Processes(count)
-        try:
-            _Dispatcher(
-                todo, cache, team, dict.fromkeys(todo, 60.0) | dict(estimates or {}), done, keep_runs, say
-            ).run()
-        finally:
-            team.close()
+    if todo := [job for job in dict.fromkeys(jobs) if job not in done.results]:
+        known = dict.fromkeys(todo, 60.0) | dict(estimates or {})
+        _Dispatcher(todo, cache, workers, known, done, keep_runs, report).run()
     return done
 
 
@@ -99,16 +72,16 @@ class _Dispatcher:
     """Gives each free worker the next job, longest first, and takes care of what comes back."""
 
     def __init__(
-        self, todo: Sequence[Job], cache: Cache, team: Workers, estimates: Mapping[Job, float], done: Sweep,
-        keep_runs: bool, say: Callable[[str], None],
+        self, todo: Sequence[Job], cache: Cache, workers: Workers, estimates: Mapping[Job, float], done: Sweep,
+        keep_runs: bool, report: Callable[[str], None],
     ):  # fmt: skip
-        self.cache, self.team, self.done, self.keep_runs, self.say = cache, team, done, keep_runs, say
+        self.cache, self.workers, self.done, self.keep_runs, self.report = cache, workers, done, keep_runs, report
         self.queue = deque(sorted(todo, key=lambda job: -estimates[job]))  # a long job begun last leaves cores idle
-        self.clock = Clock(estimates, team.count)
+        self.clock = Clock(estimates, workers.count)
         self.running: dict[int, tuple[Job, float]] = {}  # slot -> job, when it began
         self.tries: dict[Job, int] = {}
         self.not_before: dict[Job, float] = {}  # when to look again at what another sweep is doing
-        self.free = list(range(team.count))
+        self.free = list(range(workers.count))
         self.bar = tqdm(
             total=len(todo), unit="run", dynamic_ncols=True, file=sys.stderr,
             mininterval=0.5 if sys.stderr.isatty() else 30,
@@ -117,16 +90,14 @@ class _Dispatcher:
 
     def run(self) -> None:
         """Until nothing is left to do."""
-        began = time.monotonic()
         with self.bar:
             while self.queue or self.running:
-                self._give()
-                for outcome in self.team.wait(PULSE):
-                    self._take(outcome)
+                self._assign()
+                for outcome in self.workers.wait(POLL):
+                    self._receive(outcome)
                 self._show()
-        self.done.seconds = time.monotonic() - began
 
-    def _give(self) -> None:
+    def _assign(self) -> None:
         now = time.monotonic()
         for job in [job for job in self.queue if self.not_before.get(job, now) <= now]:
             if not self.free:
@@ -138,9 +109,9 @@ class _Dispatcher:
                 continue
             slot = self.free.pop()
             self.running[slot] = job, now
-            self.team.submit(slot, job, self.cache.workplace(job))
+            self.workers.submit(slot, job, self.cache.workplace(job))
 
-    def _take(self, outcome: Outcome) -> None:
+    def _receive(self, outcome: Outcome) -> None:
         job, began = self.running.pop(outcome.slot)
         self.free.append(outcome.slot)
         if outcome.result and (mixed := differences(versions(), outcome.result["made"])):
@@ -155,16 +126,16 @@ class _Dispatcher:
             self.bar.update()
             return
         if outcome.busy:
-            self.not_before[job] = time.monotonic() + ELSEWHERE
+            self.not_before[job] = time.monotonic() + RECHECK
             self.queue.append(job)
             return
         self.tries[job] = self.tries.get(job, 0) + 1
         if outcome.again and self.tries[job] < TRIES:
-            self.say(f"{job}: {outcome.fault}; trying again")
+            self.report(f"{job}: {outcome.fault}; trying again")
             self.queue.append(job)
             return
-        self.say(f"{job} failed: {outcome.fault}")
-        self.done.failures[job] = Failure(job, outcome.fault, outcome.trace)
+        self.report(f"{job} failed: {outcome.fault}")
+        self.done.failures[job] = outcome
         self.bar.update()
 
     def _show(self) -> None:

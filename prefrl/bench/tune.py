@@ -14,7 +14,7 @@ import numpy as np
 
 from prefrl.bench.cache import Cache, Job
 from prefrl.bench.grid import TUNING, Grid, make_grid
-from prefrl.bench.reading import Settings, flat_settings
+from prefrl.bench.reading import Settings, flat_settings, whole
 from prefrl.bench.statistics import interquartile_mean, normalised_scores
 from prefrl.bench.sweep import Sweep, sweep
 from prefrl.bench.workers import Workers
@@ -43,7 +43,9 @@ class Search:
 
     grid: Grid
     space: dict[str, Any]  # setting -> an Optuna distribution
-    choices: dict[str, list[Any]]  # setting -> its values, where they are listed; the distribution is over their places
+    choices: dict[
+        str, list[object]
+    ]  # setting -> its values, where they are listed; the distribution is over their places
     trials: int
 
     def jobs(self, settings: Settings) -> list[Job]:
@@ -55,7 +57,7 @@ class Search:
             for seed in grid.seeds
         ]
 
-    def settings(self, chosen: dict[str, Any]) -> Settings:
+    def settings(self, chosen: Settings) -> Settings:
         return {name: self.choices[name][value] if name in self.choices else value for name, value in chosen.items()}
 
 
@@ -64,24 +66,12 @@ def make_search(content: Settings, name: str = "search") -> Search:
     for key in content:
         if key not in KEYS:
             raise UserError(f"unknown key {str(key)!r} in the search{near(str(key), KEYS)}")
-    trials = content.get("trials", TRIALS)
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise UserError(f"trials: {brief(trials)} must be a number of trials, at least 1")
-    shared: Settings = {
-        key: content[key] for key in ("environments", "settings", "evaluation", "import") if key in content
-    }
+    trials = whole(content, "trials", TRIALS, 1, "trials, at least 1")
     seeds = content.get("seeds", 3)
     seeds = [TUNING + k for k in range(seeds)] if isinstance(seeds, int) and not isinstance(seeds, bool) else seeds
-    grid = make_grid(
-        {
-            **shared,
-            "methods": [content.get("method", "christiano")],
-            "controls": ["true"],
-            "seeds": seeds,
-            "few_seeds": True,
-        },
-        str(content.get("name", name)),
-    )
+    shared = {key: content[key] for key in ("environments", "settings", "evaluation", "import") if key in content}
+    one = {"methods": [content.get("method", "christiano")], "controls": ["true"], "seeds": seeds, "few_seeds": True}
+    grid = make_grid(shared | one, str(content.get("name", name)))
     if reporting := [seed for seed in grid.seeds if seed < TUNING]:
         raise UserError(
             f"seeds: {brief(reporting)} report results, and what was tuned on them would look better than it is;"
@@ -91,12 +81,11 @@ def make_search(content: Settings, name: str = "search") -> Search:
     return Search(grid, space, choices, trials)
 
 
-def _space(content: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def _space(content: object, grid: Grid) -> tuple[dict[str, Any], dict[str, list[object]]]:
     """Optuna's distributions, and what the places of listed values stand for."""
     if not isinstance(content, dict) or not content:
-        raise UserError(
-            f"search: {brief(content)} must name settings, like {{reward.learning_rate: {{low: 1e-4, high: 1e-2}}}}"
-        )
+        example = "{reward.learning_rate: {low: 1e-4, high: 1e-2}}"
+        raise UserError(f"search: {brief(content)} must name settings, like {example}")
     optuna, space, choices = _optuna(), {}, {}
     for name, where in content.items():
         if name in FIXED or name in grid.settings:
@@ -114,13 +103,12 @@ def _space(content: Any, grid: Grid) -> tuple[dict[str, Any], dict[str, list[Any
             except (ValueError, TypeError) as fault:
                 raise UserError(f"search: {name}: {fault}") from fault
         else:
-            raise UserError(
-                f"search: {name}: {brief(where)} must be a list of values, or {{low: ..., high: ..., log: true}}"
-            )
+            expected = "a list of values, or {low: ..., high: ..., log: true}"
+            raise UserError(f"search: {name}: {brief(where)} must be {expected}")
     return space, choices
 
 
-def _typed(name: str, value: Any, grid: Grid) -> Any:
+def _typed(name: str, value: object, grid: Grid) -> Any:
     """The value in the type of its setting. Raises UserError if it is none that the setting can have."""
     arm = grid.arms[0]  # with the settings of all runs: some depend on each other
     config = update(grid.config(grid.environments[0], arm, grid.seeds[0]), flat_settings({name: value}, "search"))
@@ -129,13 +117,9 @@ def _typed(name: str, value: Any, grid: Grid) -> Any:
 
 
 def tune(
-    search: Search,
-    cache: Cache,
-    workers: Callable[[int], Workers],
-    tell: Callable[[int, Trial, Trial], None],
-    at_once: int = 1,
+    search: Search, cache: Cache, workers: Workers, report: Callable[[int, Trial, Trial], None], at_once: int = 1
 ) -> tuple[Trial, list[Trial]]:
-    """The defaults, and all trials in order. tell: number, trial, the best so far -> None. at_once: trials in parallel."""
+    """The defaults, and all trials in order. report: number, trial, the best so far -> None. at_once: trials in parallel."""
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
@@ -144,7 +128,7 @@ def tune(
     scale = sweep([*floors, *ceilings, *search.jobs({})], cache, workers)
     bounds = _bounds(search, scale)
     defaults = _trial(search, {}, scale, bounds)
-    tell(0, defaults, defaults)
+    report(0, defaults, defaults)
     trials: list[Trial] = []
     while len(trials) < search.trials:
         asked = [study.ask(search.space) for _ in range(min(at_once, search.trials - len(trials)))]
@@ -153,7 +137,7 @@ def tune(
         for one, chosen in zip(asked, settings, strict=True):
             trials.append(_trial(search, chosen, done, bounds))
             study.tell(one, trials[-1].score)
-            tell(len(trials), trials[-1], max(trials, key=lambda trial: trial.score))
+            report(len(trials), trials[-1], max(trials, key=lambda trial: trial.score))
     return defaults, trials
 
 
@@ -175,7 +159,7 @@ def _trial(search: Search, settings: Settings, done: Sweep, bounds: dict[str, tu
     for job in search.jobs(settings):
         floor, ceiling = bounds[job.config.env]
         result = done.results.get(job)
-        earned = result["true_return"]["deterministic"] if result else floor  # a run that failed has earned nothing
+        earned = result["true_return"]["deterministic"] if result else floor  # a run that failed: the random policy
         scores.append(float(normalised_scores(np.array(earned), floor, ceiling)))
     return Trial(settings, float(np.mean(scores)), scores)
 
@@ -186,13 +170,9 @@ def table(defaults: Trial, trials: Sequence[Trial]) -> list[list[str]]:
     rows = [(str(at + 1), trials[at]) for at in order] + [("defaults", defaults)]
     return [
         [name, f"{one.score:.3f}", f"{min(one.scores):.2f} to {max(one.scores):.2f}",
-         ", ".join(f"{key}={_short(value)}" for key, value in one.settings.items())]
+         ", ".join(f"{key}={f'{value:.4g}' if isinstance(value, float) else value}" for key, value in one.settings.items())]
         for name, one in rows
     ]  # fmt: skip
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _optuna() -> Any:

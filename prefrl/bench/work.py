@@ -8,12 +8,12 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
+from stable_baselines3.common.type_aliases import PolicyPredictor
 
-from prefrl.bench.cache import Job, versions
+from prefrl.bench.cache import Job, Result, versions
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import random_returns, true_returns
@@ -26,19 +26,16 @@ from prefrl.runs.run import Run
 POINTS = 20  # of a learning curve that are kept
 
 
-def do(job: Job, folder: Path) -> dict[str, Any]:
+def do(job: Job, folder: Path) -> Result:
     """The result of a job, as JSON, with the versions that made it and its warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = TASKS[job.task](job, folder)
-    made = versions() | {"machine": machine()["machine"]}
-    return result | {
-        "warnings": sorted({str(one.message) for one in caught if one.category is UserWarning}),
-        "made": made,
-    }
+    messages = sorted({str(one.message) for one in caught if one.category is UserWarning})
+    return result | {"warnings": messages, "made": versions() | {"machine": machine()["machine"]}}
 
 
-def run(job: Job, folder: Path) -> dict[str, Any]:
+def run(job: Job, folder: Path) -> Result:
     """True returns of the final policy, never the best, and what it cost. Goes on where `folder` holds a checkpoint."""
     config = job.config
     began, cpu = time.perf_counter(), time.process_time()
@@ -54,7 +51,7 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
             "cpu_seconds": round(seconds, 2) if not step else None,  # what a killed worker spent is not known
             "wall_seconds": round(time.perf_counter() - began, 2),
             "fit_cpu_seconds": round(one.reward_model.cpu_seconds, 2),
-            "reward_model": {k: _rounded(v) for k, v in fit.metrics.items()} if fit else {},
+            "reward_model": {k: round(v, 4) if math.isfinite(v) else None for k, v in fit.metrics.items()} if fit else {},
             "curve": _curve(folder),
         }  # fmt: skip
 
@@ -80,7 +77,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
         return Run(folder, job.config, Own(), quiet=True), 0
 
 
-def _returns(policy: Any, job: Job) -> dict[str, float]:
+def _returns(policy: PolicyPredictor, job: Job) -> dict[str, float]:
     ways = {"deterministic": True, "stochastic": False}
     make_env, episodes = env_maker(job.config.env, pixels=job.config.pixels), _episodes(job)
     return {name: _finite(true_returns(policy, make_env, episodes, way).mean, job) for name, way in ways.items()}
@@ -97,10 +94,6 @@ def _episodes(job: Job) -> int:
     return max(1, job.evaluation // (gymnasium.spec(job.config.env).max_episode_steps or 1000))
 
 
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
-
-
 def _curve(folder: Path) -> list[list[float]]:
     """[step, true return of the last 100 training episodes] at POINTS places of the run."""
     steps, values = series(read_metrics(folder / "metrics.csv"), "rollout/ep_rew_mean")
@@ -110,12 +103,11 @@ def _curve(folder: Path) -> list[list[float]]:
     return [[int(steps[at]), round(float(values[at]), 4)] for at in kept]
 
 
-def floor(job: Job, folder: Path) -> dict[str, Any]:
+def floor(job: Job, folder: Path) -> Result:
     """What a policy earns that acts at random."""
-    found = random_returns(
-        env_maker(job.config.env, pixels=job.config.pixels), max(_episodes(job), job.evaluation // 200)
-    )
+    make_env = env_maker(job.config.env, pixels=job.config.pixels)
+    found = random_returns(make_env, max(_episodes(job), job.evaluation // 200))
     return {"env": job.config.env, "mean": _finite(found.mean, job), "std": found.std, "episodes": len(found.episodes)}
 
 
-TASKS: dict[str, Callable[[Job, Path], dict[str, Any]]] = {"run": run, "floor": floor}
+TASKS: dict[str, Callable[[Job, Path], Result]] = {"run": run, "floor": floor}

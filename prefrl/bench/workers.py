@@ -1,4 +1,4 @@
-"""Who does the jobs: processes of this machine, or actors of a Ray cluster. The sweep knows no difference.
+"""Worker processes of this machine, and what a sweep asks of them and of the actors of a Ray cluster (`cluster.py`).
 
 Both import torch once and then take job after job. On one machine plain processes are the default because they cost
 less: a local Ray spends 4 to 5 CPU seconds to start and 1.6 % of two cores to stay, processes next to nothing of both.
@@ -14,8 +14,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,12 +21,12 @@ from typing import Any, Protocol
 
 import torch._dynamo  # noqa: F401  two seconds that the first optimiser of each process would take
 
-from prefrl.bench.cache import Job, versions
+from prefrl.bench.cache import Job, Result, versions
 from prefrl.bench.work import do
 from prefrl.config.modules import import_modules
 from prefrl.core.errors import EnvironmentFailed, FolderBusy, Stopped, StorageFull, UserError
 
-PATIENCE = 2.0  # seconds that an idle worker has to end in order
+PATIENCE = 2.0  # seconds that an idle worker has to end by itself
 versions()  # known from now on: the source may be edited while a sweep runs
 
 
@@ -37,7 +35,7 @@ class Outcome:
     """How a job ended: with a result, or with a fault that is worth another try or not."""
 
     slot: int  # the worker
-    result: dict[str, Any] | None = None
+    result: Result | None = None
     fault: str = ""
     trace: str = ""
     again: bool = False  # whether the same job may succeed next time
@@ -61,7 +59,7 @@ class Workers(Protocol):
 
 
 def attempt(slot: int, job: Job, folder: Path) -> Outcome:
-    """Do a job here, whatever becomes of it."""
+    """Do a job in this process, and report what it raised."""
     try:
         import_modules(job.modules, "import:")
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,32 +119,6 @@ class Processes:
             worker.join(10)
 
 
-class _Kept:
-    """Workers that outlive a sweep."""
-
-    def __init__(self, team: Workers):
-        self.count, self.submit, self.wait = team.count, team.submit, team.wait
-
-    def close(self) -> None:
-        """Not yet."""
-
-
-@contextmanager
-def lasting(make: Callable[[int], Workers]) -> Iterator[Callable[[int], Workers]]:
-    """The same workers for sweep after sweep: a cluster takes longer to start than a short run."""
-    made: list[Workers] = []
-
-    def same(jobs: int) -> Workers:
-        made.extend([] if made else [make(jobs)])
-        return _Kept(made[0])
-
-    try:
-        yield same
-    finally:
-        for team in made:
-            team.close()
-
-
 def _died(code: int | None) -> str:
     if code is None or code >= 0:
         return f"ended with status {code}"
@@ -155,7 +127,7 @@ def _died(code: int | None) -> str:
 
 
 def _serve(slot: int, pipe: Connection, path: list[str]) -> None:
-    """The life of a worker process. It ends when the sweep does, however that may be."""
+    """Do the jobs that arrive in a worker process. It ends when the sweep does, also by kill -9."""
     os.setsid()  # Ctrl-C is for the sweep
     sys.path[:] = path
     jobs: queue.SimpleQueue[tuple[Job, Path] | None] = queue.SimpleQueue()
@@ -165,9 +137,9 @@ def _serve(slot: int, pipe: Connection, path: list[str]) -> None:
             try:
                 jobs.put(pipe.recv())
             except (EOFError, OSError):
-                jobs.put(None)  # who is idle ends in order, else what it holds of the system is called leaked
+                jobs.put(None)  # an idle worker ends by itself, or multiprocessing reports leaked semaphores
                 time.sleep(PATIENCE)
-                os._exit(1)  # nobody is left to tell; checkpoints are whole at any moment
+                os._exit(1)  # the sweep is gone; checkpoints are whole at any moment
 
     threading.Thread(target=take, daemon=True).start()
     while job := jobs.get():

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import error, spaces
 
 import envs  # noqa: F401  registers the tasks of ours
-from envs import grids, packages, pictures
+from envs import packages, picture_wrappers
 from envs.atari import PROTOCOLS, is_atari, make_atari
 from prefrl.config.settings import PixelConfig
 from prefrl.core.errors import UserError, near, pick
@@ -65,22 +65,22 @@ def _atari(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
 
 
 def _drawn(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
-    return _stacked(pictures.drawn(_raw(env, "rgb_array", shown)), shown)
+    return _stacked(picture_wrappers.drawn(_raw(env, "rgb_array", shown)), shown)
 
 
 def _auto(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
     if is_atari(env):
         return _atari(env, render_mode, shown)
     made = _raw(env, render_mode, shown)
-    if grids.is_grid(made):
-        made = grids.as_picture(made)
-    if pictures.is_planes(made.observation_space):
-        return pictures.Planes(gym.wrappers.TimeLimit(made, PATIENCE))
-    return _stacked(made, shown) if pictures.is_picture(made.observation_space) else made
+    if picture_wrappers.is_grid(made):
+        made = picture_wrappers.grid_picture(made)
+    if picture_wrappers.is_planes(made.observation_space):
+        return picture_wrappers.Planes(gym.wrappers.TimeLimit(made, PATIENCE))
+    return _stacked(made, shown) if picture_wrappers.is_picture(made.observation_space) else made
 
 
 def _stacked(env: gym.Env, shown: PixelConfig) -> gym.Env:
-    return pictures.Stacked(pictures.Small(env, shown.size, shown.grey), shown.stack)
+    return picture_wrappers.Stacked(picture_wrappers.Small(env, shown.size, shown.grey), shown.stack)
 
 
 SHOWN: dict[str, tuple[Callable[[str, str | None, PixelConfig], gym.Env], str]] = {

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.type_aliases import PolicyPredictor
 
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.recorder import Recorder
@@ -18,7 +19,7 @@ STEPS, N_ENVS = 250, 4  # of each of the two policies
 COMPARED, SAMPLES = 500, 128  # transitions and resampled ones in the EPIC distance
 
 
-def played(policy: Any, make_env: MakeEnv) -> Rollout:
+def played(policy: PolicyPredictor, make_env: MakeEnv) -> Rollout:
     """A policy's rollout in new environments: (STEPS, N_ENVS)"""
     recorder = Recorder(make_venv(make_env, N_ENVS), STEPS, seed_at=lambda step: SEED)
     observations = recorder.reset()
@@ -30,7 +31,7 @@ def played(policy: Any, make_env: MakeEnv) -> Rollout:
     return rollout
 
 
-def compare(reward_model: Any, policy: Any, make_env: MakeEnv, env: str, gamma: float) -> dict[str, float]:
+def compare(reward_model: Any, policy: PolicyPredictor, make_env: MakeEnv, env: str, gamma: float) -> dict[str, float]:
     """Correlations with the true reward, and the EPIC distance where the true reward is known as a function.
 
     Compared over steps of which half are the final policy's and half a random policy's; figures hold for this coverage.

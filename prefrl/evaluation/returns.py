@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.type_aliases import PolicyPredictor
 
-from prefrl.core.observations import count
+from prefrl.core.observations import Observations, count
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.vector import make_venv
 
@@ -38,18 +39,18 @@ class Returns:
 class RandomPolicy:
     """Samples actions from the action space: the baseline of true returns."""
 
-    def __init__(self, action_space: Any, seed: int = SEED):
+    def __init__(self, action_space: gymnasium.Space):
         self.space = action_space
-        self.space.seed(seed)
+        self.space.seed(SEED)
 
-    def predict(self, observation: Any, *_: Any, **__: Any) -> tuple[np.ndarray, None]:
+    def predict(self, observation: Observations, *_: object, **__: object) -> tuple[np.ndarray, None]:
         return np.array([self.space.sample() for _ in range(count(observation))]), None
 
 
 LONGEST = 30_000  # steps; Atari's limit is 27,000. Without any limit a policy may stand still for ever
 
 
-def true_returns(policy: Any, make_env: MakeEnv, episodes: int, deterministic: bool = True) -> Returns:
+def true_returns(policy: PolicyPredictor, make_env: MakeEnv, episodes: int, deterministic: bool = True) -> Returns:
     """Play whole episodes of the true environment, the same ones every time; of endless ones LONGEST steps."""
     venv = make_venv(lambda: TimeLimit(make_env(), LONGEST), min(episodes, 10))
     venv.seed(SEED)

@@ -21,7 +21,7 @@ def test_a_ray_worker_gives_the_same_result_and_a_lost_one_is_replaced(tmp_path)
         ray.kill(cluster.actors[0])
         [outcome] = wait_for(cluster)
         assert outcome.again and outcome.fault.startswith("its worker was lost")
-        done = sweep([ARM], Cache(tmp_path / "cache"), lambda jobs: cluster)
+        done = sweep([ARM], Cache(tmp_path / "cache"), cluster)
     finally:
         cluster.close()
     assert done.results[ARM]["true_return"] == do(ARM, tmp_path / "here")["true_return"]

@@ -5,7 +5,7 @@ import yaml
 from bench.conftest import TINY
 
 from prefrl.bench.cache import Cache
-from prefrl.bench.checks import check_grid
+from prefrl.bench.feasibility import check_grid
 from prefrl.bench.grid import make_grid
 from prefrl.bench.study import load
 from prefrl.bench.tune import make_search
@@ -52,12 +52,13 @@ def test_a_dry_run_says_what_would_be_run_and_runs_nothing(grid, tmp_path, capfd
 def test_the_command_of_an_arm_is_one_that_prefrl_understands(grid, tmp_path):
     from prefrl.bench.report import command
     from prefrl.bench.study import make_study
-    from prefrl.bench.sweep import Failure, Sweep
+    from prefrl.bench.sweep import Sweep
+    from prefrl.bench.workers import Outcome
     from prefrl.config.command_line import parse
 
     asked = make_grid({"environments": ["Pendulum-v1"], "methods": ["bpref"], "vary": {"reward.warm": [True, False]}})
     jobs = [cell.job for cell in asked.cells]
-    done = Sweep({job: {"mean": 0.0} for job in asked.floors.values()}, {job: Failure(job, "", "") for job in jobs})
+    done = Sweep({job: {"mean": 0.0} for job in asked.floors.values()}, {job: Outcome(0) for job in jobs})
     study = make_study(asked, done, "")
     for arm in asked.arms:
         _, config = parse(command(study, "Pendulum-v1", arm.name).split()[2:])

@@ -11,8 +11,8 @@ from prefrl.bench.blocks import html, markdown
 from prefrl.bench.compare import changes, comparison, left_out, unlike
 from prefrl.bench.figures import against, efficiency, figures
 from prefrl.bench.report import write_report
+from prefrl.bench.result_tables import environment_table, number, tables
 from prefrl.bench.study import commit, load, merged, notes, slimmed
-from prefrl.bench.tables import environment_table, number, tables
 from prefrl.cli import main
 from prefrl.core.errors import UserError
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ class Scripted:
         pass
 
 
+@pytest.fixture
+def processes():
+    with closing(Processes(1)) as team:
+        yield team
+
+
 def with_seed(seed: int) -> Job:
     return Job(update(ARM.config, {"seed": seed}), "run", (), ARM.evaluation)
 
@@ -53,19 +60,19 @@ def made(result):
     return Outcome(0, result | {"made": versions()})
 
 
-def test_a_run_is_done_once_and_found_again(tmp_path):
+def test_a_run_is_done_once_and_found_again(tmp_path, processes):
     cache = Cache(tmp_path)
-    first = sweep([ARM, ARM], cache, lambda jobs: Processes(1))
+    first = sweep([ARM, ARM], cache, processes)
     assert first.found == 0 and first.results[ARM]["asked"] == 4 and first.results[ARM]["env"] == "Pendulum-v1"
     assert not cache.workplace(ARM).exists()
-    again = sweep([ARM], cache, lambda jobs: pytest.fail("nothing is left to do"))
+    again = sweep([ARM], cache, Scripted())
     assert again.found == 1 and again.results == first.results
 
 
-def test_a_run_that_fails_is_named_and_costs_no_other(tmp_path):
+def test_a_run_that_fails_is_named_and_costs_no_other(tmp_path, processes):
     bad = Job(update(ARM.config, {"env": "Pendulum-v0"}))
     told = []
-    done = sweep([bad, ARM], Cache(tmp_path), lambda jobs: Processes(1), say=told.append)
+    done = sweep([bad, ARM], Cache(tmp_path), processes, report=told.append)
     assert list(done.results) == [ARM]
     assert "Pendulum-v0" in done.failures[bad].fault and "Traceback" in done.failures[bad].trace
     assert len(told) == 1 and told[0].startswith("Pendulum-v0, seed 0 failed: UserError")  # once: it cannot pass
@@ -74,27 +81,27 @@ def test_a_run_that_fails_is_named_and_costs_no_other(tmp_path):
 def test_what_may_pass_is_tried_again_after_the_others(tmp_path):
     lost = Outcome(0, fault="its process was killed", again=True)
     team = Scripted(lost, made({"n": 1}), made({"n": 0}))
-    done = sweep([with_seed(0), with_seed(1)], Cache(tmp_path), lambda jobs: team, say=lambda line: None)
+    done = sweep([with_seed(0), with_seed(1)], Cache(tmp_path), team, report=lambda line: None)
     assert team.submitted == [0, 1, 0] and len(done.results) == 2 and not done.failures
 
 
 def test_a_job_that_fails_again_is_given_up(tmp_path):
     lost = Outcome(0, fault="its process was killed", again=True)
-    done = sweep([ARM], Cache(tmp_path), lambda jobs: Scripted(lost, lost), say=lambda line: None)
+    done = sweep([ARM], Cache(tmp_path), Scripted(lost, lost), report=lambda line: None)
     assert done.failures[ARM].fault == "its process was killed"
 
 
 def test_results_of_other_versions_are_neither_kept_nor_found(tmp_path):
     cache = Cache(tmp_path)
     other = Outcome(0, {"made": {"code": "another", "python": "2.7", "packages": {}}})
-    done = sweep([ARM], cache, lambda jobs: Scripted(other), say=lambda line: None)
+    done = sweep([ARM], cache, Scripted(other), report=lambda line: None)
     assert "done by other versions" in done.failures[ARM].fault and cache.find(ARM) is None
     (tmp_path / f"{ARM.key}-0123.json").write_text('{"made": {"code": "another"}}')
     assert "code another" in cache.others(ARM)[0][0]
 
 
-def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("prefrl.bench.sweep.ELSEWHERE", 0.1)
+def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypatch, processes):
+    monkeypatch.setattr("prefrl.bench.sweep.RECHECK", 0.1)
     cache = Cache(tmp_path)
     other = locked(cache.workplace(ARM))
     other.__enter__()
@@ -105,45 +112,37 @@ def test_what_another_sweep_is_doing_is_waited_for_and_found(tmp_path, monkeypat
 
     timer = threading.Timer(2.0, end_there)
     timer.start()
-    done = sweep([ARM], cache, lambda jobs: Processes(1), say=pytest.fail)
+    done = sweep([ARM], cache, processes, report=pytest.fail)
     timer.join()
     assert done.results[ARM]["n"] == 7 and not done.failures
 
 
-def test_a_worker_that_is_killed_while_idle_is_replaced(tmp_path):
-    team = Processes(1)
-    try:
-        team.submit(0, ARM, tmp_path / "a")
-        wait_for(team)
-        team.workers[0][0].kill()
-        team.workers[0][0].join(300)
-        team.submit(0, ARM, tmp_path / "b")
-        [outcome] = wait_for(team)
-        assert outcome.result["asked"] == 4
-    finally:
-        team.close()
+def test_a_worker_that_is_killed_while_idle_is_replaced(tmp_path, processes):
+    processes.submit(0, ARM, tmp_path / "a")
+    wait_for(processes)
+    processes.workers[0][0].kill()
+    processes.workers[0][0].join(300)
+    processes.submit(0, ARM, tmp_path / "b")
+    [outcome] = wait_for(processes)
+    assert outcome.result["asked"] == 4
 
 
-def test_a_damaged_unfinished_run_begins_anew(tmp_path):
+def test_a_damaged_unfinished_run_begins_anew(tmp_path, processes):
     folder = Cache(tmp_path).workplace(ARM)
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "labels.db").write_text("no database")
-    done = sweep([ARM], Cache(tmp_path), lambda jobs: Processes(1), say=pytest.fail)
+    done = sweep([ARM], Cache(tmp_path), processes, report=pytest.fail)
     assert "began anew" in " ".join(done.results[ARM]["warnings"])
 
 
-def test_a_worker_that_is_killed_is_replaced(tmp_path):
-    team = Processes(1)
-    try:
-        team.submit(0, ARM, tmp_path / "a")
-        os.kill(team.workers[0][0].pid, signal.SIGKILL)
-        [outcome] = wait_for(team)
-        assert outcome.again and outcome.fault == "its process was killed by SIGKILL; is the memory full?"
-        team.submit(0, ARM, tmp_path / "a")
-        [outcome] = wait_for(team)
-        assert outcome.result["asked"] == 4
-    finally:
-        team.close()
+def test_a_worker_that_is_killed_is_replaced(tmp_path, processes):
+    processes.submit(0, ARM, tmp_path / "a")
+    os.kill(processes.workers[0][0].pid, signal.SIGKILL)
+    [outcome] = wait_for(processes)
+    assert outcome.again and outcome.fault == "its process was killed by SIGKILL; is the memory full?"
+    processes.submit(0, ARM, tmp_path / "a")
+    [outcome] = wait_for(processes)
+    assert outcome.result["asked"] == 4
 
 
 def wait_for(team: Processes) -> list[Outcome]:
@@ -173,12 +172,12 @@ from prefrl.bench.sweep import sweep
 from prefrl.bench.workers import Processes
 from pathlib import Path
 if __name__ == "__main__":
-    sweep([with_seed(s) for s in range(40)], Cache(Path({folder!r})), lambda jobs: Processes(1))
+    sweep([with_seed(s) for s in range(40)], Cache(Path({folder!r})), Processes(1))
 """
 
 
 @pytest.mark.slow  # two sweeps, each with workers that load everything before their runs
-def test_after_kill_nine_nothing_runs_on_and_nothing_is_repeated(tmp_path):
+def test_after_kill_nine_nothing_runs_on_and_nothing_is_repeated(tmp_path, processes):
     script, folder = tmp_path / "script.py", tmp_path / "cache"
     script.write_text(SCRIPT.format(path=[str(Path(__file__).parents[1])], folder=str(folder)))
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, stderr=subprocess.DEVNULL)
@@ -192,7 +191,7 @@ def test_after_kill_nine_nothing_runs_on_and_nothing_is_repeated(tmp_path):
     finished = sorted(folder.glob("*.json"))
     known = {file: file.stat().st_mtime_ns for file in finished}
     jobs = [with_seed(seed) for seed in range(len(finished) + 1)]
-    done = sweep(jobs, Cache(folder), lambda jobs: Processes(1))
+    done = sweep(jobs, Cache(folder), processes)
     assert done.found == len(finished) and len(done.results) == len(jobs)
     assert {file: file.stat().st_mtime_ns for file in finished} == known
 

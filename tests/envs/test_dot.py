@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.dot import MOVES, TARGET
+from envs.dot_task import MOVES, TARGET
 
 STAY, UP, DOWN, LEFT, RIGHT = range(5)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gymnasium
 import numpy as np
 
-CELLS = 8  # places on a side
-PIXELS = 2  # of a place, on a side
+from envs.steps import Info, Reset, Step
+
+CELLS = 8  # on a side
+PIXELS = 2  # of a cell, on a side
 TARGET = (2, 5)  # row and column: no corner, so the dot has to stop
 MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-ZOOM = 24  # people see each place so large
-FLOOR, RING, DOT = (24, 26, 32), (240, 160, 40), (240, 240, 240)
+ZOOM = 24  # pixels of a cell, on a side, as drawn for people
+GROUND, MARK, DOT = (24, 26, 32), (240, 160, 40), (240, 240, 240)
 
 
 class Dot(gymnasium.Env):
@@ -28,28 +28,26 @@ class Dot(gymnasium.Env):
 
     def __init__(self, render_mode: str | None = None):
         self.render_mode = render_mode
-        self.place = np.zeros(2, int)
+        self.cell = np.zeros(2, int)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> Reset:
         super().reset(seed=seed)
-        self.place = self.np_random.integers(0, CELLS, 2)
-        return self._seen(), {}
+        self.cell = self.np_random.integers(0, CELLS, 2)
+        return self._observation(), {}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        self.place = np.clip(self.place + MOVES[int(action)], 0, CELLS - 1)
-        return self._seen(), -float(np.hypot(*(self.place - TARGET))) / CELLS, False, False, {}
+    def step(self, action: int) -> Step:
+        self.cell = np.clip(self.cell + MOVES[int(action)], 0, CELLS - 1)
+        return self._observation(), -float(np.hypot(*(self.cell - TARGET))) / CELLS, False, False, {}
 
-    def _seen(self) -> np.ndarray:
+    def _observation(self) -> np.ndarray:
         picture = np.zeros((CELLS, CELLS), np.uint8)
         picture[TARGET] = 128
-        picture[tuple(self.place)] = 255
+        picture[tuple(self.cell)] = 255
         return picture.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
 
     def render(self) -> np.ndarray:
         """(192, 192, 3) uint8"""
-        picture = np.full((CELLS, CELLS, 3), FLOOR, np.uint8)
-        picture[TARGET] = RING
-        picture[tuple(self.place)] = DOT
+        picture = np.full((CELLS, CELLS, 3), GROUND, np.uint8)
+        picture[TARGET] = MARK
+        picture[tuple(self.cell)] = DOT
         return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)

@@ -27,6 +27,18 @@ def drawn(env: gym.Env) -> gym.Env:
     return AddRenderObservation(env, render_only=True)
 
 
+def is_grid(env: gym.Env) -> bool:
+    """Whether an environment is one of MiniGrid's."""
+    return any(kind.__module__.startswith("minigrid.") for kind in type(env.unwrapped).__mro__)
+
+
+def grid_picture(env: gym.Env) -> gym.Env:
+    """The agent's view of MiniGrid's maze as a picture (56, 56, 3), without the mission's text."""
+    from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper  # an optional package
+
+    return ImgObsWrapper(RGBImgPartialObsWrapper(env))
+
+
 class Small(gym.ObservationWrapper):
     """Pictures with channels first, larger ones shrunk to `size` on both sides: (H, W) or (H, W, C) -> (c, h, w) uint8"""
 

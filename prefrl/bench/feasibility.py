@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,13 +36,12 @@ def check_grid(grid: Grid, cache: Cache) -> Checked:
     faults: dict[str, list[str]] = {}  # by message: where it came from
     probes: dict[tuple[str, int], Probe] = {}
     tried: dict[tuple[str, str], float] = {}
-    others: dict[str, int] = {}
+    others = Counter[str]()
     for cell in grid.cells:
         place = (cell.env, cell.arm.name)
         if cache.find(cell.job) is not None:
             continue
-        for found in cache.others(cell.job):
-            others["; ".join(found)] = others.get("; ".join(found), 0) + 1
+        others.update("; ".join(found) for found in cache.others(cell.job))
         if place not in tried:
             try:
                 with warnings.catch_warnings(record=True) as caught:
@@ -55,10 +55,8 @@ def check_grid(grid: Grid, cache: Cache) -> Checked:
     if faults:
         lines = [f"{'; '.join(places)}: {fault}" for fault, places in faults.items()]
         raise UserError(f"{sum(map(len, faults.values()))} arms of the grid cannot run:\n  " + "\n  ".join(lines))
-    checked.cautions += [
-        f"{count} results of other versions are not used, the runs are done again ({found})"
-        for found, count in others.items()
-    ]
+    for versions, count in others.items():
+        checked.cautions.append(f"{count} results of other versions are not used, the runs are done again ({versions})")
     checked.cautions = list(dict.fromkeys(checked.cautions))
     _take_measured(grid, cache, checked)
     return checked

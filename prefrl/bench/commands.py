@@ -6,26 +6,27 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import yaml
 
-from prefrl.bench.blocks import Block, Code, Heading, Table, Text, html, markdown
+from prefrl.bench.blocks import Block, Code, Heading, ReportTable, Text, html, markdown
 from prefrl.bench.cache import Cache, Job
-from prefrl.bench.checks import check_grid
 from prefrl.bench.cluster import Cluster
 from prefrl.bench.compare import comparison
-from prefrl.bench.grid import Cell, Grid, read_grid
+from prefrl.bench.feasibility import check_grid
+from prefrl.bench.grid import Grid, read_grid
 from prefrl.bench.reading import Settings, read_yaml
 from prefrl.bench.report import write_report
+from prefrl.bench.result_tables import tables
 from prefrl.bench.study import Study, load, make_study
-from prefrl.bench.sweep import Failure, duration, sweep
-from prefrl.bench.tables import tables
+from prefrl.bench.sweep import duration, sweep
 from prefrl.bench.tune import Search, Trial, make_search, table, tune
-from prefrl.bench.workers import Processes, Workers, lasting
+from prefrl.bench.workers import Processes, Workers
 from prefrl.config.methods import tuned
-from prefrl.core.errors import UserError
 from prefrl.core.files import write_durably
 
 CACHE = Path("runs/cache")
@@ -55,9 +56,7 @@ The grid is YAML; all but environments has a default:
 
 
 def bench(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl bench", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _parser("bench", ABOUT)
     parser.add_argument("grid", type=Path, metavar="GRID.yaml")
     parser.add_argument("--out", type=Path, help="folder of the report (default: runs/bench/NAME)")
     parser.add_argument("--few-seeds", action="store_true", help="allow so few seeds that there are no intervals")
@@ -71,6 +70,11 @@ def bench(arguments: list[str]) -> int:
     print(markdown(tables(study)))
     print("\n".join(map(str, made)))
     return 1 if any(study.failures(env, arm) for env, by_arm in study.table.items() for arm in by_arm) else 0
+
+
+def _parser(command: str, about: str) -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"prefrl {command}", description=about, formatter_class=raw)
 
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
@@ -88,11 +92,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def team(options: argparse.Namespace) -> Callable[[int], Workers]:
-    """How many jobs there are -> who does them."""
+def workers_for(options: argparse.Namespace) -> Workers:
     if options.ray_address:
-        return lambda jobs: Cluster(options.ray_address, options.workers)
-    return lambda jobs: Processes(options.workers or os.cpu_count() or 1)  # each is started with its first job
+        return Cluster(options.ray_address, options.workers)
+    return Processes(_workers(options))
+
+
+def _workers(options: argparse.Namespace) -> int:
+    return options.workers or os.cpu_count() or 1
 
 
 def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | None:
@@ -102,18 +109,23 @@ def run_grid(grid: Grid, options: argparse.Namespace, command: str) -> Study | N
     _warn(checked.cautions)
     floors = {job: 3.0 for job in grid.floors.values() if cache.find(job) is None}
     seconds = checked.seconds | floors
-    workers = options.workers or os.cpu_count() or 1
-    print(_plan(grid, seconds, workers), flush=True)
+    print(_plan(grid, seconds, _workers(options)), flush=True)
     if options.dry_run:
         print("\n".join(["", *_arms(grid)]))
         return None
     jobs = [*grid.floors.values(), *(cell.job for cell in grid.cells)]
     try:
-        done = sweep(jobs, cache, team(options), seconds, options.keep_runs)
+        with closing(workers_for(options)) as workers:
+            done = sweep(jobs, cache, workers, seconds, options.keep_runs)
     except KeyboardInterrupt:
         print(f"\nstopped; finished runs are kept in {cache.folder}, the same command goes on", file=sys.stderr)
         raise
-    _report_failures(list(done.failures.values()), cache)
+    if done.failures:  # the sweep has named them already
+        path = cache.folder / "failures.txt"
+        write_durably(
+            path, "\n\n".join(f"{job}\n{one.fault}\n{one.trace}" for job, one in done.failures.items()).encode()
+        )
+        print(f"{len(done.failures)} runs failed, all others are kept; tracebacks are in {path}", file=sys.stderr)
     return make_study(grid, done, command)
 
 
@@ -122,68 +134,53 @@ def _warn(cautions: Iterable[str]) -> None:
         print(f"warning: {caution}", file=sys.stderr)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _about(seconds: float, workers: int) -> str:
     """How long it takes if all workers are busy."""
-    return f"about {duration(seconds / workers)} on {workers} {'core' if workers == 1 else 'cores'}"
+    return f"about {duration(seconds / workers)} on {_count(workers, 'core')}"
 
 
 def _plan(grid: Grid, seconds: dict[Job, float], workers: int) -> str:
-    cells = grid.cells
-    todo = sum(cell.job in seconds for cell in cells)
-    arms = sum(not arm.control for arm in grid.arms)
-    fewer = (
-        f" ({grid.control_seeds} of controls)" if grid.control_seeds and grid.control_seeds < len(grid.seeds) else ""
-    )
+    todo = sum(cell.job in seconds for cell in grid.cells)
+    controls = sum(arm.control for arm in grid.arms)
+    fewer = f" ({grid.control_seeds} of controls)" if (grid.control_seeds or np.inf) < len(grid.seeds) else ""
     return (
-        f"{grid.name}: {len(grid.environments)} environment{'s' * (len(grid.environments) != 1)} x ({arms} arm{'s' * (arms != 1)} + {len(grid.arms) - arms} controls) x"
-        f" {len(grid.seeds)} seeds{fewer} = {len(cells)} runs (and {len(grid.floors)} of a random policy); {len(cells) - todo} are done, {todo} to do:"
-        f" {_about(sum(seconds.values()), workers)}"
+        f"{grid.name}: {_count(len(grid.environments), 'environment')} x ({_count(len(grid.arms) - controls, 'arm')} +"
+        f" {controls} controls) x {len(grid.seeds)} seeds{fewer} = {len(grid.cells)} runs (and {len(grid.floors)} of a"
+        f" random policy); {len(grid.cells) - todo} are done, {todo} to do: {_about(sum(seconds.values()), workers)}"
     )
 
 
 def _arms(grid: Grid) -> list[str]:
     """What each arm is, by the settings that make it."""
-    first: dict[str, Cell] = {}
-    for cell in grid.cells:
-        first.setdefault(cell.arm.name, cell)
-    lines = [
+    return [
         f"environments: {', '.join(grid.environments)}",
         *(f"  tuned    {env}: {_listed(tuned(env))}" for env in grid.environments if tuned(env)),
         f"every run: {_listed(grid.settings)}",
         f"seeds: {', '.join(map(str, grid.seeds))}",
+        *(f"  {'control' if arm.control else 'arm    '}  {arm.name}: {_listed(arm.settings)}" for arm in grid.arms),
     ]
-    for name, cell in first.items():
-        lines.append(f"  {'control' if cell.arm.control else 'arm    '}  {name}: {_listed(cell.arm.settings)}")
-    return lines
 
 
 def _listed(settings: Settings) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "the defaults"
 
 
-def _report_failures(failures: list[Failure], cache: Cache) -> None:
-    """Where to read what happened; the sweep has named them already."""
-    if not failures:
-        return
-    path = cache.folder / "failures.txt"
-    write_durably(path, "\n\n".join(f"{one.job}\n{one.fault}\n{one.trace}" for one in failures).encode())
-    print(f"{len(failures)} runs failed, all others are kept; tracebacks are in {path}", file=sys.stderr)
-
-
 def compare(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl compare", description="Compare two reports of prefrl bench: which arms changed, beyond chance?"
-    )
+    parser = _parser("compare", "Compare two reports of prefrl bench: which arms changed, beyond chance?")
     parser.add_argument("first", type=Path, metavar="REPORT_A", help="a report's folder, or a study.json")
     parser.add_argument("second", type=Path, metavar="REPORT_B")
     parser.add_argument("--out", type=Path, help="write it to a .md or .html file as well")
     options = parser.parse_args(arguments)
+    if options.out and options.out.suffix not in (".md", ".html"):
+        parser.error(f"--out {options.out}: let the name end in .md or .html")
     first, second = load(options.first), load(options.second)
     blocks = comparison(first, second)
     print(markdown(blocks))
     if options.out:
-        if options.out.suffix not in (".md", ".html"):
-            raise UserError(f"--out {options.out}: let the name end in .md or .html")
         text = markdown(blocks) if options.out.suffix == ".md" else html(blocks, f"{first.name} and {second.name}")
         write_durably(options.out, text.encode())
     return 0
@@ -207,9 +204,7 @@ Search over settings with Optuna, on seeds from 1000 on, which no benchmark repo
 
 
 def search(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="prefrl tune", description=TUNE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _parser("tune", TUNE)
     parser.add_argument("search", type=Path, metavar="SEARCH.yaml")
     parser.add_argument("--trials", type=_positive, help="how many (default: as in the file, or 30)")
     parser.add_argument("--out", type=Path, help="folder of best.yaml and trials.md (default: runs/tune/NAME)")
@@ -217,17 +212,19 @@ def search(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     more = {"trials": options.trials} if options.trials else {}
     asked = make_search(read_yaml(options.search) | more, options.search.stem)
-    cache, workers = Cache(options.cache), options.workers or os.cpu_count() or 1
+    cache, count = Cache(options.cache), _workers(options)
     checked = check_grid(asked.grid, cache)
     _warn(caution for caution in checked.cautions if caution not in asked.grid.of_tuning)
     runs = len(asked.jobs({}))
     trial = sum(seconds for job, seconds in checked.seconds.items() if job.config.reward.source == "learned")
-    time = f"; at most {_about(sum(checked.seconds.values()) + asked.trials * trial, workers)}" if trial else ""
+    time = f"; at most {_about(sum(checked.seconds.values()) + asked.trials * trial, count)}" if trial else ""
     print(f"{asked.grid.name}: {asked.trials} trials of {runs} runs, over {', '.join(asked.space)}{time}", flush=True)
     if options.dry_run:
         return 0
-    with lasting(team(options)) as same:
-        defaults, trials = tune(asked, cache, same, _print_trial, max(1, workers // runs))
+    with closing(
+        workers_for(options)
+    ) as workers:  # the same for all trials: a cluster takes longer to start than a short run
+        defaults, trials = tune(asked, cache, workers, _print_trial, max(1, count // runs))
     folder = options.out or Path("runs") / "tune" / asked.grid.name
     print(_written(asked, defaults, trials, folder, shlex.join(["prefrl", "tune", *arguments])))
     return 0
@@ -249,7 +246,7 @@ def _written(asked: Search, defaults: Trial, trials: list[Trial], folder: Path, 
         Text(f"{', '.join(asked.grid.environments)}; seeds {', '.join(map(str, asked.grid.seeds))}. Score: 0 for a policy"
              " that acts at random, 1 for the true-reward agent. The best of many trials looks better than it is: measure"
              " it again, on seeds below 1000."),
-        Table(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
+        ReportTable(["trial", "score", "runs from to", "settings"], table(defaults, trials)),
         Code(command),
     ]  # fmt: skip
     write_durably(folder / "trials.md", markdown(blocks).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prefrl.bench.blocks import Block, Heading, Table, Text
+from prefrl.bench.blocks import Block, Heading, ReportTable, Text
 from prefrl.bench.statistics import (
     Interval,
     difference_in_iqm,
@@ -13,7 +13,7 @@ from prefrl.bench.statistics import (
     optimality_gap,
     probability_of_improvement,
 )
-from prefrl.bench.study import CEILING, LEAK, Study, interval
+from prefrl.bench.study import CEILING, SHUFFLED, Study, interval
 
 LEGEND = (
     "True return of the last policy, never the best: interquartile mean over seeds (of fewer than four: their mean), 95 %"
@@ -25,13 +25,13 @@ LEGEND = (
 )
 
 
-def environment_table(study: Study, env: str) -> Table:
+def environment_table(study: Study, env: str) -> ReportTable:
     """One row an arm."""
     head = [
         "arm", "true return, IQM [95 % interval]", "score", "failed", "all seeds", "minus true reward",
         "P(beats true)", "P(beats shuffled)", "clear",
     ]  # fmt: skip
-    return Table(head, [_row(study, env, arm) for arm in study.table[env]])
+    return ReportTable(head, [_row(study, env, arm) for arm in study.table[env]])
 
 
 def _row(study: Study, env: str, arm: str) -> list[str]:
@@ -39,23 +39,17 @@ def _row(study: Study, env: str, arm: str) -> list[str]:
     every = ", ".join(map(number, sorted(values)))
     if crashed := study.failures(env, arm):
         every += f" ({crashed} crashed: {'left out' if study.is_control(arm) else 'counted as a random policy'})"
-    score, failed = _score(study, env, arm)
-    gap = ""
+    score = failed = gap = ""
+    if env in study.comparable:
+        scores = study.scores(env, arm)
+        score, failed = f"{interquartile_mean(scores[:, None]):.2f}", f"{failed_share(scores):.0%}"
     if arm != CEILING and study.has(env, CEILING):
         gap = shown(interval(difference_in_iqm, values, study.returns(env, CEILING)))
     clear = "" if study.is_control(arm) else {True: "yes", False: "no", None: "n/a"}[study.above_controls(env, arm)]
     return [
         arm, shown(study.interval(env, arm)), score, failed, every, gap, _chance(study, env, arm, CEILING),
-        _chance(study, env, arm, LEAK), clear,
+        _chance(study, env, arm, SHUFFLED), clear,
     ]  # fmt: skip
-
-
-def _score(study: Study, env: str, arm: str) -> tuple[str, str]:
-    """Empty where the ceiling is no better than chance."""
-    if env not in study.comparable:
-        return "", ""
-    scores = study.scores(env, arm)
-    return f"{interquartile_mean(scores[:, None]):.2f}", f"{failed_share(scores):.0%}"
 
 
 def _chance(study: Study, env: str, arm: str, rival: str) -> str:
@@ -77,8 +71,12 @@ def number(value: float, form: str = ".3g") -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:{form}}"
 
 
-def cost_table(study: Study, env: str) -> Table:
+def cost_table(study: Study, env: str) -> ReportTable:
     """What each arm cost, and what its reward model knew."""
+    head = [
+        "arm", "questions asked", "CPU s", "of it fitting rewards", "accuracy on held-out answers",
+        "true return when acting at random as trained",
+    ]  # fmt: skip
     rows = []
     for arm, results in study.table[env].items():
         whole = [one for one in results if "failed" not in one]
@@ -88,10 +86,7 @@ def cost_table(study: Study, env: str) -> Table:
             _mean([one["reward_model"].get("accuracy") for one in whole], ".2f"),
             _mean([one["true_return"].get("stochastic") for one in whole], ".3g"),
         ])  # fmt: skip
-    return Table(
-        ["arm", "questions asked", "CPU s", "of it fitting rewards", "accuracy on held-out answers", "true return when acting at random as trained"],
-        rows,
-    )  # fmt: skip
+    return ReportTable(head, rows)
 
 
 def _mean(values: list[float | None], form: str) -> str:
@@ -99,37 +94,23 @@ def _mean(values: list[float | None], form: str) -> str:
     return number(float(np.mean(known)), form) if known else ""
 
 
-def overall_table(study: Study) -> Table:
+def overall_table(study: Study) -> ReportTable:
     """Over all environments in which scores mean something."""
+    head = ["arm", "score, IQM [95 % interval]", "optimality gap", "P(beats true)", "failed", "seeds x environments"]
     rows = []
     ceiling = study.matrix(CEILING)
     for arm in study.arm_names():
         scores = study.matrix(arm)
         if scores is None:
             continue
-        chance = (
-            ""
-            if arm == CEILING or ceiling is None
-            else shown(interval(probability_of_improvement, scores, ceiling), ".2f")
-        )
+        chance = ""
+        if arm != CEILING and ceiling is not None:
+            chance = shown(interval(probability_of_improvement, scores, ceiling), ".2f")
         rows.append([
             arm, shown(interval(interquartile_mean, scores), ".2f"), shown(interval(optimality_gap, scores), ".2f"),
             chance, f"{failed_share(scores):.0%}", f"{len(scores)} x {scores.shape[1]}",
         ])  # fmt: skip
-    return Table(
-        ["arm", "score, IQM [95 % interval]", "optimality gap", "P(beats true)", "failed", "seeds x environments"], rows
-    )
-
-
-def area_table(study: Study) -> Table | None:
-    """Area under the label-efficiency curve, where budgets were varied."""
-    rows = []
-    for name, arms in study.curves().items():
-        if (area := study.area(arms)) is not None:
-            rows.append([name, ", ".join(map(str, arms)), shown(area, ".2f")])
-    return (
-        Table(["method", "questions", "area under the curve: mean score over log2(questions)"], rows) if rows else None
-    )
+    return ReportTable(head, rows)
 
 
 def tables(study: Study) -> list[Block]:
@@ -137,8 +118,10 @@ def tables(study: Study) -> list[Block]:
     found: list[Block] = []
     if len(study.comparable) > 1:
         found += [Heading("All environments"), Text(f"Over {', '.join(study.comparable)}."), overall_table(study)]
-    if (area := area_table(study)) is not None:
-        found += [Heading("Label efficiency"), area]
+    areas = {name: (arms, study.area(arms)) for name, arms in study.curves().items()}
+    if rows := [[name, ", ".join(map(str, arms)), shown(area, ".2f")] for name, (arms, area) in areas.items() if area]:
+        head = ["method", "questions", "area under the curve: mean score over log2(questions)"]
+        found += [Heading("Label efficiency"), ReportTable(head, rows)]
     for env in study.table:
         found += [Heading(f"{env}, {len(next(iter(study.table[env].values())))} seeds"), environment_table(study, env)]
         if CEILING in study.table[env] and env not in study.comparable:
