@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 
 from prefrl.core.errors import UserError
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.reply import clean
-from prefrl.labelling.ai.settings import Settings
 
 LARGEST = 2**20  # bytes of a response; an answer has less than a thousandth of it
 CONNECT = 10.0  # seconds
@@ -70,7 +70,7 @@ class Busy(Exception):
 class Endpoint:
     """An OpenAI-compatible API. Thread-safe."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: AISettings):
         self.settings, self._key = settings, settings.key()
         self._parameters: dict[str, Any] = {
             "response_format": None, "temperature": 0, "max_tokens": settings.max_tokens,

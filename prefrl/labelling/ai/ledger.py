@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import URL, Column, Float, Index, Integer, MetaData, Select, String, Table, func, insert, select, update
 
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.endpoint import Reply
-from prefrl.labelling.ai.settings import Settings
 from prefrl.store.database import connect, reading, writing
 
 FILE = "ai-calls.db"
@@ -52,10 +52,10 @@ class Total:
     received: int
 
 
-class Ledger:
+class CallLedger:
     """The calls of one AI labeller for one run. Thread-safe."""
 
-    def __init__(self, folder: Path, settings: Settings):
+    def __init__(self, folder: Path, settings: AISettings):
         self.settings = settings
         self.engine = connect(URL.create("sqlite", database=str((folder / FILE).absolute())))
         with writing(self.engine) as connection:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.kinds import Kind
-from prefrl.labelling.ai.pictures import data_url
+from prefrl.labelling.ai.clip_picture import data_url
 
 AGAIN = """Your last reply was not the JSON object that was asked for. Reply with {"reason": "...", "answer": "..."} alone."""
 _FORMAT = 1  # raise it when a change other than in these texts alters what a model is sent

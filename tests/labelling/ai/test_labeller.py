@@ -20,8 +20,8 @@ from serving import ROOT
 from sqlalchemy import select
 
 from prefrl.core.errors import UserError
+from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.ledger import FILE
-from prefrl.labelling.ai.pictures import strip
 from prefrl.rendering.clips import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.database import reading
@@ -288,7 +288,7 @@ def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
 
 
 def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.selection.LEASE", 3.0)
+    monkeypatch.setattr("prefrl.labelling.ai.tasks.LEASE", 3.0)
     thought = threading.Event()
     model.decide = lambda left, right: "equal" if thought.wait(300) else "unsure"
     working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 300.0})

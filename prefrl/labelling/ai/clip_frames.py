@@ -1,33 +1,32 @@
-"""The frames of a run's clips, as the render worker drew them; starts a worker if no label server runs one."""
+"""The frames of a run's clips, as a render worker drew them: a label server's, or one started here where none draws."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from prefrl.labelling import render_worker as drawing
+from prefrl.labelling.ai.tasks import LabelTask
+from prefrl.labelling.render_worker import Drawing, command
 from prefrl.rendering.clips import clip_of
 from prefrl.rendering.sheets import frames_of
-from prefrl.runs import address
 from prefrl.store.lookup import Place
 from prefrl.store.store import LabelStore
 
-LOOK = 5.0  # seconds between two checks for a running render worker
+LOOK = 5.0  # seconds between two checks for a label server
+PRESENT = 15.0  # seconds after its last notice for which a label server counts as present
 STUCK = 60.0  # seconds without a new clip after which none is expected
 
 
-class Footage:
+class ClipFrames:
     """Clips of questions as frames. One thread uses it."""
 
     def __init__(self, folder: Path, store: LabelStore, modules: Sequence[str], store_url: str | None):
         self.folder, self.store = folder, store
-        self.worker = drawing.command(folder, modules, store_url)
-        self._own: drawing.Drawing | None = None
+        self.worker = command(folder, modules, store_url)
+        self._own: Drawing | None = None
         self._checked_at = -LOOK
         self._missing: set[int] = set()
         self._changed_at = time.monotonic()
@@ -42,10 +41,10 @@ class Footage:
         drawn = [clip for clip in clips if clip is not None]
         return drawn if len(drawn) == len(clips) else None
 
-    def want(self, open_ones: Iterable[Place], answered: Iterable[Place]) -> None:
-        """Have these drawn: workers draw open questions unasked, answered ones only on request."""
-        requested = [place.query for place in answered]
-        missing = {*requested, *(place.query for place in open_ones)}
+    def want(self, tasks: Sequence[LabelTask]) -> None:
+        """Have these drawn: workers draw open questions without a request, answered ones only on request."""
+        requested = [task.place.query for task in tasks if task.kind == "opinion"]
+        missing = {task.place.query for task in tasks}
         if missing != self._missing:
             self._missing, self._changed_at = missing, time.monotonic()
         if not missing or time.monotonic() - self._checked_at < LOOK:
@@ -53,12 +52,13 @@ class Footage:
         self._checked_at = time.monotonic()
         if requested:
             self.store.notices.post("wanted", {"queries": requested})
-        served = _has_label_server(self.folder)
-        if self._own and served:
+        notice = self.store.notices.read("labelling")
+        served = notice is not None and notice[0]["state"] == "open" and notice[1] < PRESENT
+        if self._own and served:  # its worker is to draw, as backups are made where clips are drawn
             self._own.stop()
             self._own = None
         elif not self._own and not served:
-            self._own = drawing.Drawing(self.worker, self.folder / "render-worker.log")
+            self._own = Drawing(self.worker, self.folder / "render-worker.log")
             self._own.start()
 
     def stuck(self) -> str | None:
@@ -78,17 +78,3 @@ class Footage:
             return frames_of(content, clip["frames"], clip["columns"])
         except OSError:  # pruned this moment
             return None
-
-
-def _has_label_server(folder: Path) -> bool:
-    """Whether a label server on this machine runs a render worker for this run."""
-    server = address.read(folder)
-    if server is None or sys.platform == "win32":  # where os.kill(pid, 0) would end the process
-        return server is not None
-    try:
-        os.kill(server.pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai.settings import Settings
+from prefrl.labelling.ai.ai_settings import AISettings
 
 ABOUT = """\
 An AI in place of people, or beside them:
@@ -23,7 +23,7 @@ unless the endpoint is on it. No page is opened. A question's clips are shown in
 order said, with the model's reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
 environment variable alone, and is written nowhere.
 """
-DEFAULTS = {field.name: field.default for field in fields(Settings) if field.name not in ("model", "labeller")}
+DEFAULTS = {field.name: field.default for field in fields(AISettings) if field.name not in ("model", "labeller")}
 OPTIONS = (*DEFAULTS, "dry_run")
 """Options of an AI labeller alone; --labeller belongs to the page too."""
 
@@ -67,7 +67,7 @@ def label(options: argparse.Namespace) -> int:
         )
     values = {name: getattr(options, name) for name in DEFAULTS}
     values["price"] = tuple(options.price) if options.price else None
-    settings = Settings(model=options.ai, labeller=options.labeller, **values)
+    settings = AISettings(model=options.ai, labeller=options.labeller, **values)
     if options.dry_run:
         print(preview(options.folder, settings, options.modules, options.store))
         return 0
@@ -86,7 +86,7 @@ def label(options: argparse.Namespace) -> int:
     return 0
 
 
-def _data_notice(settings: Settings) -> str:
+def _data_notice(settings: AISettings) -> str:
     where = "leave this machine" if settings.leaves_the_machine else "stay on this machine"
     plain = settings.key_env and settings.leaves_the_machine and settings.endpoint.lower().startswith("http:")
     return f"frames of the clips, the question and instructions are sent to {settings.host}: they {where}" + (
