@@ -58,6 +58,10 @@ class ModelAnswer:
         places = {None if answer is None else self.kind.favoured(answer) for answer in answers}
         return self.disagree and len(places) == 1 and None not in places
 
+    @property
+    def cached(self) -> int:
+        return sum(reply.cached for reply in self.replies)
+
     def orders(self) -> list[OrderReport]:
         """The replies to each order, stored with the answer."""
         return [

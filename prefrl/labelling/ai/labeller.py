@@ -150,7 +150,7 @@ class AILabeller:
         self.count.update(
             answers=1, opinions=row.get("kind") == "opinion", skipped=answer is None,
             undecided=answer is not None and answer == given.kind.undecided, unusable=not given.usable,
-            disagree=given.disagree, one_sided=given.one_sided, cache_hits=sum(one.cached for one in given.replies),
+            disagree=given.disagree, one_sided=given.one_sided, cache_hits=given.cached,
         )  # fmt: skip
         self._unusable_in_a_row = 0 if given.usable else self._unusable_in_a_row + 1
         if self._unusable_in_a_row >= UNUSABLE:

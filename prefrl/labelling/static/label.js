@@ -2,35 +2,40 @@
 /** The labelling view: the clips of a question, its answers, and the next question at once after an answer. */
 
 import {Ahead, load} from "./ahead.js";
-import {emptyCard} from "./empty.js";
+import {choices} from "./choices.js";
 import {ask, blurred, button, el, put} from "./dom.js";
+import {emptyCard} from "./empty.js";
 import {icon} from "./icons.js";
 import {CONTROLS, announced, control} from "./keys.js";
 import {markdown} from "./markdown.js";
 import {Player} from "./player.js";
 import {progressLine} from "./progress.js";
-import {calm, remember, setting} from "./settings.js";
+import {calm, remember, setting} from "./storage.js";
 import {modelCard} from "./strip.js";
 import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
 import {Turns} from "./turns.js";
-import {WIDGETS, askable} from "./widgets.js";
 
 /**
- * What the view is part of: the page, or a notebook's cell.
- * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
- *   status: import("./api.js").Status | null, recheck?: () => void}} App
+ * What the view is part of: the page, which has a history to go to, or a notebook's cell.
+ * @typedef {import("./connection.js").Connection & {recheck?: () => void}} App
  * @typedef {import("./choices.js").Kind} Kind
+ * @typedef {import("./choices.js").Widget} Widget
  */
 
-/** An empty widget, before the kinds are known. @returns {import("./choices.js").Widget} */
+/**
+ * The widgets, by the name that a kind of question gives. Another one is another file and a line here.
+ * @type {Record<string, (kind: Kind, give: (given: import("./choices.js").Given) => void) => Widget>}
+ */
+const WIDGETS = {choices};
+
+/** An empty widget, before the kinds are known. @returns {Widget} */
 const nothing = () => ({figures: el("div", {class: "figures"}), canvases: [], controls: el("div", {class: "choices"}), key: () => false, swiped: () => {}, mark: () => {}, flash: () => {}});
 const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the previous question
 const HEARTBEAT = 20_000; // ms; leases last 60 s
 
 export class LabelView {
   name = "label";
-  title = "Label";
   /** How the kind of question on the screen is asked. */
   widget = nothing();
   /** The kind on the screen. @type {Kind | null} */
@@ -63,7 +68,7 @@ export class LabelView {
     this.transport = transport(this.player);
     this.#build();
     this.turns.addEventListener("turn", () => this.#show());
-    this.turns.addEventListener("told", (event) => this.#answered(/** @type {CustomEvent} */ (event).detail));
+    this.turns.addEventListener("stored", (event) => this.#answered(/** @type {CustomEvent} */ (event).detail));
     this.ahead.addEventListener("staged", () => this.turns.advance());
     this.beat = setInterval(() => this.#heartbeat(), HEARTBEAT);
     document.addEventListener("visibilitychange", this.#clock);
@@ -178,7 +183,7 @@ export class LabelView {
     this.#since = this.#since.filter((seq) => seq > status.seq);
     this.#count();
     this.kinds = status.kinds;
-    this.ahead.kinds = new Set(askable(status.kinds));
+    this.ahead.kinds = new Set(Object.keys(status.kinds).filter((name) => status.kinds[name].widget in WIDGETS));
     if (!this.kind) this.#ask([...this.ahead.kinds][0]); // show the first kind's widget already
     put(this.question, status.question || this.kind?.question);
     if (this.#instructionsText !== status.instructions) {

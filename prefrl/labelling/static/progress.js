@@ -17,8 +17,7 @@ export function progressLine() {
   const pace = el("span", {class: "pace"});
   const queue = el("span", {class: "queue wide"});
   const trainer = el("span", {class: "trainer"});
-  const root = el("section", {class: "progress", "aria-label": "Progress"}, bar,
-    el("p", {}, counts, pace, queue, trainer));
+  const root = el("section", {class: "progress", "aria-label": "Progress"}, bar, el("p", {}, counts, pace, queue, trainer));
 
   /** @param {Status} status @param {number} extra answers given here that the server has not counted yet */
   function update(status, extra) {
@@ -42,18 +41,14 @@ export function progressLine() {
 
 /** @param {Status} status */
 function trainerText({trainer}) {
-  const said = [STATES[trainer.state] ?? trainer.state];
-  if (trainer.step && trainer.total_steps) said.push(`step ${short(trainer.step)} of ${short(trainer.total_steps)}`);
-  if (trainer.model_version) said.push(`reward model v${trainer.model_version}`);
-  const [state, ...rest] = said;
-  return [el("i", {class: "dot", "aria-hidden": "true"}), state,
+  const rest = [];
+  if (trainer.step && trainer.total_steps) rest.push(`step ${short(trainer.step)} of ${short(trainer.total_steps)}`);
+  if (trainer.model_version) rest.push(`reward model v${trainer.model_version}`);
+  return [el("i", {class: "dot", "aria-hidden": "true"}), STATES[trainer.state] ?? trainer.state,
     rest.length ? el("span", {class: "wide"}, ` · ${rest.join(" · ")}`) : null];
 }
 
-/**
- * Why there is nothing to answer.
- * @param {Status} status @returns {{title: string, text: string, waiting: boolean}} waiting: more will come by itself
- */
+/** Why there is nothing to answer; waiting: more will come by itself. @param {Status} status */
 export function whyEmpty(status) {
   const {trainer, budget, asked, open, rendering, ready} = status;
   const over = {finished: "The training has finished", stopped: "The training has stopped", absent: "No training runs"}[trainer.state];

@@ -3,7 +3,7 @@
 
 import {ApiError, get} from "./api.js";
 import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
-import {smallClips} from "./clips.js";
+import {smallClips} from "./small_clips.js";
 import {count, duration, el, percent, put} from "./dom.js";
 
 /**
@@ -22,7 +22,6 @@ const EVERY = 5_000; // ms
 
 export class TeamView {
   name = "team";
-  title = "Team";
   #timer = 0;
   #latest = "";
 

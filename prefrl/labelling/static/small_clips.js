@@ -4,7 +4,7 @@
 import {named} from "./choices.js";
 import {el, put} from "./dom.js";
 import {Player, decode, drawFrame, fit} from "./player.js";
-import {calm} from "./settings.js";
+import {calm} from "./storage.js";
 import {strips} from "./strip.js";
 
 /** Queue that decodes stills one after another: forty sheets at once would fill the memory. @type {Promise<any>} */
@@ -36,7 +36,7 @@ export function smallClips(clips, places) {
   root.addEventListener("seen", () => {
     decoding = decoding.then(async () => {
       if (player.sheets.length || !root.isConnected) return;
-      const sheets = await Promise.all(clips.map((clip) => decode(clip)));
+      const sheets = await Promise.all(clips.map(decode));
       sheets.forEach((sheet, k) => {
         if (!player.sheets.length) drawFrame(player.pens[k], sheet, sheet.clip.frames >> 1);
         sheet.bitmap.close();
@@ -49,7 +49,7 @@ export function smallClips(clips, places) {
   async function start() {
     if (wanted) return;
     wanted = true;
-    const sheets = await Promise.all(clips.map((clip) => decode(clip))).catch(() => []);
+    const sheets = await Promise.all(clips.map(decode)).catch(() => []);
     if (!wanted || !sheets.length) return sheets.forEach((sheet) => sheet.bitmap.close());
     player.playing = !calm();
     player.show(sheets);
