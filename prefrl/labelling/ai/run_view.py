@@ -9,7 +9,6 @@ from pathlib import Path
 
 from prefrl.config.settings import Config
 from prefrl.config.values import load
-from prefrl.core.errors import UserError
 from prefrl.kinds import kind_of
 from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.clip_frames import ClipFrames
@@ -17,6 +16,7 @@ from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.tasks import LabelTask, TaskQueue
 from prefrl.labelling.instructions import instructions
+from prefrl.labelling.service import require_run
 from prefrl.rendering.clips import clips_ready
 from prefrl.store.store import LabelStore
 
@@ -43,12 +43,11 @@ class RunView:
 
     def prompt(self, task: LabelTask) -> Prompt | None:
         """The prompt for a question, with its clips in stored order; None if a clip is missing after all."""
-        frames = self.clips.frames(task.place)
+        frames, text = self.clips.frames(task.place), instructions(self.folder, self.config.env)
         if frames is None:
             return None
         pictures = tuple(strip(clip, self.settings.frames, self.settings.widest) for clip in frames)
-        words = self.config.teacher.question, instructions(self.folder, self.config.env)
-        return Prompt(kind_of(task.place.kind), *words, pictures)
+        return Prompt(kind_of(task.place.kind), self.config.teacher.question, text, pictures)
 
 
 @contextmanager
@@ -56,10 +55,7 @@ def open_run(
     folder: Path, settings: AISettings, modules: Sequence[str] = (), store: str | None = None
 ) -> Iterator[RunView]:
     """Open a run for an AI labeller, closed afterwards. Raises UserError for a folder that is not a run's."""
-    if not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"{folder} is not a run folder (it has no config.yaml); make one with: prefrl train --teacher human"
-        )
+    require_run(folder)
     config = load(folder / "config.yaml")
     url = store or config.record.labels or None
     with ExitStack() as stack:

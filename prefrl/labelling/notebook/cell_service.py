@@ -33,6 +33,7 @@ class CellService:
     def __init__(self, folder: Path, labeller: str, modules: Sequence[str] = (), store: str | None = None):
         """labeller, modules, store: as `service.opened` has them"""
         self.folder, self.labeller, self.modules, self.store = folder, labeller, modules, store
+        self.caller = Caller("experimenter", secrets.token_urlsafe(24))  # sessions outlive a service that was closed
         self.sessions: set[str] = set()  # of cells that show the run and have not left
         self._call: Call | None = None
         self._open = ExitStack()
@@ -58,12 +59,15 @@ class CellService:
 
     def _opened(self) -> Call:
         if self._call is None:
-            caller = Caller("experimenter", secrets.token_urlsafe(24))
             served = service.opened(
-                self.folder, Access(caller.token, 0), modules=self.modules, store=self.store, labeller=self.labeller
+                self.folder,
+                Access(self.caller.token, 0),
+                modules=self.modules,
+                store=self.store,
+                labeller=self.labeller,
             )
             with ExitStack() as opening:
-                self._call = opening.enter_context(_in_process(opening.enter_context(served).app, caller))
+                self._call = opening.enter_context(_in_process(opening.enter_context(served).app, self.caller))
                 self._open = opening.pop_all()
         return self._call
 

@@ -63,7 +63,7 @@ export class Ahead extends EventTarget {
   }
 
   /** Put a question back to the front. @param {Staged} staged */
-  untake(staged) {
+  putBack(staged) {
     this.staged.unshift(staged);
     this.staged.slice(MOST).forEach(close);
   }

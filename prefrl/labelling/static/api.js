@@ -34,11 +34,7 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * @param {string} method @param {string} path @param {any} [body]
- * @param {boolean} [keepalive] the page may be gone before the reply
- * @returns {Promise<any>}
- */
+/** keepalive: the page may be gone before the reply. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
 async function call(method, path, body, keepalive = false) {
   const json = body !== undefined && {headers: {"Content-Type": "application/json", "X-Prefrl": "1"}, body: JSON.stringify(body)};
   /** @type {RequestInit} */

@@ -37,7 +37,7 @@ export function announced(key) {
 }
 
 /** Whether a key press is for this page: not held down, no shortcut, not typed into a field or dialog. @param {KeyboardEvent} event */
-export function meant(event) {
+export function isForPage(event) {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return false;
   if (event.shiftKey && event.key.startsWith("Arrow")) return false;
   const target = event.target instanceof Element ? event.target : null;

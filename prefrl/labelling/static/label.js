@@ -4,13 +4,12 @@
 import {Ahead, load} from "./ahead.js";
 import {choices} from "./choices.js";
 import {ask, blurred, button, el, put} from "./dom.js";
-import {emptyCard} from "./empty.js";
 import {icon} from "./icons.js";
 import {CONTROLS, announced, control} from "./keys.js";
 import {markdown} from "./markdown.js";
 import {Player} from "./player.js";
-import {progressLine} from "./progress.js";
-import {calm, remember, setting} from "./storage.js";
+import {emptyCard, progressLine} from "./progress.js";
+import {reducedMotion, remember, setting} from "./storage.js";
 import {modelCard} from "./strip.js";
 import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
@@ -45,7 +44,7 @@ export class LabelView {
   #shownAt = 0;
   #awake = {since: 0, total: 0};
   #revealing = false;
-  #hush = 0;
+  #clearing = 0;
   /** Numbers of the answers that arrived since the server last counted. @type {number[]} */
   #since = [];
   /** Instructions on the page. @type {string | null} */
@@ -213,7 +212,7 @@ export class LabelView {
     this.widget.mark(staged?.was);
     if (!staged) return this.player.clear();
     if (!staged.sheets.length) return this.#restore(staged);
-    this.player.playing = !calm();
+    this.player.playing = !reducedMotion();
     this.player.show(staged.sheets);
     this.#shownAt = performance.now();
     this.#awake = {since: document.hidden ? 0 : this.#shownAt, total: 0};
@@ -280,8 +279,8 @@ export class LabelView {
   /** @param {string} text shown for a while only, as the next question is on the screen by then */
   #say(text) {
     put(this.message, text);
-    clearTimeout(this.#hush);
-    this.#hush = setTimeout(() => put(this.message), 1500 + 60 * text.length);
+    clearTimeout(this.#clearing);
+    this.#clearing = setTimeout(() => put(this.message), 1500 + 60 * text.length);
   }
 
   // -- time and leases -------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import {ask, button, el, put} from "./dom.js";
 import {HelpView} from "./help.js";
 import {HistoryView} from "./history.js";
 import {icon} from "./icons.js";
-import {PAGES, meant} from "./keys.js";
+import {PAGES, isForPage} from "./keys.js";
 import {LabelView} from "./label.js";
 import {applyTheme, nextTheme, remember, setting} from "./storage.js";
 import {TeamView} from "./team.js";
@@ -158,7 +158,7 @@ export class App extends Connection {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (!meant(event) || !this.view) return;
+    if (!isForPage(event) || !this.view) return;
     const page = PAGES.find((one) => one.keys.includes(event.key))?.name;
     if (page) location.hash = `#/${page === this.view.name ? "label" : page}`;
     if (page || this.view.key?.(event)) event.preventDefault();

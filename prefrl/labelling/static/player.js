@@ -72,11 +72,8 @@ export class Player {
   #before = null;
   #request = 0;
 
-  /**
-   * @param {HTMLCanvasElement[]} canvases
-   * @param {(player: Player) => void} [changed] after another frame, speed or state
-   */
-  constructor(canvases, changed = () => {}) {
+  /** changed: called after another frame, speed or state. @param {HTMLCanvasElement[]} canvases @param {() => void} changed */
+  constructor(canvases, changed) {
     this.changed = changed;
     this.use(canvases);
   }
@@ -119,13 +116,13 @@ export class Player {
     this.#draw();
     if (this.playing) this.#startClock();
     else this.#stopClock();
-    this.changed(this);
+    this.changed();
   }
 
   pause() {
     this.playing = false;
     this.#stopClock();
-    this.changed(this);
+    this.changed();
   }
 
   toggle() {
@@ -133,7 +130,7 @@ export class Player {
     this.playing = true;
     this.#before = null;
     this.#startClock();
-    this.changed(this);
+    this.changed();
   }
 
   /** Move by whole frames, around the end; this pauses. @param {number} frames */
@@ -152,7 +149,7 @@ export class Player {
   pace(notches) {
     const place = SPEEDS.indexOf(this.speed) + notches;
     this.speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, place))];
-    this.changed(this);
+    this.changed();
   }
 
   #startClock() {
@@ -187,6 +184,6 @@ export class Player {
       this.drawn[k] = own;
       moved = true;
     });
-    if (moved) this.changed(this);
+    if (moved) this.changed();
   }
 }

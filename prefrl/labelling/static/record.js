@@ -8,10 +8,7 @@ import {verdict} from "./strip.js";
 
 /** @typedef {import("./history.js").Past} Past */
 
-/**
- * @param {import("./main.js").App} app @param {Past} given
- * @returns {{root: HTMLElement, stop: () => void}}
- */
+/** @param {import("./main.js").App} app @param {Past} given @returns {{root: HTMLElement, stop: () => void}} */
 export function recordCard(app, given) {
   let past = given;
   const kind = app.status?.kinds[past.asked_kind];
@@ -25,12 +22,7 @@ export function recordCard(app, given) {
     clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
     el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, known), note));
 
-  if (clips) {
-    root.addEventListener("pointerenter", clips.start);
-    root.addEventListener("pointerleave", () => !root.contains(document.activeElement) && clips.stop());
-    root.addEventListener("focusin", clips.start);
-    root.addEventListener("focusout", (/** @type {FocusEvent} */ event) => !root.contains(/** @type {Node} */ (event.relatedTarget)) && clips.stop());
-  }
+  clips?.playWith(root);
 
   function show() {
     const model = past.standing ? past.model : null; // the prediction for an open question must stay hidden
@@ -38,7 +30,7 @@ export function recordCard(app, given) {
       el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
       model && el("p", {class: "quiet-line"}, ...verdict(kind, model)),
       ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // untrusted, shown as text
-    clips?.think(model?.rewards ?? null);
+    clips?.showRewards(model?.rewards ?? null);
     root.classList.toggle("past", !past.standing);
     buttons.forEach((one, k) => {
       one.setAttribute("aria-pressed", String(kind?.choices[k].word === past.choice));

@@ -38,4 +38,4 @@ export function nextTheme() {
   return applyTheme();
 }
 
-export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

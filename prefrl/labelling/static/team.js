@@ -132,7 +132,7 @@ function disputed(questions, kinds) {
       el("div", {class: "about"}, el("p", {}, el("b", {}, `Question ${query}`)),
         ...said.map((one) => el("p", {class: "quiet-line"}, `${one.labeller}: ${one.words}`)),
         el("p", {class: "quiet-line"}, learned(label, kinds[kind]?.outcomes ?? []))));
-    if (small) for (const [event, act] of [["pointerenter", small.start], ["pointerleave", small.stop], ["focusin", small.start], ["focusout", small.stop]]) root.addEventListener(event, act);
+    small?.playWith(root);
     return root;
   }));
 }

@@ -68,7 +68,7 @@ export class Turns extends EventTarget {
   undo() {
     const last = this.past.pop();
     if (!last) return false;
-    if (this.now) this.ahead.untake(this.now);
+    if (this.now) this.ahead.putBack(this.now);
     last.staged.was = last.given;
     if (!this.outbox.unsent(last.id))
       last.staged.pending = this.outbox.add("withdraw", this.labeller, {of: last.id, seq: last.seq});

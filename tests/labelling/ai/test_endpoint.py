@@ -118,12 +118,7 @@ def test_the_endpoint_may_say_how_long_to_wait_and_then_all_do(teacher, model):
         date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=40), usegmt=True)
         error(503, Retry_After=date)(handler)
 
-    model.faults += [
-        error(429, Retry_After="7"),
-        in_forty_seconds,
-        error(429, Retry_After="soon"),
-        error(429),
-    ]
+    model.faults += [error(429, Retry_After="7"), in_forty_seconds, error(429, Retry_After="soon"), error(429)]
     patient = teacher()
     patient.ask(PAIR)
     (first, all_first), (second, all_second), (third, _), (_, all_last) = patient.pauses

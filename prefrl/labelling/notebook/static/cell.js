@@ -4,7 +4,7 @@
 import {transport} from "./api.js";
 import {Connection, EVERY} from "./connection.js";
 import {el, ticket} from "./dom.js";
-import {meant} from "./keys.js";
+import {isForPage} from "./keys.js";
 import {LabelView} from "./label.js";
 
 const PAGES = ["h", "?"]; // keys of the page that do nothing in a cell
@@ -52,7 +52,7 @@ class Cell extends Connection {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (!meant(event) || PAGES.includes(event.key) || !this.view.key(event)) return;
+    if (!isForPage(event) || PAGES.includes(event.key) || !this.view.key(event)) return;
     event.preventDefault();
     event.stopPropagation();
   }
