@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 from prefrl.kinds import Answer, Kind
 from prefrl.labelling.ai.ai_settings import AISettings
@@ -23,14 +22,6 @@ class OrderReply:
     read: ReadAnswer | None  # about the clips as displayed; None if no answer could be read from it
     text: str  # the reply itself
     cached: int  # replies found in the ledger
-
-
-class OrderReport(TypedDict):
-    """A reply to one order of the clips, as stored with the answer. Untrusted text."""
-
-    order: list[int]
-    said: str | None  # the answer in words; None: none could be read
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,8 +53,8 @@ class ModelAnswer:
     def cached(self) -> int:
         return sum(reply.cached for reply in self.replies)
 
-    def orders(self) -> list[OrderReport]:
-        """The replies to each order, stored with the answer."""
+    def orders(self) -> list[dict[str, object]]:
+        """The replies to each order, as stored with the answer: order, answer in words (None: none) and reason. Untrusted text."""
         return [
             {"order": reply.order, "said": reply.read.words if reply.read else None,
              "reason": reply.read.reason if reply.read else clean(reply.text)}

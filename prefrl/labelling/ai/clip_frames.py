@@ -37,9 +37,17 @@ class ClipFrames:
 
     def frames(self, place: Place) -> list[np.ndarray] | None:
         """The clips of a question in stored order, each (T + 1, H, W, 3) uint8; None while they are not drawn."""
-        clips = [self._frames(place, segment) for segment in range(place.segments)]
-        drawn = [clip for clip in clips if clip is not None]
-        return drawn if len(drawn) == len(clips) else None
+        drawn = []
+        for segment in range(place.segments):
+            clip = clip_of(self.folder, place.file, place.row, segment)
+            if clip is None:
+                return None
+            try:
+                content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
+                drawn.append(frames_of(content, clip["frames"], clip["columns"]))
+            except OSError:  # pruned this moment
+                return None
+        return drawn
 
     def want(self, tasks: Sequence[LabelTask]) -> None:
         """Have these drawn: workers draw open questions without a request, answered ones only on request."""
@@ -68,13 +76,3 @@ class ClipFrames:
         notice = self.store.notices.read("renderer")
         fault = (self._own and self._own.trouble()) or (notice and notice[0].get("error")) or "no worker draws them"
         return f"{len(self._missing)} questions have no clips: {fault}"
-
-    def _frames(self, place: Place, segment: int) -> np.ndarray | None:
-        clip = clip_of(self.folder, place.file, place.row, segment)
-        if clip is None:
-            return None
-        try:
-            content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
-            return frames_of(content, clip["frames"], clip["columns"])
-        except OSError:  # pruned this moment
-            return None

@@ -48,7 +48,12 @@ class TaskQueue:
             for one in lookup.open_questions(self.store, IN_VIEW)
             if others[one.place.query] < one.wanted and one.place.query not in done and one.place.kind in KINDS
         ]
-        return fresh + [LabelTask(place, "opinion") for place in self._second_opinions() if place.query not in done]
+        theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED) if self.overlap else []
+        return fresh + [
+            LabelTask(place, "opinion")
+            for place in theirs
+            if place.kind in KINDS and place.query not in done and self._shared(place.query)
+        ]
 
     def take(self, tasks: Sequence[LabelTask]) -> list[LabelTask]:
         """Lease open questions; second opinions need no lease. Returns those that nobody else has leased meanwhile."""
@@ -72,12 +77,6 @@ class TaskQueue:
     def close(self) -> None:
         self.store.leases.release(self.session)
 
-    def _second_opinions(self) -> list[Place]:
-        """A fixed share (by hash) of the questions that others have answered."""
-        if not self.overlap:
-            return []
-        return [
-            place
-            for place in lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
-            if place.kind in KINDS and zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
-        ]
+    def _shared(self, query: int) -> bool:
+        """Whether a question is of the share that is answered a second time: always the same, by hash."""
+        return zlib.crc32(f"{query} {self.labeller}".encode()) < self.overlap * 2**32

@@ -98,12 +98,6 @@ export function count(n, thing, things = `${thing}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? thing : things}`;
 }
 
-/** 1.2 M, 340 k, 12. @param {number} n */
-export function short(n) {
-  if (n >= 1e6) return `${(n / 1e6).toFixed(2)} M`;
-  return n >= 1e4 ? `${Math.round(n / 1e3)} k` : n.toLocaleString("en");
-}
-
 /** 8 s, 3 min, 1 h 20 min. @param {number} seconds */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The labelling view: the clips of a question, its answers, and the next question at once after an answer. */
 
-import {Ahead, load} from "./ahead.js";
+import {Prefetcher, load} from "./prefetch.js";
 import {choices} from "./choices.js";
 import {ask, blurred, button, el, put} from "./dom.js";
 import {icon} from "./icons.js";
@@ -19,24 +19,22 @@ import {Turns} from "./turns.js";
  * What the view is part of: the page, which has a history to go to, or a notebook's cell.
  * @typedef {import("./connection.js").Connection & {recheck?: () => void}} App
  * @typedef {import("./choices.js").Kind} Kind
- * @typedef {import("./choices.js").Widget} Widget
  */
 
 /**
  * The widgets, by the name that a kind of question gives. Another one is another file and a line here.
- * @type {Record<string, (kind: Kind, give: (given: import("./choices.js").Given) => void) => Widget>}
+ * @type {Record<string, (kind: Kind, give: (given: import("./choices.js").Given) => void) => import("./choices.js").Widget>}
  */
 const WIDGETS = {choices};
 
-/** An empty widget, before the kinds are known. @returns {Widget} */
-const nothing = () => ({figures: el("div", {class: "figures"}), canvases: [], controls: el("div", {class: "choices"}), key: () => false, swiped: () => {}, mark: () => {}, flash: () => {}});
+const NO_KIND = /** @type {Kind} */ (/** @type {unknown} */ ({places: [], choices: []})); // before the kinds are known
 const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the previous question
 const HEARTBEAT = 20_000; // ms; leases last 60 s
 
 export class LabelView {
   name = "label";
   /** How the kind of question on the screen is asked. */
-  widget = nothing();
+  widget = choices(NO_KIND, () => {});
   /** The kind on the screen. @type {Kind | null} */
   kind = null;
   /** All kinds, by name. @type {Record<string, Kind>} */
@@ -61,7 +59,7 @@ export class LabelView {
     this.app = app;
     this.empty = emptyCard({again: () => this.secondOpinions(), recheck: app.recheck});
     this.post = (/** @type {string} */ path, /** @type {any} */ body) => app.sessions.post(path, app.labeller, body);
-    this.ahead = new Ahead(this.post, () => [...this.turns.shown, ...app.outbox.queries]);
+    this.ahead = new Prefetcher(this.post, () => [...this.turns.shown, ...app.outbox.queries]);
     this.turns = new Turns(this.ahead, app.outbox, app.labeller);
     this.player = new Player([], () => this.transport.update());
     this.transport = transport(this.player);
@@ -91,8 +89,6 @@ export class LabelView {
         tool("flag", "flag", () => this.flag())),
       this.card);
   }
-
-  // -- what a labeller can do ------------------------------------------------------------------------------------
 
   /** @param {import("./choices.js").Given} given */
   give(given) {
@@ -154,8 +150,6 @@ export class LabelView {
     return Boolean(named);
   }
 
-  // -- coming and going ------------------------------------------------------------------------------------------
-
   enter() {
     this.#clock();
     this.#show();
@@ -195,8 +189,6 @@ export class LabelView {
     if (status.ready > 0 || this.ahead.again) this.#refill();
   }
 
-  // -- the screen ------------------------------------------------------------------------------------------------
-
   /** Put the question whose turn it is on the screen: in this very frame if it is decoded. */
   #show() {
     const staged = this.turns.now;
@@ -233,7 +225,7 @@ export class LabelView {
     put(this.question, this.app.status?.question || kind.question);
   }
 
-  /** An undone question that was no longer in memory. @param {import("./ahead.js").Staged} staged */
+  /** An undone question that was no longer in memory. @param {import("./prefetch.js").Staged} staged */
   async #restore(staged) {
     this.player.clear();
     try {
@@ -282,8 +274,6 @@ export class LabelView {
     clearTimeout(this.#clearing);
     this.#clearing = setTimeout(() => put(this.message), 1500 + 60 * text.length);
   }
-
-  // -- time and leases -------------------------------------------------------------------------------------------
 
   /** Milliseconds for which the question could be seen. @param {number} now */
   #seen(now) {

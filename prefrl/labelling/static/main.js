@@ -102,8 +102,6 @@ export class App extends Connection {
     await this.#introduce(name);
   }
 
-  // -- the frame around the views --------------------------------------------------------------------------------
-
   /** @param {string} theme */
   #frame(theme) {
     this.runName = el("span", {class: "run"});

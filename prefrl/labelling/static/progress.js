@@ -1,7 +1,7 @@
 // @ts-check
 /** The progress line, and what the labelling view shows when there is nothing to answer. */
 
-import {button, count, duration, el, put, short} from "./dom.js";
+import {button, count, duration, el, put} from "./dom.js";
 
 /** @typedef {import("./api.js").Status} Status */
 
@@ -42,7 +42,8 @@ export function progressLine() {
 /** @param {Status} status */
 function trainerText({trainer}) {
   const rest = [];
-  if (trainer.step && trainer.total_steps) rest.push(`step ${short(trainer.step)} of ${short(trainer.total_steps)}`);
+  const short = new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 2}); // 1.25M, 340K
+  if (trainer.step && trainer.total_steps) rest.push(`step ${short.format(trainer.step)} of ${short.format(trainer.total_steps)}`);
   if (trainer.model_version) rest.push(`reward model v${trainer.model_version}`);
   return [el("i", {class: "dot", "aria-hidden": "true"}), STATES[trainer.state] ?? trainer.state,
     rest.length ? el("span", {class: "wide"}, ` · ${rest.join(" · ")}`) : null];
@@ -82,7 +83,7 @@ export function emptyCard(act) {
   };
   const timer = setInterval(() => !root.hidden && tick(), 1000);
 
-  /** @param {Status} status @param {import("./ahead.js").Ahead} ahead */
+  /** @param {Status} status @param {import("./prefetch.js").Prefetcher} ahead */
   function update(status, ahead) {
     const why = whyEmpty(status);
     if (title.textContent !== why.title) put(title, why.title);

@@ -1,11 +1,11 @@
 // @ts-check
 /** Order of questions: the one on the screen, those answered before it, and undo. Independent of the display. */
 
-import {close} from "./ahead.js";
+import {close} from "./prefetch.js";
 import {ticket} from "./dom.js";
 
 /**
- * @typedef {import("./ahead.js").Staged} Staged
+ * @typedef {import("./prefetch.js").Staged} Staged
  * @typedef {import("./api.js").ModelView} ModelView
  * @typedef {import("./choices.js").Given} Given
  * @typedef {{staged: Staged, id: string, given: Given, seq: number | null, model: ModelView | null}} Answered
@@ -24,7 +24,7 @@ export class Turns extends EventTarget {
 
   #over = new AbortController();
 
-  /** @param {import("./ahead.js").Ahead} ahead @param {import("./outbox.js").Outbox} outbox @param {string} labeller */
+  /** @param {import("./prefetch.js").Prefetcher} ahead @param {import("./outbox.js").Outbox} outbox @param {string} labeller */
   constructor(ahead, outbox, labeller) {
     super();
     this.ahead = ahead;

@@ -19,7 +19,7 @@ const MOST_HELD = 64; // ids that the server takes
 const WARM = typeof OffscreenCanvas === "undefined" ? null : new OffscreenCanvas(8, 8).getContext("2d");
 
 /** Event: "staged" when a question became ready. */
-export class Ahead extends EventTarget {
+export class Prefetcher extends EventTarget {
   /** @type {Staged[]} */
   staged = [];
   /** Ask for answered questions too, for a second opinion. */
