@@ -33,7 +33,9 @@ class CellService:
     def __init__(self, folder: Path, labeller: str, modules: Sequence[str] = (), store: str | None = None):
         """labeller, modules, store: as `service.opened` has them"""
         self.folder, self.labeller, self.modules, self.store = folder, labeller, modules, store
-        self.caller = Caller("experimenter", secrets.token_urlsafe(24))  # its token signs sessions, which outlive a closed service
+        self.caller = Caller(
+            "experimenter", secrets.token_urlsafe(24)
+        )  # its token signs sessions, which outlive a closed service
         self.sessions: set[str] = set()  # of cells that show the run and have not left
         self._call: Call | None = None
         self._open = ExitStack()
