@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefrl.config.modules import import_modules
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai import command as ai
+from prefrl.labelling.ai import ai_command as ai
 
 ABOUT = """\
 Label pairs of a run in the browser, while it trains or afterwards.

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from prefrl.kinds import Answer, Kind
+from prefrl.labelling.ai.ai_settings import AISettings
+from prefrl.labelling.ai.backoff import Backoff, Retries
 from prefrl.labelling.ai.endpoint import Busy, Endpoint, Refused, Reply
-from prefrl.labelling.ai.ledger import Ledger
+from prefrl.labelling.ai.ledger import CallLedger
 from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.reply import ReadAnswer, clean, read
-from prefrl.labelling.ai.settings import Settings
-from prefrl.labelling.ai.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class ModelAnswer:
     def cached(self) -> int:
         return sum(reply.cached for reply in self.replies)
 
-    def orders(self) -> list[dict[str, Any]]:
-        """The replies to each order, stored with the answer. Untrusted text."""
+    def orders(self) -> list[dict[str, object]]:
+        """The replies to each order, as stored with the answer: order, answer in words (None: none) and reason. Untrusted text."""
         return [
             {"order": reply.order, "said": reply.read.words if reply.read else None,
              "reason": reply.read.reason if reply.read else clean(reply.text)}
@@ -69,7 +68,7 @@ def stored(kind: Kind, replies: Sequence[OrderReply]) -> list[Answer | None]:
 
 
 def combine(kind: Kind, answers: Sequence[Answer | None], disagree: str) -> Answer | None:
-    """Combine the answers to each order; one skip makes it a skip. disagree: see Settings"""
+    """Combine the answers to each order; one skip makes it a skip. disagree: see AISettings"""
     if any(answer is None for answer in answers):
         return None
     if _agree(kind, answers):
@@ -85,15 +84,14 @@ def _agree(kind: Kind, answers: Sequence[Answer | None]) -> bool:
 class ModelTeacher:
     """A vision model that answers questions. Thread-safe."""
 
-    def __init__(self, settings: Settings, endpoint: Endpoint, ledger: Ledger, waiting: Waiting):
-        self.settings, self.endpoint, self.ledger, self.waiting = settings, endpoint, ledger, waiting
+    def __init__(self, settings: AISettings, endpoint: Endpoint, ledger: CallLedger, backoff: Backoff):
+        self.settings, self.endpoint, self.ledger, self.backoff = settings, endpoint, ledger, backoff
 
     def ask(self, prompt: Prompt) -> ModelAnswer:
         """prompt: with the clips in stored order. Raises BudgetSpent, Refused or Stopped; what was paid is kept."""
-        replies = tuple(self._ask_in_order(order, prompt) for order in prompt.kind.orders())
-        return ModelAnswer(
-            prompt.kind, replies, combine(prompt.kind, stored(prompt.kind, replies), self.settings.disagree)
-        )
+        kind = prompt.kind
+        replies = tuple(self._ask_in_order(order, prompt) for order in kind.orders())
+        return ModelAnswer(kind, replies, combine(kind, stored(kind, replies), self.settings.disagree))
 
     def _ask_in_order(self, order: list[int], as_stored: Prompt) -> OrderReply:
         """Ask with the clips in one order; once more if no answer can be read from the reply."""
@@ -109,9 +107,9 @@ class ModelTeacher:
         key = prompt.key(self.settings.model, self.settings.url)
         if known := self.ledger.known(key):
             return known, 1
-        patience, messages, tokens = self.waiting.patience(), prompt.messages(), prompt.tokens()
+        retries, messages, tokens = Retries(self.backoff), prompt.messages(), prompt.tokens()
         while True:
-            self.waiting.turn()
+            self.backoff.turn()
             call, status, reply = self.ledger.begin(key, tokens), None, None
             try:
                 reply, status = self.endpoint.ask(messages, prompt.reply_format()), 200
@@ -123,4 +121,4 @@ class ModelTeacher:
                 raise
             finally:
                 self.ledger.end(call, status, reply)
-            patience.again(busy)
+            retries.again(busy)

@@ -1,4 +1,4 @@
-"""One call to a model over HTTP: returns its reply, or raises Busy (try again) or Refused (stop)."""
+"""One call of a model over HTTP: returns its reply, or raises Busy (try again) or Refused (stop)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 
 from prefrl.core.errors import UserError
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.reply import clean
-from prefrl.labelling.ai.settings import Settings
 
 LARGEST = 2**20  # bytes of a response; an answer has less than a thousandth of it
 CONNECT = 10.0  # seconds
@@ -32,6 +31,10 @@ _IMAGE = re.compile(r"image|vision|multi-?modal", re.IGNORECASE)
 _UNABLE = re.compile(r"not support|n't support|unsupported|text.only", re.IGNORECASE)
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each call, right through the progress bar
+
+
+Message = Mapping[str, object]
+"""A chat message in the format of OpenAI's API: its role and its content."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,10 @@ class Busy(Exception):
 class Endpoint:
     """An OpenAI-compatible API. Thread-safe."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: AISettings):
         self.settings, self._key = settings, settings.key()
-        self._parameters: dict[str, Any] = {
-            "response_format": None, "temperature": 0, "max_tokens": settings.max_tokens,
-        }  # fmt: skip
+        # the parameters that this endpoint takes, as far as is known; response_format is filled in for each call
+        self._parameters = {"response_format": None, "temperature": 0, "max_tokens": settings.max_tokens}
         self._adjusting = threading.Lock()
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "prefrl"}
         if self._key:
@@ -91,18 +93,17 @@ class Endpoint:
     def close(self) -> None:
         self.http.close()
 
-    def ask(self, messages: Sequence[Mapping[str, Any]], reply_format: Mapping[str, Any]) -> Reply:
+    def ask(self, messages: Sequence[Message], reply_format: Mapping[str, object]) -> Reply:
         """Call the model once. Raises Busy if a retry may succeed, Refused if not."""
-        parameters = {**self._parameters}
+        parameters: dict[str, object] = {**self._parameters}
         if "response_format" in parameters:
             parameters["response_format"] = reply_format
         status, headers, content = self._post({"model": self.settings.model, "messages": messages, **parameters})
         if status == 200:
             return self._reply(headers, content)
-        self._refuse(status, headers, self._message(content), parameters)
-        raise AssertionError("every other status is refused")
+        raise self._fault(status, headers, self._message(content), parameters)
 
-    def _post(self, body: Mapping[str, Any]) -> tuple[int, httpx.Headers, bytes]:
+    def _post(self, body: Mapping[str, object]) -> tuple[int, httpx.Headers, bytes]:
         """POST a request; bounds the size of the response and the time it may take."""
         deadline, content = time.monotonic() + self.settings.timeout, bytearray()
         try:
@@ -121,9 +122,8 @@ class Endpoint:
         except httpx.TimeoutException as fault:
             raise Busy(f"no response within {self.settings.timeout:g} s ({type(fault).__name__})") from None
         except httpx.HTTPError as fault:
-            raise Busy(
-                f"no connection to {self.settings.host}: {self._cleaned(str(fault)) or type(fault).__name__}"
-            ) from None
+            why = self._cleaned(str(fault)) or type(fault).__name__
+            raise Busy(f"no connection to {self.settings.host}: {why}") from None
 
     def _reply(self, headers: httpx.Headers, content: bytes) -> Reply:
         try:
@@ -133,45 +133,41 @@ class Endpoint:
             text = _text(completion["choices"][0]["message"])
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             content_type = self._cleaned(headers.get("content-type", "nothing in particular"))
-            raise Busy(f"not a chat completion but {content_type}: {self._cleaned(content[:80].decode(errors='replace'))!r}", 200,
-                       garbled=True) from None  # fmt: skip
+            start = self._cleaned(content[:80].decode(errors="replace"))
+            raise Busy(f"not a chat completion but {content_type}: {start!r}", 200, garbled=True) from None
         usage = completion.get("usage")
         return Reply(text, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
 
-    def _refuse(self, status: int, headers: httpx.Headers, text: str, parameters: Mapping[str, Any]) -> None:
-        """Raise Busy or Refused for a status other than 200."""
+    def _fault(
+        self, status: int, headers: httpx.Headers, text: str, parameters: Mapping[str, object]
+    ) -> Busy | Refused:
+        """What to raise for a status other than 200."""
         url, model = self.settings.url, self.settings.model
         if _IMAGE.search(text) and (_UNABLE.search(text) or 400 <= status < 500 and status not in (401, 402, 403, 429)):
-            raise Refused(
+            return Refused(
                 f"{model!r} does not take pictures, or not these; choose a model with vision. It said: {text}"
             )
         if status == 429 and any(sign in text.lower() for sign in SPENT):
-            raise Refused(f"the account at {self.settings.host} has run out ({text}); add credit, then start again")
+            return Refused(f"the account at {self.settings.host} has run out ({text}); add credit, then start again")
         if status in PASSING or status >= 500:
-            raise Busy(f"status {status}: {text}", status, _seconds(headers.get("retry-after")))
+            return Busy(f"status {status}: {text}", status, _seconds(headers.get("retry-after")))
         if status in (400, 422) and self._adjust(text, parameters):
-            raise Busy(f"status {status}: {text}", status, at_once=True)
+            return Busy(f"status {status}: {text}", status, at_once=True)
+        if 300 <= status < 400:
+            to = self._cleaned(headers.get("location", "nowhere"))
+            return Refused(f"{url} redirects to {to}; if you trust it, give that as the endpoint")
+        variable = "the" if self._key else "an"
         remedies = {
-            401: f"the key was not accepted; put a valid one into {self._key_hint()}",
+            401: f"the key was not accepted; put a valid one into {variable} environment variable that key_env names",
             402: "the account has no credit; add some, then start again",
             403: "access is forbidden; the key may not use this model, or not from here",
             404: f"there is no model {model!r}, or no API at {url}; check both",
             413: "the pictures are too large; lower frames or widest",
         }
-        if 300 <= status < 400:
-            to = self._cleaned(headers.get("location", "nowhere"))
-            raise Refused(f"{url} redirects to {to}; if you trust it, give that as the endpoint")
         remedy = remedies.get(status, "the request was refused")
-        raise Refused(f"{self.settings.host} answered {status}: {remedy}. It said: {text}")
+        return Refused(f"{self.settings.host} answered {status}: {remedy}. It said: {text}")
 
-    def _key_hint(self) -> str:
-        return (
-            "the environment variable that key_env names"
-            if self._key
-            else "an environment variable, and name it with key_env"
-        )
-
-    def _adjust(self, text: str, parameters: Mapping[str, Any]) -> bool:
+    def _adjust(self, text: str, parameters: Mapping[str, object]) -> bool:
         """Drop or rename the parameter that the endpoint rejects. Returns whether a retry may succeed."""
         for name, (signs, instead) in PARAMETERS.items():
             if name in parameters and any(sign in text.lower() for sign in signs):
@@ -199,13 +195,12 @@ class Endpoint:
         return clean(text.replace(self._key, "***") if self._key else text, 300)
 
 
-def _text(message: Any) -> str:
-    """The text of a message: as a string, in parts, or as a refusal."""
+def _text(message: Mapping[str, object]) -> str:
+    """The text of a message: as a string, in parts, or as a refusal. Raises TypeError for anything else."""
     content = message.get("content")
     if isinstance(content, list):
-        content = "".join(
-            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
     if content is None:
         content = message.get("refusal") or ""
     if not isinstance(content, str):
@@ -213,7 +208,7 @@ def _text(message: Any) -> str:
     return content
 
 
-def _count(usage: Any, name: str) -> int | None:
+def _count(usage: object, name: str) -> int | None:
     """A token count; None if it is missing or invalid."""
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if type(value) is int and 0 <= value < 10**9 else None

@@ -17,14 +17,14 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.asking import ModelAnswer, ModelTeacher
+from prefrl.labelling.ai.backoff import Backoff, Stopped
 from prefrl.labelling.ai.endpoint import Endpoint
-from prefrl.labelling.ai.ledger import BudgetSpent, Ledger
+from prefrl.labelling.ai.ledger import BudgetSpent, CallLedger
 from prefrl.labelling.ai.run_view import RunView, open_run
-from prefrl.labelling.ai.selection import Task
-from prefrl.labelling.ai.settings import Settings
-from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
-from prefrl.labelling.ai.waiting import Stopped, Waiting
+from prefrl.labelling.ai.summary import COUNTED, Summary, with_oracle, with_people
+from prefrl.labelling.ai.tasks import LabelTask
 from prefrl.labelling.model_view import details_of
 from prefrl.labelling.status import WORKING, trainer_state
 from prefrl.store import lookup
@@ -40,13 +40,13 @@ def label_with_ai(
 ) -> Summary:  # fmt: skip
     """Answer a run's open questions with a vision model; while the run trains, also those that it will ask.
 
-    settings: fields of `prefrl.labelling.ai.settings.Settings`; model= and endpoint= must be given. Frames of the clips,
+    settings: fields of `prefrl.labelling.ai.ai_settings.AISettings`; model= and endpoint= must be given. Frames of the clips,
     the question and RUN/instructions.md are sent to the endpoint. Set `stop` to end it early; what was answered is
     stored. Raises UserError where the endpoint refuses, or does not answer for as long as `patience`.
     """
-    with ai_labeller(Path(folder), Settings(**settings), modules, store, quiet) as labeller:
+    with ai_labeller(Path(folder), AISettings(**settings), modules, store, quiet) as labeller:
         if stop is not None:
-            labeller.waiting.stop = stop
+            labeller.backoff.stop = stop
         summary = labeller.work()
     if labeller.fault:
         raise labeller.fault
@@ -55,30 +55,19 @@ def label_with_ai(
 
 @contextmanager
 def ai_labeller(
-    folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None, quiet: bool = False
+    folder: Path, settings: AISettings, modules: Sequence[str] = (), store: str | None = None, quiet: bool = False
 ) -> Iterator[AILabeller]:
     """An AI labeller of a run, closed afterwards. Only one of each name runs at a time."""
     with ExitStack() as stack:
         endpoint = stack.enter_context(closing(Endpoint(settings)))
         run = stack.enter_context(open_run(folder, settings, modules, store))
-        stack.enter_context(_name_lock(folder, settings.name))
-        ledger = stack.enter_context(closing(Ledger(folder, settings)))
-        waiting = Waiting(settings)
-        yield AILabeller(run, ModelTeacher(settings, endpoint, ledger, waiting), quiet)
-
-
-@contextmanager
-def _name_lock(folder: Path, name: str) -> Iterator[None]:
-    """Lock a labeller's name: two of one name would ask, and pay, for the same questions."""
-    lock = FileLock(folder / f".ai-{zlib.crc32(name.encode()):08x}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{name!r} labels {folder} already; end it, or give this one another name") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        name = settings.name
+        try:  # two of one name would ask, and pay, for the same questions
+            stack.enter_context(FileLock(folder / f".ai-{zlib.crc32(name.encode()):08x}.lock").acquire(timeout=0))
+        except Timeout:
+            raise UserError(f"{name!r} labels {folder} already; end it, or give this one another name") from None
+        ledger = stack.enter_context(closing(CallLedger(folder, settings)))
+        yield AILabeller(run, ModelTeacher(settings, endpoint, ledger, Backoff(settings)), quiet)
 
 
 class AILabeller:
@@ -86,9 +75,8 @@ class AILabeller:
 
     def __init__(self, run: RunView, teacher: ModelTeacher, quiet: bool = False):
         self.run, self.teacher, self.quiet = run, teacher, quiet
-        self.settings, self.store, self.selection = run.settings, run.store, run.selection
-        self.waiting = teacher.waiting
-        self.under_way: dict[Future[ModelAnswer], Task] = {}
+        self.settings, self.store, self.backoff = run.settings, run.store, teacher.backoff
+        self.under_way: dict[Future[ModelAnswer], LabelTask] = {}
         self.count: Counter[str] = Counter()
         self.ended, self.fault = "", None  # type: str, UserError | None
         self._unusable_in_a_row = 0
@@ -102,13 +90,13 @@ class AILabeller:
         ) as bar:
             try:
                 while not self.ended or self.under_way:
-                    training = self._training()
+                    trainer, _ = trainer_state(self.run.folder, self.store.notices.read("trainer"))
                     self._fill(pool)
                     self._collect(bar)
-                    self._check_end(training)
+                    self._check_end(trainer["state"] in WORKING)
             except KeyboardInterrupt:
                 self._end("stopped")
-                self.waiting.stop.set()
+                self.backoff.stop.set()
                 tqdm.write(
                     f"ending with the {len(self.under_way)} questions that are paid for; Ctrl-C again leaves at once",
                     sys.stderr,
@@ -124,17 +112,17 @@ class AILabeller:
         if self.ended:
             return
         at_once = 1 if self.settings.max_cost and not self.teacher.ledger.measured() else self.settings.at_once
-        room = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
-        for task in self.selection.take(self.run.ready()[:room] if room else []):
+        free = max(0, at_once - len(self.under_way))  # before its price is known, one call is all that is risked
+        for task in self.run.tasks.take(self.run.ready()[:free] if free else []):
             if prompt := self.run.prompt(task):
                 self.under_way[pool.submit(self.teacher.ask, prompt)] = task
             else:  # its clip was damaged; it is drawn again
-                self.selection.done(task)
+                self.run.tasks.done(task)
 
     def _collect(self, bar: tqdm) -> None:
         """Store the answers that have arrived, and release the leases of questions that failed."""
         if not self.under_way:
-            self.waiting.stop.wait(IDLE)
+            self.backoff.stop.wait(IDLE)
         for future in wait(self.under_way, POLL, FIRST_COMPLETED).done:
             task = self.under_way.pop(future)
             try:
@@ -144,16 +132,15 @@ class AILabeller:
             except UserError as fault:
                 self.fault = self.fault or fault
                 self._end("the model could not go on")
-                self.waiting.stop.set()
+                self.backoff.stop.set()
             finally:
-                self.selection.done(task)
-        self.selection.renew()
-        bar.total = self.count["answers"] + self.store.counts().open
-        bar.n = self.count["answers"]
+                self.run.tasks.done(task)
+        self.run.tasks.renew()
+        bar.n, bar.total = self.count["answers"], self.count["answers"] + self.store.counts().open
         bar.set_postfix_str(self._progress_text(), refresh=False)
         bar.update(0)
 
-    def _store(self, task: Task, given: ModelAnswer) -> None:
+    def _store(self, task: LabelTask, given: ModelAnswer) -> None:
         query, answer = task.place.query, given.answer
         self.store.answer(
             [query], [answer],
@@ -163,7 +150,7 @@ class AILabeller:
         self.count.update(
             answers=1, opinions=row.get("kind") == "opinion", skipped=answer is None,
             undecided=answer is not None and answer == given.kind.undecided, unusable=not given.usable,
-            disagree=given.disagree, one_sided=given.one_sided, cached=given.cached,
+            disagree=given.disagree, one_sided=given.one_sided, cache_hits=given.cached,
         )  # fmt: skip
         self._unusable_in_a_row = 0 if given.usable else self._unusable_in_a_row + 1
         if self._unusable_in_a_row >= UNUSABLE:
@@ -173,26 +160,22 @@ class AILabeller:
                 " A larger max_tokens helps where replies are cut off; else choose another model"
             )
 
-    def _details(self, task: Task, given: ModelAnswer) -> str:
+    def _details(self, task: LabelTask, given: ModelAnswer) -> str:
         """The replies to each clip order, and what the reward model predicted before it could know the answer."""
         predicted = self.store.notices.predictions([task.place.query]).get(task.place.query)
         return json.dumps({
-            "session": self.selection.session, "order": list(range(task.place.segments)),
+            "session": self.run.tasks.session, "order": list(range(task.place.segments)),
             "purpose": "new" if task.kind == "answer" else "overlap", "model": details_of(predicted),
             "ai": {"model": self.settings.model, "host": self.settings.host, "orders": given.orders()},
         })  # fmt: skip
 
-    def _training(self) -> bool:
-        state, _ = trainer_state(self.run.folder, self.store.notices.read("trainer"))
-        return state["state"] in WORKING
-
     def _check_end(self, training: bool) -> None:
         """End when nothing is left to do. training: whether questions may have been added since ready() was called"""
-        if self.waiting.stop.is_set():
+        if self.backoff.stop.is_set():
             self._end("stopped")
         if self.ended or self.under_way:
             return
-        if stuck := self.run.stuck():
+        if stuck := self.run.clips.stuck():
             if not training:
                 self.fault = UserError(stuck)
                 self._end("nothing more can be shown")
@@ -210,16 +193,11 @@ class AILabeller:
         cost = self.teacher.ledger.total().cost
         spent = [] if cost is None else [f"${cost:.4g}"]
         usable = self.count["answers"] - self.count["unusable"]
-        disagreement = [f"orders disagree {self.count['disagree'] / usable:.0%}"] if usable else []
-        return ", ".join(spent + disagreement)
+        return ", ".join(spent + ([f"orders disagree {self.count['disagree'] / usable:.0%}"] if usable else []))
 
     def _summary(self) -> Summary:
-        counted = {
-            name: self.count[name]
-            for name in ("answers", "opinions", "undecided", "skipped", "unusable", "disagree", "one_sided")
-        }
         return Summary(
-            self.settings.name, self.ended, **counted, cache_hits=self.count["cached"],
+            self.settings.name, self.ended, **{name: self.count[name] for name in COUNTED},
             now=self.teacher.ledger.total(), ever=self.teacher.ledger.total(ever=True),
             people=with_people(self.store, self.settings.name), oracle=with_oracle(self.store, self.settings.name),
         )  # fmt: skip

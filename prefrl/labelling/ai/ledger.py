@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import URL, Column, Float, Index, Integer, MetaData, Select, String, Table, func, insert, select, update
 
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.endpoint import Reply
-from prefrl.labelling.ai.settings import Settings
 from prefrl.store.database import connect, reading, writing
 
 FILE = "ai-calls.db"
@@ -52,15 +52,16 @@ class Total:
     received: int
 
 
-class Ledger:
+class CallLedger:
     """The calls of one AI labeller for one run. Thread-safe."""
 
-    def __init__(self, folder: Path, settings: Settings):
+    def __init__(self, folder: Path, settings: AISettings):
         self.settings = settings
         self.engine = connect(URL.create("sqlite", database=str((folder / FILE).absolute())))
         with writing(self.engine) as connection:
             metadata.create_all(connection)
-        self.before = self._last_id()
+        with reading(self.engine) as connection:
+            self.before = connection.scalar(select(func.max(calls.c.id))) or 0
 
     def close(self) -> None:
         self.engine.dispose()
@@ -92,11 +93,11 @@ class Ledger:
         cost = 0.0 if (status or 0) >= 400 else None
         if reply is not None and reply.sent is not None and reply.received is not None:
             cost = self.settings.cost(reply.sent, reply.received)
-        outcome: dict[str, Any] = {"status": status, "cost": cost, "seconds": time.time() - calls.c.sent_at}
+        outcome = update(calls).values(status=status, cost=cost, seconds=time.time() - calls.c.sent_at)
         if reply is not None:
-            outcome |= {"reply": reply.text, "sent": reply.sent, "received": reply.received}
+            outcome = outcome.values(reply=reply.text, sent=reply.sent, received=reply.received)
         with writing(self.engine) as connection:
-            connection.execute(update(calls).where(calls.c.id == call).values(**outcome))
+            connection.execute(outcome.where(calls.c.id == call))
 
     def total(self, ever: bool = False) -> Total:
         """Calls since this ledger was opened; ever: of all times."""
@@ -123,7 +124,3 @@ class Ledger:
             raise BudgetSpent(f"the budget of {most} calls is used up")
         if dollars is not None and spent + expected > dollars:
             raise BudgetSpent(f"of ${dollars:g} ${spent:.4g} are spent, and another call may cost ${expected:.2g}")
-
-    def _last_id(self) -> int:
-        with reading(self.engine) as connection:
-            return connection.scalar(select(func.max(calls.c.id))) or 0

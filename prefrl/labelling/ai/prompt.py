@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from prefrl.kinds import Kind
-from prefrl.labelling.ai.pictures import data_url
+from prefrl.labelling.ai.clip_picture import data_url
+from prefrl.labelling.ai.endpoint import Message
 
 AGAIN = """Your last reply was not the JSON object that was asked for. Reply with {"reason": "...", "answer": "..."} alone."""
 _FORMAT = 1  # raise it when a change other than in these texts alters what a model is sent
@@ -37,27 +37,23 @@ class Prompt:
 
     def key(self, model: str, url: str) -> str:
         """Cache key: a hash of model, text, pixels and order, independent of the PNG encoder."""
-        pixels = [
-            f"{one.shape} {hashlib.sha256(np.ascontiguousarray(one).tobytes()).hexdigest()}" for one in self.pictures
-        ]
+        pixels = [f"{clip.shape} {hashlib.sha256(clip.tobytes()).hexdigest()}" for clip in self.pictures]
         content = [_FORMAT, url, model, self.kind.prompt, self.text(), self.again and [self.again, AGAIN], *pixels]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
-    def messages(self) -> list[dict[str, Any]]:
-        """Chat messages in the format of OpenAI's API."""
-        parts = [_text(self.text())]
+    def messages(self) -> list[Message]:
+        """The chat messages to send."""
+        parts: list[Message] = [{"type": "text", "text": self.text()}]
         for place, picture in zip(self.kind.places, self.pictures, strict=True):
-            parts += [_text(f"The {place} clip:"), _picture(picture)]
-        messages: list[dict[str, Any]] = [
-            {"role": "system", "content": self.kind.prompt}, {"role": "user", "content": parts},
-        ]  # fmt: skip
+            parts.append({"type": "text", "text": f"The {place} clip:"})
+            parts.append({"type": "image_url", "image_url": {"url": data_url(picture)}})
+        messages: list[Message] = [{"role": "system", "content": self.kind.prompt}, {"role": "user", "content": parts}]
         if self.again is not None:
-            messages += [
-                {"role": "assistant", "content": self.again or "(nothing)"}, {"role": "user", "content": AGAIN},
-            ]  # fmt: skip
+            messages.append({"role": "assistant", "content": self.again or "(nothing)"})
+            messages.append({"role": "user", "content": AGAIN})
         return messages
 
-    def reply_format(self) -> dict[str, Any]:
+    def reply_format(self) -> dict[str, object]:
         """The JSON schema of the reply, in the same format."""
         schema = {"name": "answer", "strict": True, "schema": self.kind.reply_schema()}
         return {"type": "json_schema", "json_schema": schema}
@@ -66,11 +62,3 @@ class Prompt:
         """Estimate of the input tokens: one per 4 characters and per 750 pixels. Models differ; `usage` is exact."""
         characters = len(self.kind.prompt) + len(self.text()) + len(self.again or "")
         return 50 + characters // 4 + sum(clip.shape[0] * clip.shape[1] for clip in self.pictures) // 750
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def _picture(picture: np.ndarray) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": data_url(picture)}}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from prefrl.core.errors import UserError
 from prefrl.kinds import Answer, Kind
@@ -37,7 +36,7 @@ def clean(text: str, most: int = LONGEST_REASON) -> str:
     return " ".join(printable.split())[:most]
 
 
-def _objects(text: str) -> Iterator[Any]:
+def _objects(text: str) -> Iterator[dict[str, object]]:
     """The outermost JSON objects in a text."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:
@@ -49,12 +48,12 @@ def _objects(text: str) -> Iterator[Any]:
         start = text.find("{", end)
 
 
-def _answer(content: Any, kind: Kind) -> ReadAnswer | None:
+def _answer(content: Mapping[str, object], kind: Kind) -> ReadAnswer | None:
     given, reason = content.get("answer"), content.get("reason")
     because = clean(reason) if isinstance(reason, str) else ""
     if kind.choices:
         choice = kind.chosen(given) if isinstance(given, str) else None
-        return ReadAnswer(choice.answer, clean(given).lower(), because) if choice else None
+        return ReadAnswer(choice.answer, choice.word, because) if choice else None
     try:
         answer = kind.checked(given)
     except (UserError, RecursionError):

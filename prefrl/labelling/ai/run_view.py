@@ -9,14 +9,14 @@ from pathlib import Path
 
 from prefrl.config.settings import Config
 from prefrl.config.values import load
-from prefrl.core.errors import UserError
 from prefrl.kinds import kind_of
-from prefrl.labelling.ai.footage import Footage
-from prefrl.labelling.ai.pictures import strip
+from prefrl.labelling.ai.ai_settings import AISettings
+from prefrl.labelling.ai.clip_frames import ClipFrames
+from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.prompt import Prompt
-from prefrl.labelling.ai.selection import Selection, Task
-from prefrl.labelling.ai.settings import Settings
+from prefrl.labelling.ai.tasks import LabelTask, TaskQueue
 from prefrl.labelling.instructions import instructions
+from prefrl.labelling.service import require_run
 from prefrl.rendering.clips import clips_ready
 from prefrl.store.store import LabelStore
 
@@ -27,51 +27,39 @@ class RunView:
 
     folder: Path
     config: Config
-    settings: Settings
+    settings: AISettings
     store: LabelStore
-    selection: Selection
-    footage: Footage
+    tasks: TaskQueue
+    clips: ClipFrames
     left: int = field(default=0, init=False)  # questions to answer when ready() was last called, drawn or not
 
-    def ready(self) -> list[Task]:
+    def ready(self) -> list[LabelTask]:
         """Questions whose clips are drawn; requests the clips of the others."""
-        tasks = self.selection.candidates()
+        tasks = self.tasks.candidates()
         drawn = clips_ready(self.folder, [task.place.clips for task in tasks])
-        waiting = [task for task, is_drawn in zip(tasks, drawn, strict=True) if not is_drawn]
-        self.footage.want(
-            [task.place for task in waiting if task.kind == "answer"],
-            [task.place for task in waiting if task.kind == "opinion"],
-        )
+        self.clips.want([task for task, is_drawn in zip(tasks, drawn, strict=True) if not is_drawn])
         self.left = len(tasks)
         return [task for task, is_drawn in zip(tasks, drawn, strict=True) if is_drawn]
 
-    def prompt(self, task: Task) -> Prompt | None:
+    def prompt(self, task: LabelTask) -> Prompt | None:
         """The prompt for a question, with its clips in stored order; None if a clip is missing after all."""
-        frames = self.footage.frames(task.place)
+        frames, text = self.clips.frames(task.place), instructions(self.folder, self.config.env)
         if frames is None:
             return None
         pictures = tuple(strip(clip, self.settings.frames, self.settings.widest) for clip in frames)
-        words = self.config.teacher.question, instructions(self.folder, self.config.env)
-        return Prompt(kind_of(task.place.kind), *words, pictures)
-
-    def stuck(self) -> str | None:
-        """Why no clips are drawn; None while they are."""
-        return self.footage.stuck()
+        return Prompt(kind_of(task.place.kind), self.config.teacher.question, text, pictures)
 
 
 @contextmanager
 def open_run(
-    folder: Path, settings: Settings, modules: Sequence[str] = (), store: str | None = None
+    folder: Path, settings: AISettings, modules: Sequence[str] = (), store: str | None = None
 ) -> Iterator[RunView]:
     """Open a run for an AI labeller, closed afterwards. Raises UserError for a folder that is not a run's."""
-    if not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"{folder} is not a run folder (it has no config.yaml); make one with: prefrl train --teacher human"
-        )
+    require_run(folder)
     config = load(folder / "config.yaml")
     url = store or config.record.labels or None
     with ExitStack() as stack:
         labels = stack.enter_context(LabelStore.open(folder, url))
-        selection = stack.enter_context(closing(Selection(labels, settings.name, settings.overlap)))
-        footage = stack.enter_context(closing(Footage(folder, labels, modules, url)))
-        yield RunView(folder, config, settings, labels, selection, footage)
+        tasks = stack.enter_context(closing(TaskQueue(labels, settings.name, settings.overlap)))
+        clips = stack.enter_context(closing(ClipFrames(folder, labels, modules, url)))
+        yield RunView(folder, config, settings, labels, tasks, clips)

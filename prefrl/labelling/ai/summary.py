@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,6 +17,17 @@ from prefrl.teachers.oracle import Oracle
 
 BATCH = 256  # questions whose segments are read at once
 ENOUGH = 10  # answers before a position bias is reported
+COUNTED = ("answers", "opinions", "undecided", "skipped", "unusable", "disagree", "one_sided", "cache_hits")
+"""The fields of Summary that are counted."""
+
+
+class WithPerson(TypedDict):
+    """Agreement with another labeller, on all questions that both have answered."""
+
+    name: str
+    agree: float  # share of the questions
+    n: int
+    kappa: float | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Summary:
     cache_hits: int  # replies found in the ledger
     now: Total
     ever: Total
-    people: list[dict[str, Any]]  # {name, agree, n, kappa}, on all questions that both have answered
+    people: list[WithPerson]
     oracle: tuple[int, int] | None  # clear answers: how many agree with the true reward, of how many
 
     @property
@@ -51,7 +62,8 @@ class Summary:
             + (f", {self.unusable} of them without a usable reply" if self.unusable else "")
             + (f"; {self.opinions} on questions answered by others" if self.opinions else "") + ")",
             f"  {self.now.calls} calls, {self.cache_hits} replies from the cache, {self.now.sent:,} tokens sent and"
-            f" {self.now.received:,} received" + _money(self.now.cost, self.ever),
+            f" {self.now.received:,} received"
+            + ("" if self.now.cost is None else f"; ${self.now.cost:.4g} (${self.ever.cost or 0.0:.4g} for this run so far)"),
         ]  # fmt: skip
         if self.disagreement is not None:
             lines.append(
@@ -72,20 +84,14 @@ class Summary:
         return "\n".join(lines)
 
 
-def _money(cost: float | None, ever: Total) -> str:
-    return "" if cost is None else f"; ${cost:.4g} ($%.4g for this run so far)" % (ever.cost or 0.0)
-
-
-def with_people(store: LabelStore, labeller: str) -> list[dict[str, Any]]:
+def with_people(store: LabelStore, labeller: str) -> list[WithPerson]:
     """Agreement with each other labeller who answered some of the same questions."""
     standing = [row for row in lookup.since(store, 0) if row["kind"] != "withdrawal" and row["superseded_by"] is None]
-    pairs = [pair for pair in agreement(standing) if labeller in (pair["a"], pair["b"])]
     return [
-        {
-            "name": pair["b"] if pair["a"] == labeller else pair["a"],
-            **{part: pair[part] for part in ("agree", "n", "kappa")},
-        }
-        for pair in pairs
+        WithPerson(name=other, agree=pair["agree"], n=pair["n"], kappa=pair["kappa"])
+        for pair in agreement(standing)
+        for labelled, other in ((pair["a"], pair["b"]), (pair["b"], pair["a"]))
+        if labelled == labeller
     ]
 
 
@@ -100,7 +106,7 @@ def with_oracle(store: LabelStore, labeller: str) -> tuple[int, int] | None:
         for start in range(0, len(queries), BATCH):
             batch = queries[start : start + BATCH]
             try:
-                truth = _oracle(kind, store, batch)
+                truth = Oracle(np.random.default_rng(0))(store.queries(batch))
             except UserError:  # a reward that is NaN, or a damaged file: nothing to compare with
                 return None
             known = [(query, answer) for query, answer in zip(batch, truth, strict=True) if _clear(kind, answer)]
@@ -111,7 +117,3 @@ def with_oracle(store: LabelStore, labeller: str) -> tuple[int, int] | None:
 
 def _clear(kind: Kind, answer: Answer | None) -> bool:
     return answer is not None and kind.clear(answer)
-
-
-def _oracle(kind: Kind, store: LabelStore, ids: list[int]) -> list[Answer | None]:
-    return Oracle(np.random.default_rng(0))(store.queries(ids))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import ValidationError
 
 from prefrl.core.errors import UserError
 from prefrl.labelling.messages import NewSession
-from prefrl.labelling.notebook.visits import Visits
+from prefrl.labelling.notebook.cell_service import CellService
 from prefrl.labelling.service import require_run
 from prefrl.runs.address import user
 
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 _SHOWN: dict[Path, LabelWidget] = {}  # by the run's folder: a cell that is run again replaces its earlier widget
 
 
+class InFolder(Protocol):
+    """A run, or what training returned: it has a folder."""
+
+    @property
+    def folder(self) -> Path | str: ...
+
+
 def label(
-    run: Any, *, labeller: str | None = None, modules: Sequence[str] = (), store: str | None = None
+    run: str | Path | InFolder, *, labeller: str | None = None, modules: Sequence[str] = (), store: str | None = None
 ) -> LabelWidget:
     """Label pairs of a run in a notebook, while it trains or afterwards. Make it the last line of a cell.
 
@@ -38,26 +45,16 @@ def label(
         raise UserError(
             f"labelling in a notebook needs anywidget ({missing}): pip install 'prefrl[notebook]'"
         ) from missing
-    folder = _folder(run)
-    require_run(folder)
-    name = _name(labeller or user())
-    if folder in _SHOWN:
-        _SHOWN.pop(folder).close()
-    visits = Visits(folder, modules=modules, store=store, labeller=name)
-    _SHOWN[folder] = LabelWidget(visits, run=str(folder), labeller=name)
-    return _SHOWN[folder]
-
-
-def _folder(run: Any) -> Path:
-    """The folder of a path, a training result or a run."""
-    folder = getattr(run, "folder", run)
-    if not isinstance(folder, str | Path):
+    given = getattr(run, "folder", run)
+    if not isinstance(given, str | Path):
         raise UserError(f"{run!r} is no run; give its folder, or what prefrl.train returned")
-    return Path(folder).resolve()
-
-
-def _name(labeller: str) -> str:
+    folder = Path(given).resolve()
+    require_run(folder)
     try:
-        return NewSession(labeller=labeller).labeller
+        name = NewSession(labeller=labeller or user()).labeller
     except ValidationError as fault:
         raise UserError(f"labeller={labeller!r} cannot be stored; a name has 1 to 40 printable characters") from fault
+    if folder in _SHOWN:
+        _SHOWN.pop(folder).close()
+    _SHOWN[folder] = LabelWidget(CellService(folder, name, modules, store))
+    return _SHOWN[folder]

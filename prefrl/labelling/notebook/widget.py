@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import anywidget
 import traitlets
 
 from prefrl.labelling.notebook.bundle import bundle
-from prefrl.labelling.notebook.visits import Visits
+from prefrl.labelling.notebook.cell_service import CellService
+
+
+class CellRequest(TypedDict):
+    """A request of the page, as the message that a cell sends."""
+
+    id: str
+    path: str
+    method: str
+    body: str | None
 
 
 class LabelWidget(anywidget.AnyWidget):
@@ -18,17 +27,18 @@ class LabelWidget(anywidget.AnyWidget):
     run = traitlets.Unicode(help="the run's folder").tag(sync=True)
     labeller = traitlets.Unicode(help="the name that answers are stored under").tag(sync=True)
 
-    def __init__(self, visits: Visits, **traits: Any):
-        super().__init__(**traits)
-        self.visits = visits
+    def __init__(self, service: CellService):
+        super().__init__(run=str(service.folder), labeller=service.labeller)
+        self.service = service
         self.on_msg(self._reply)
 
-    def _reply(self, _: Any, request: dict[str, Any], __: Any) -> None:
-        """Answer a request {id, path, method, body} with {id, status, kind} and, as a buffer, the content."""
-        reply = self.visits.ask(request["path"], request["method"], request["body"])
-        self.send({"id": request["id"], "status": reply.status, "kind": reply.kind}, buffers=[reply.content])
+    def _reply(self, _widget: object, request: CellRequest, _buffers: object) -> None:
+        """Answer a request with {id, status, kind} and, as a buffer, the content."""
+        reply = self.service.request(request["path"], request["method"], request["body"])
+        about = {"id": request["id"], "status": reply.status_code, "kind": reply.headers.get("content-type", "")}
+        self.send(about, buffers=[reply.content])
 
     def close(self) -> None:
         """Remove the cell's output, release its questions, and close its label service."""
-        self.visits.end()
+        self.service.end()
         super().close()

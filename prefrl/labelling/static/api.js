@@ -34,29 +34,17 @@ export class ApiError extends Error {
   }
 }
 
-/**
- * @param {string} method @param {string} path
- * @param {any} [body] @param {boolean} [keepalive] the page may be gone before the reply
- * @returns {Promise<any>}
- */
-export async function call(method, path, body, keepalive = false) {
-  const reply = await request(method, path, body, keepalive);
+/** keepalive: the page may be gone before the reply. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
+async function call(method, path, body, keepalive = false) {
+  const json = body !== undefined && {headers: {"Content-Type": "application/json", "X-Prefrl": "1"}, body: JSON.stringify(body)};
+  /** @type {RequestInit} */
+  const about = {method, ...json, keepalive, signal: AbortSignal.timeout(PATIENCE), cache: "no-store"};
+  const reply = await transport.exchange(path, about).catch((fault) => {
+    throw new ApiError(0, "offline", `no reply from the server (${fault.message})`);
+  });
   const content = await reply.json().catch(() => ({}));
   if (reply.ok) return content;
   throw new ApiError(reply.status, content.code ?? "", content.message ?? `the server answered ${reply.status}`, content);
-}
-
-/** @param {string} method @param {string} path @param {any} body @param {boolean} keepalive */
-async function request(method, path, body, keepalive) {
-  /** @type {Record<string, string>} */
-  const headers = body === undefined ? {} : {"Content-Type": "application/json", "X-Prefrl": "1"};
-  const content = body === undefined ? undefined : JSON.stringify(body);
-  try {
-    const signal = AbortSignal.timeout(PATIENCE);
-    return await transport.exchange(path, {method, headers, body: content, keepalive, signal, cache: "no-store"});
-  } catch (fault) {
-    throw new ApiError(0, "offline", `no reply from the server (${/** @type {Error} */ (fault).message})`);
-  }
 }
 
 /** A clip's frame sheet. @param {string} url @returns {Promise<Blob>} */
@@ -73,11 +61,6 @@ export function get(path, query = {}) {
   return call("GET", text ? `${path}?${text}` : path);
 }
 
-/** @param {string} path @param {any} body */
-export function post(path, body) {
-  return call("POST", path, body);
-}
-
 /** One session per labeller and page: opened when first needed, opened anew when the server forgot it. */
 export class Sessions {
   /** @type {Map<string, Promise<{session: string, labeller: string}>>} */
@@ -87,7 +70,7 @@ export class Sessions {
   of(labeller) {
     const known = this.#open.get(labeller);
     if (known) return known;
-    const opening = post("/api/session", {labeller});
+    const opening = call("POST", "/api/session", {labeller});
     this.#open.set(labeller, opening);
     opening.catch(() => this.#open.delete(labeller)); // a failure is not remembered
     return opening;
@@ -104,18 +87,15 @@ export class Sessions {
     this.forget(labeller);
   }
 
-  /**
-   * A request that carries the session of a labeller.
-   * @param {string} path @param {string} labeller @param {any} body
-   */
+  /** A request that carries the session of a labeller. @param {string} path @param {string} labeller @param {any} body */
   async post(path, labeller, body) {
     const {session} = await this.of(labeller);
     try {
-      return await post(path, {session, ...body});
+      return await call("POST", path, {session, ...body});
     } catch (fault) {
       if (!(fault instanceof ApiError) || !fault.code.includes("session")) throw fault;
       this.forget(labeller);
-      return post(path, {session: (await this.of(labeller)).session, ...body});
+      return call("POST", path, {session: (await this.of(labeller)).session, ...body});
     }
   }
 }

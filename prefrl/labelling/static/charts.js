@@ -1,12 +1,13 @@
 // @ts-check
 /** Charts of the Team page. Colours come from the style sheet, by class. */
 
-import {el, svg} from "./dom.js";
+import {el, percent, svg} from "./dom.js";
 
 const WIDTH = 1080;
 const HEIGHT = 190;
 const LEFT = 44; // room for the scale
 const BELOW = 22;
+const TALL = HEIGHT - BELOW - 8; // of the bars and lines
 
 /**
  * Answers over time, stacked by labeller.
@@ -28,18 +29,17 @@ export function answersOverTime(rows, names) {
   }
   const top = nice(Math.max(...height));
   const wide = Math.min(40, (WIDTH - LEFT) / bars);
-  const tall = HEIGHT - BELOW - 8;
   const drawn = sums.flatMap((parts, bar) => {
     let y = HEIGHT - BELOW;
     return parts.map((part, who) => {
-      const rise = (part / top) * tall;
+      const rise = (part / top) * TALL;
       y -= rise;
       return part && svg("rect", {class: `who w${who % 6}`, x: LEFT + bar * wide + 1, width: Math.max(1, wide - 2), y, height: rise},
         svg("title", {}, `${names[who]}: ${part}, ${clock(first + bar * each)}`));
     });
   });
   const label = `Answers over time, ${rows.reduce((sum, row) => sum + row.answers, 0)} in all, at most ${Math.max(...height)} in ${each === 1 ? "a minute" : `${each} minutes`}`;
-  return figure(label, [...scale(top, tall), ...drawn,
+  return figure(label, [...scale((share) => String(share * top)), ...drawn,
     svg("text", {x: LEFT, y: HEIGHT - 4}, clock(first)),
     bars > 3 && svg("text", {x: LEFT + bars * wide, y: HEIGHT - 4, "text-anchor": "end"}, clock(last))]);
 }
@@ -58,23 +58,18 @@ export function interval(bias, label) {
     svg("circle", {class: "point", cx: x(bias.share), cy: 12, r: 4.5}));
 }
 
-/**
- * The model's accuracy, version by version.
- * @param {{version: number, accuracy: number, n: number}[]} rows
- */
+/** The model's accuracy, version by version. @param {{version: number, accuracy: number, n: number}[]} rows */
 export function accuracyLine(rows) {
   const known = rows.filter((row) => row.accuracy !== null && Number.isFinite(row.accuracy));
   if (known.length < 2) return el("p", {class: "note"}, "Drawn after the second fit that has answers to be compared with.");
-  const tall = HEIGHT - BELOW - 8;
   const x = (/** @type {number} */ k) => LEFT + 6 + (k / (known.length - 1)) * (WIDTH - LEFT - 16);
-  const y = (/** @type {number} */ share) => HEIGHT - BELOW - share * tall;
+  const y = (/** @type {number} */ share) => HEIGHT - BELOW - share * TALL;
   const points = known.map((row, k) => `${x(k).toFixed(1)},${y(row.accuracy).toFixed(1)}`).join(" ");
   const latest = known[known.length - 1];
-  return figure(`Accuracy of the reward model on people's answers, ${Math.round(latest.accuracy * 100)} % at version ${latest.version}`, [
-    ...[0, 0.5, 1].flatMap((share) => [svg("line", {class: share === 0.5 ? "grid fair" : "grid", x1: LEFT, x2: WIDTH, y1: y(share), y2: y(share)}),
-      svg("text", {x: LEFT - 6, y: y(share) + 4, "text-anchor": "end"}, `${share * 100} %`)]),
+  return figure(`Accuracy of the reward model on people's answers, ${percent(latest.accuracy)} at version ${latest.version}`, [
+    ...scale(percent),
     svg("polyline", {class: "line", points}),
-    ...known.map((row, k) => svg("circle", {class: "point", cx: x(k), cy: y(row.accuracy), r: 3.5}, svg("title", {}, `v${row.version}: ${Math.round(row.accuracy * 100)} % of ${row.n}`))),
+    ...known.map((row, k) => svg("circle", {class: "point", cx: x(k), cy: y(row.accuracy), r: 3.5}, svg("title", {}, `v${row.version}: ${percent(row.accuracy)} of ${row.n}`))),
     svg("text", {x: LEFT + 6, y: HEIGHT - 4}, `v${known[0].version}`),
     svg("text", {x: WIDTH, y: HEIGHT - 4, "text-anchor": "end"}, `v${latest.version}`)]);
 }
@@ -89,12 +84,12 @@ function figure(label, parts) {
   return svg("svg", {class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label}, ...parts);
 }
 
-/** @param {number} top @param {number} tall */
-function scale(top, tall) {
+/** Lines at the bottom, in the middle and at the top. @param {(share: number) => string} label */
+function scale(label) {
   return [0, 0.5, 1].flatMap((share) => {
-    const y = HEIGHT - BELOW - share * tall;
+    const y = HEIGHT - BELOW - share * TALL;
     return [svg("line", {class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y}),
-      svg("text", {x: LEFT - 6, y: y + 4, "text-anchor": "end"}, String(share * top))];
+      svg("text", {x: LEFT - 6, y: y + 4, "text-anchor": "end"}, label(share))];
   });
 }
 

@@ -7,30 +7,19 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * An element: el("button", {class: "key", onclick: go}, "Go"). Strings become text, never markup.
- * @param {string} tag
- * @param {Record<string, any>} [attributes] names starting with "on" are listeners; null and false are left out
- * @param {...Child} children
- * @returns {any} typed loosely: the tag decides
+ * @param {string} tag @param {Record<string, any>} [attributes] names starting with "on" are listeners; null and false are left out
+ * @param {...Child} children @returns {any} typed loosely: the tag decides
  */
 export function el(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/**
- * The same for SVG.
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...Child} children
- * @returns {any}
- */
+/** The same for SVG. @param {string} tag @param {Record<string, any>} [attributes] @param {...Child} children @returns {any} */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/**
- * @template {Element} E
- * @param {E} element @param {Record<string, any>} attributes @param {Child[]} children
- */
+/** @template {Element} E @param {E} element @param {Record<string, any>} attributes @param {Child[]} children */
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
@@ -41,10 +30,7 @@ function filled(element, attributes, children) {
   return element;
 }
 
-/**
- * Replace what an element holds.
- * @param {Element} element @param {...Child} children
- */
+/** Replace what an element holds. @param {Element} element @param {...Child} children */
 export function put(element, ...children) {
   const present = children.filter((child) => child !== null && child !== undefined && child !== false);
   element.replaceChildren(.../** @type {(Node | string)[]} */ (present.map((c) => (c instanceof Node ? c : String(c)))));
@@ -84,32 +70,21 @@ export function blurred(event) {
  */
 export function ask(about) {
   const field = el("input", {
-    type: "text", value: about.value ?? "", maxlength: about.most, required: about.must, autocomplete: "off",
-    "aria-label": about.title,
+    type: "text", value: about.value ?? "", maxlength: about.most, required: about.must, pattern: about.must ? ".*\\S.*" : null,
+    autocomplete: "off", "aria-label": about.title,
   });
-  const cancel = el("button", {type: "button", class: "quiet"}, "Cancel");
   const form = el("form", {method: "dialog"}, el("h2", {}, about.title), el("p", {}, about.text), field,
-    el("div", {class: "row end"}, !about.must && cancel, el("button", {class: "strong", type: "submit"}, about.ok)));
+    el("div", {class: "row end"}, !about.must && el("button", {type: "button", class: "quiet", onclick: () => dialog.close()}, "Cancel"),
+      el("button", {class: "strong", type: "submit", value: "ok"}, about.ok)));
   const dialog = /** @type {HTMLDialogElement} */ (el("dialog", {class: "ask"}, form));
   (about.within ?? document.body).append(dialog);
   dialog.showModal();
   field.select();
-  return new Promise((resolve) => {
-    const done = (/** @type {string | null} */ value) => {
-      dialog.close();
-      dialog.remove();
-      resolve(value);
-    };
-    form.addEventListener("submit", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      if (field.value.trim() || !about.must) done(field.value.trim());
-    });
-    cancel.addEventListener("click", () => done(null));
-    dialog.addEventListener("cancel", (event) => {
-      event.preventDefault();
-      if (!about.must) done(null);
-    });
-  });
+  dialog.addEventListener("cancel", (event) => about.must && event.preventDefault());
+  return new Promise((resolve) => dialog.addEventListener("close", () => {
+    dialog.remove();
+    resolve(dialog.returnValue === "ok" ? field.value.trim() : null);
+  }));
 }
 
 /** A random id that makes a request count once, however often it is sent. */
@@ -121,12 +96,6 @@ export function ticket() {
 /** 3 answers, 1 answer. @param {number} n @param {string} thing @param {string} [things] */
 export function count(n, thing, things = `${thing}s`) {
   return `${n.toLocaleString("en")} ${n === 1 ? thing : things}`;
-}
-
-/** 1.2 M, 340 k, 12. @param {number} n */
-export function short(n) {
-  if (n >= 1e6) return `${(n / 1e6).toFixed(2)} M`;
-  return n >= 1e4 ? `${Math.round(n / 1e3)} k` : n.toLocaleString("en");
 }
 
 /** 8 s, 3 min, 1 h 20 min. @param {number} seconds */

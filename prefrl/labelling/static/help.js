@@ -14,7 +14,6 @@ const ADVICE = `
 
 export class HelpView {
   name = "help";
-  title = "Help";
   /** Instructions on the page. @type {string | null} */
   #instructionsText = null;
   /** Kinds on the page, by name. */

@@ -23,7 +23,6 @@ const FILTERS = {
 
 export class HistoryView {
   name = "history";
-  title = "History";
   /** @type {Past[]} */
   #loaded = [];
   /** @type {ReturnType<typeof recordCard>[]} */

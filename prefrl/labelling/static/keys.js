@@ -2,7 +2,7 @@
 /** Every key of the labelling view in one table: its buttons, the help page and the listener read it. */
 
 /**
- * @typedef {{name: string, label: string, keys: string[], glyph: string, help: string, short?: string}} Key
+ * @typedef {{name: string, label: string, keys: string[], glyph: string, help: string}} Key
  * keys: as in KeyboardEvent.key, the first is the one announced; glyph: how buttons show it
  */
 
@@ -10,8 +10,8 @@
 export const CONTROLS = [
   {name: "undo", label: "Undo", keys: ["z", "Backspace"], glyph: "z", help: "take the last answer back; again for the one before"},
   {name: "play", label: "Pause", keys: [" "], glyph: "space", help: "play or pause the clips"},
-  {name: "back", label: "Step back", keys: [","], glyph: ",", short: "−1", help: "one frame back, and stay there"},
-  {name: "ahead", label: "Step forward", keys: ["."], glyph: ".", short: "+1", help: "one frame ahead, and stay there"},
+  {name: "back", label: "Step back", keys: [","], glyph: ",", help: "one frame back, and stay there"},
+  {name: "ahead", label: "Step forward", keys: ["."], glyph: ".", help: "one frame ahead, and stay there"},
   {name: "slower", label: "Slower", keys: ["["], glyph: "[", help: "slower, down to 1/8"},
   {name: "faster", label: "Faster", keys: ["]"], glyph: "]", help: "faster, up to 4 times"},
   {name: "restart", label: "Restart", keys: ["r"], glyph: "r", help: "the clips from the start"},
@@ -36,11 +36,8 @@ export function announced(key) {
   return key.keys.map((one) => (one === " " ? "Space" : one)).join(" ");
 }
 
-/**
- * Whether a key press is meant for us: not held down, not part of a shortcut, not typed into a field or dialog.
- * @param {KeyboardEvent} event
- */
-export function meant(event) {
+/** Whether a key press is for this page: not held down, no shortcut, not typed into a field or dialog. @param {KeyboardEvent} event */
+export function isForPage(event) {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return false;
   if (event.shiftKey && event.key.startsWith("Arrow")) return false;
   const target = event.target instanceof Element ? event.target : null;

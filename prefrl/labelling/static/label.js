@@ -1,38 +1,40 @@
 // @ts-check
 /** The labelling view: the clips of a question, its answers, and the next question at once after an answer. */
 
-import {Ahead, load} from "./ahead.js";
-import {emptyCard} from "./empty.js";
+import {Prefetcher, load} from "./prefetch.js";
+import {choices} from "./choices.js";
 import {ask, blurred, button, el, put} from "./dom.js";
 import {icon} from "./icons.js";
 import {CONTROLS, announced, control} from "./keys.js";
 import {markdown} from "./markdown.js";
 import {Player} from "./player.js";
-import {progressLine} from "./progress.js";
-import {calm, remember, setting} from "./settings.js";
+import {emptyCard, progressLine} from "./progress.js";
+import {reducedMotion, remember, setting} from "./storage.js";
 import {modelCard} from "./strip.js";
 import {swipes} from "./swipes.js";
 import {MOVES, transport} from "./transport.js";
 import {Turns} from "./turns.js";
-import {WIDGETS, askable} from "./widgets.js";
 
 /**
- * What the view is part of: the page, or a notebook's cell.
- * @typedef {{sessions: import("./api.js").Sessions, outbox: import("./outbox.js").Outbox, labeller: string,
- *   status: import("./api.js").Status | null, recheck?: () => void}} App
+ * What the view is part of: the page, which has a history to go to, or a notebook's cell.
+ * @typedef {import("./connection.js").Connection & {recheck?: () => void}} App
  * @typedef {import("./choices.js").Kind} Kind
  */
 
-/** An empty widget, before the kinds are known. @returns {import("./choices.js").Widget} */
-const nothing = () => ({figures: el("div", {class: "figures"}), canvases: [], controls: el("div", {class: "choices"}), key: () => false, swiped: () => {}, mark: () => {}, flash: () => {}});
+/**
+ * The widgets, by the name that a kind of question gives. Another one is another file and a line here.
+ * @type {Record<string, (kind: Kind, give: (given: import("./choices.js").Given) => void) => import("./choices.js").Widget>}
+ */
+const WIDGETS = {choices};
+
+const NO_KIND = /** @type {Kind} */ (/** @type {unknown} */ ({places: [], choices: []})); // before the kinds are known
 const GUARD = 250; // ms after a new question in which no answer counts: it was meant for the previous question
 const HEARTBEAT = 20_000; // ms; leases last 60 s
 
 export class LabelView {
   name = "label";
-  title = "Label";
   /** How the kind of question on the screen is asked. */
-  widget = nothing();
+  widget = choices(NO_KIND, () => {});
   /** The kind on the screen. @type {Kind | null} */
   kind = null;
   /** All kinds, by name. @type {Record<string, Kind>} */
@@ -40,7 +42,7 @@ export class LabelView {
   #shownAt = 0;
   #awake = {since: 0, total: 0};
   #revealing = false;
-  #hush = 0;
+  #clearing = 0;
   /** Numbers of the answers that arrived since the server last counted. @type {number[]} */
   #since = [];
   /** Instructions on the page. @type {string | null} */
@@ -57,13 +59,13 @@ export class LabelView {
     this.app = app;
     this.empty = emptyCard({again: () => this.secondOpinions(), recheck: app.recheck});
     this.post = (/** @type {string} */ path, /** @type {any} */ body) => app.sessions.post(path, app.labeller, body);
-    this.ahead = new Ahead(this.post, () => [...this.turns.shown, ...app.outbox.queries]);
+    this.ahead = new Prefetcher(this.post, () => [...this.turns.shown, ...app.outbox.queries]);
     this.turns = new Turns(this.ahead, app.outbox, app.labeller);
     this.player = new Player([], () => this.transport.update());
     this.transport = transport(this.player);
     this.#build();
     this.turns.addEventListener("turn", () => this.#show());
-    this.turns.addEventListener("told", (event) => this.#answered(/** @type {CustomEvent} */ (event).detail));
+    this.turns.addEventListener("stored", (event) => this.#answered(/** @type {CustomEvent} */ (event).detail));
     this.ahead.addEventListener("staged", () => this.turns.advance());
     this.beat = setInterval(() => this.#heartbeat(), HEARTBEAT);
     document.addEventListener("visibilitychange", this.#clock);
@@ -87,8 +89,6 @@ export class LabelView {
         tool("flag", "flag", () => this.flag())),
       this.card);
   }
-
-  // -- what a labeller can do ------------------------------------------------------------------------------------
 
   /** @param {import("./choices.js").Given} given */
   give(given) {
@@ -150,8 +150,6 @@ export class LabelView {
     return Boolean(named);
   }
 
-  // -- coming and going ------------------------------------------------------------------------------------------
-
   enter() {
     this.#clock();
     this.#show();
@@ -178,7 +176,7 @@ export class LabelView {
     this.#since = this.#since.filter((seq) => seq > status.seq);
     this.#count();
     this.kinds = status.kinds;
-    this.ahead.kinds = new Set(askable(status.kinds));
+    this.ahead.kinds = new Set(Object.keys(status.kinds).filter((name) => status.kinds[name].widget in WIDGETS));
     if (!this.kind) this.#ask([...this.ahead.kinds][0]); // show the first kind's widget already
     put(this.question, status.question || this.kind?.question);
     if (this.#instructionsText !== status.instructions) {
@@ -190,8 +188,6 @@ export class LabelView {
     if (this.turns.now && !this.#shownAt) this.#show(); // a clip that could not be loaded: again
     if (status.ready > 0 || this.ahead.again) this.#refill();
   }
-
-  // -- the screen ------------------------------------------------------------------------------------------------
 
   /** Put the question whose turn it is on the screen: in this very frame if it is decoded. */
   #show() {
@@ -208,7 +204,7 @@ export class LabelView {
     this.widget.mark(staged?.was);
     if (!staged) return this.player.clear();
     if (!staged.sheets.length) return this.#restore(staged);
-    this.player.playing = !calm();
+    this.player.playing = !reducedMotion();
     this.player.show(staged.sheets);
     this.#shownAt = performance.now();
     this.#awake = {since: document.hidden ? 0 : this.#shownAt, total: 0};
@@ -229,7 +225,7 @@ export class LabelView {
     put(this.question, this.app.status?.question || kind.question);
   }
 
-  /** An undone question that was no longer in memory. @param {import("./ahead.js").Staged} staged */
+  /** An undone question that was no longer in memory. @param {import("./prefetch.js").Staged} staged */
   async #restore(staged) {
     this.player.clear();
     try {
@@ -275,11 +271,9 @@ export class LabelView {
   /** @param {string} text shown for a while only, as the next question is on the screen by then */
   #say(text) {
     put(this.message, text);
-    clearTimeout(this.#hush);
-    this.#hush = setTimeout(() => put(this.message), 1500 + 60 * text.length);
+    clearTimeout(this.#clearing);
+    this.#clearing = setTimeout(() => put(this.message), 1500 + 60 * text.length);
   }
-
-  // -- time and leases -------------------------------------------------------------------------------------------
 
   /** Milliseconds for which the question could be seen. @param {number} now */
   #seen(now) {

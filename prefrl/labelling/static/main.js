@@ -1,43 +1,32 @@
 // @ts-check
 /** The page: the labeller, the open view, the server's status, and one listener for all keys. */
 
-import {ApiError, Sessions, get} from "./api.js";
-import {ask, button, count, el, put} from "./dom.js";
+import {ApiError, get} from "./api.js";
+import {Connection, EVERY} from "./connection.js";
+import {ask, button, el, put} from "./dom.js";
 import {HelpView} from "./help.js";
 import {HistoryView} from "./history.js";
 import {icon} from "./icons.js";
-import {PAGES, meant} from "./keys.js";
+import {PAGES, isForPage} from "./keys.js";
 import {LabelView} from "./label.js";
-import {Outbox} from "./outbox.js";
-import {seen} from "./seen.js";
-import {applyTheme, nextTheme, remember, setting} from "./settings.js";
+import {applyTheme, nextTheme, remember, setting} from "./storage.js";
 import {TeamView} from "./team.js";
 
 /**
- * @typedef {{name: string, title: string, root: HTMLElement, enter?: () => void, leave?: () => void,
+ * @typedef {{name: string, root: HTMLElement, enter?: () => void, leave?: () => void,
  *   key?: (event: KeyboardEvent) => boolean, status?: (status: import("./api.js").Status) => void}} View
  */
 
-const EVERY = 2_000; // ms between two requests for the status
 const NAMES = 40; // characters that a name may have
 
-export class App {
-  sessions = new Sessions();
-  outbox = new Outbox(this.sessions);
-  labeller = "";
-  /** @type {import("./api.js").Status | null} */
-  status = null;
+export class App extends Connection {
   /** @type {View | null} */
   view = null;
-  /** @type {ApiError | null} */
-  #fault = null;
   /** @type {Record<string, View>} */
   #views = {};
 
   async start() {
-    const theme = applyTheme();
-    this.#frame(theme);
-    this.outbox.addEventListener("change", () => this.#banner());
+    this.#frame(applyTheme());
     addEventListener("hashchange", () => this.#route());
     addEventListener("keydown", (event) => this.#key(event));
     addEventListener("beforeunload", (event) => this.outbox.waiting && event.preventDefault());
@@ -49,24 +38,13 @@ export class App {
 
   recheck = () => void (location.hash = "#/history?mine");
 
-  /** Fetch the status, and pass it to what shows it. */
-  async look() {
-    try {
-      if (!this.labeller) return await this.#introduce(setting("labeller", ""));
-      const {session} = await this.sessions.of(this.labeller);
-      this.status = await get("/api/status", {session});
-      this.#fault = null;
-      this.#run(/** @type {import("./api.js").Status} */ (this.status));
-    } catch (fault) {
-      if (!(fault instanceof ApiError)) throw fault;
-      if (fault.code.includes("session")) this.sessions.forget(this.labeller);
-      else this.#fault = fault;
-    }
-    this.#banner();
+  /** Fetch the status, once the labeller is known. */
+  look() {
+    return this.labeller ? super.look() : this.#introduce(setting("labeller", ""));
   }
 
   /** @param {import("./api.js").Status} status */
-  #run(status) {
+  received(status) {
     if (this.runName.textContent !== status.run) {
       put(this.runName, status.run);
       this.outbox.start(status.run);
@@ -84,16 +62,16 @@ export class App {
     try {
       const wanted = name || (await this.#named());
       const {labeller} = await this.sessions.of(wanted);
-      this.#fault = null;
+      this.fault = null;
       this.#become(labeller);
     } catch (fault) {
       if (!(fault instanceof ApiError)) throw fault;
-      this.#fault = fault;
+      this.fault = fault;
       if (name && fault.status === 422) remember("labeller", ""); // a name of another version: ask again
     } finally {
       this.asking = false;
     }
-    this.#banner();
+    this.showTrouble();
   }
 
   /** Ask for a name, unless the address was an invitation for one. @returns {Promise<string>} */
@@ -124,13 +102,10 @@ export class App {
     await this.#introduce(name);
   }
 
-  // -- the frame around the views --------------------------------------------------------------------------------
-
   /** @param {string} theme */
   #frame(theme) {
     this.runName = el("span", {class: "run"});
     this.nameTag = el("span", {class: "label"});
-    this.bannerRoot = el("div", {class: "banner", role: "alert", hidden: true});
     const link = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ glyph) =>
       el("a", {href: `#/${name}`, "data-view": name, "aria-keyshortcuts": glyph || null}, label, glyph && el("kbd", {"aria-hidden": "true"}, glyph));
     this.nav = el("nav", {"aria-label": "Pages"}, link("label", "Label", ""), link("history", "History", "h"), link("team", "Team", ""), link("help", "Help", "?"));
@@ -146,25 +121,18 @@ export class App {
     document.body.replaceChildren(el("a", {class: "skip-link", href: "#main", onclick: (/** @type {Event} */ event) => {
       event.preventDefault();
       document.getElementById("main")?.focus();
-    }}, "Skip to the page"), el("header", {}, el("span", {class: "brand"}, "prefrl"), this.runName, this.nav, look, who), this.bannerRoot, this.place);
+    }}, "Skip to the page"), el("header", {}, el("span", {class: "brand"}, "prefrl"), this.runName, this.nav, look, who), this.banner, this.place);
   }
 
-  #banner() {
-    const unsent = this.outbox.waiting;
-    const heldNote = unsent ? `${count(unsent, "answer is", "answers are")} kept in this browser and will be sent when it is back.` : "What you answer is kept in this browser until it is back.";
-    const locked = this.#fault?.status === 401 || this.outbox.trouble === "locked";
-    const lost = this.#fault?.passing || this.outbox.trouble === "offline";
-    const refused = this.outbox.refused;
-    /** @type {any[]} */
-    const notices = [];
-    if (locked) notices.push(`This page may not talk to the server any more, perhaps because that was restarted. Open the address that it prints.${unsent ? ` ${count(unsent, "answer is", "answers are")} kept in this browser and will be sent then.` : ""}`);
-    else if (lost && !unsent && this.status?.trainer.state === "finished") notices.push("The training has finished, and its page with it. All your answers are stored; prefrl label, with the run's folder, opens it again.");
-    else if (lost) notices.push(`No connection to the label server. ${heldNote}`);
-    else if (this.#fault ?? this.status?.trouble) notices.push(this.#fault?.message ?? this.status?.trouble);
-    else if (refused) notices.push(`The server did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
-    this.bannerRoot.hidden = !notices.length;
-    const text = notices.map((part) => part.textContent ?? part).join("");
-    if (this.bannerRoot.textContent !== text) put(this.bannerRoot, ...notices);
+  /** @param {string} kept */
+  interruption(kept) {
+    const offline = this.fault?.passing || this.outbox.trouble === "offline";
+    if (this.fault?.status === 401 || this.outbox.trouble === "locked")
+      return `This page may not talk to the server any more, perhaps because that was restarted. Open the address that it prints.${kept && `${kept} then.`}`;
+    if (offline && !kept && this.status?.trainer.state === "finished")
+      return "The training has finished, and its page with it. All your answers are stored; prefrl label, with the run's folder, opens it again.";
+    if (offline) return `No connection to the label server.${kept || " What you answer is kept in this browser"} ${kept ? "when" : "until"} it is back.`;
+    return "";
   }
 
   #route() {
@@ -188,7 +156,7 @@ export class App {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (!meant(event) || !this.view) return;
+    if (!isForPage(event) || !this.view) return;
     const page = PAGES.find((one) => one.keys.includes(event.key))?.name;
     if (page) location.hash = `#/${page === this.view.name ? "label" : page}`;
     if (page || this.view.key?.(event)) event.preventDefault();
@@ -202,5 +170,4 @@ export class App {
 const app = new App();
 app.start();
 
-const labelling = () => /** @type {LabelView | null} */ (app.view instanceof LabelView ? app.view : null);
-Object.defineProperty(window, "prefrl", {value: seen(app.outbox, labelling)});
+Object.defineProperty(window, "prefrl", {value: app.inspected(() => (app.view instanceof LabelView ? app.view : null))});

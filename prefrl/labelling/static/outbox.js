@@ -6,6 +6,7 @@
 
 import {ApiError} from "./api.js";
 import {ticket} from "./dom.js";
+import {storage} from "./storage.js";
 
 /**
  * @typedef {"answer" | "withdraw" | "revise"} Kind
@@ -20,7 +21,7 @@ import {ticket} from "./dom.js";
 const WAITING = "prefrl-outbox:";
 const REFUSED = "prefrl-refused:";
 const LONGEST = 5_000; // ms between two tries
-const POISONED = 6; // failures in a row of one entry, while the server runs, before others go first
+const REPEATED = 6; // failures in a row of one entry, while the server runs, before others go first
 
 /** @type {Record<Kind, (entry: Entry) => [string, any]>} */
 const REQUESTS = {
@@ -82,14 +83,11 @@ export class Outbox extends EventTarget {
   }
 
   dismissRefused() {
-    for (const entry of stored(REFUSED)) localStorage.removeItem(REFUSED + entry.id);
+    for (const entry of stored(REFUSED)) storage((kept) => kept.removeItem(REFUSED + entry.id));
     this.#changed();
   }
 
-  /**
-   * Keep and send. Returns the entry's id.
-   * @param {Kind} kind @param {string} labeller @param {Partial<Entry>} fields
-   */
+  /** Keep and send. Returns the entry's id. @param {Kind} kind @param {string} labeller @param {Partial<Entry>} fields */
   add(kind, labeller, fields) {
     this.#order = Math.max(this.#order + 1, Date.now() * 1000);
     /** @type {Entry} */
@@ -98,16 +96,13 @@ export class Outbox extends EventTarget {
       ticket: null, after: null, of: null, seq: null, ...fields,
     };
     this.entries.push(entry);
-    keep(entry);
+    save(WAITING + entry.id, entry);
     this.#changed();
     setTimeout(() => this.send()); // the next question is painted first
     return entry.id;
   }
 
-  /**
-   * Take back an answer that was never sent. False if it may have arrived: then it needs a withdrawal.
-   * @param {string} id
-   */
+  /** Take back an answer that was never sent. False if it may have arrived: then it needs a withdrawal. @param {string} id */
   unsent(id) {
     const entry = this.entries.find((one) => one.id === id);
     if (!entry || entry.tried || read(WAITING + id)?.tried) return false;
@@ -133,7 +128,7 @@ export class Outbox extends EventTarget {
   /** @param {Entry} entry */
   async #deliver(entry) {
     entry.tried = true;
-    keep(entry);
+    save(WAITING + entry.id, entry);
     const [path, body] = REQUESTS[entry.kind](entry);
     try {
       const reply = await this.sessions.post(path, entry.labeller, body);
@@ -151,7 +146,7 @@ export class Outbox extends EventTarget {
     for (const other of this.entries) {
       if (other.of === entry.id) other.seq = reply.seq;
       if (other.after === entry.id) other.ticket = reply.question?.ticket ?? ticket();
-      if (other.of === entry.id || other.after === entry.id) keep(other);
+      if (other.of === entry.id || other.after === entry.id) save(WAITING + other.id, other);
     }
     this.#drop(entry);
     this.#settle("");
@@ -170,7 +165,7 @@ export class Outbox extends EventTarget {
   /** @param {ApiError} fault */
   #postpone(fault) {
     this.#tries += 1;
-    if (fault.status >= 500 && this.#tries % POISONED === 0) {
+    if (fault.status >= 500 && this.#tries % REPEATED === 0) {
       const [first, ...others] = this.entries;
       const tied = others.filter((one) => one.of === first.id || one.after === first.id);
       this.entries = [...others.filter((one) => !tied.includes(one)), first, ...tied];
@@ -190,11 +185,7 @@ export class Outbox extends EventTarget {
   /** @param {Entry} entry */
   #drop(entry) {
     this.entries = this.entries.filter((one) => one !== entry);
-    try {
-      localStorage.removeItem(WAITING + entry.id);
-    } catch {
-      // it was never stored
-    }
+    storage((kept) => kept.removeItem(WAITING + entry.id));
     this.#changed();
   }
 
@@ -203,35 +194,18 @@ export class Outbox extends EventTarget {
   }
 }
 
-/** @param {Entry} entry */
-function keep(entry) {
-  save(WAITING + entry.id, entry);
-}
-
-/** @param {string} key @param {any} value */
+/** Where it cannot be kept it still is sent from memory, and closing the page warns. @param {string} key @param {any} value */
 function save(key, value) {
-  try {
-    localStorage.setItem(key, JSON.stringify(value));
-  } catch {
-    // no room, or forbidden: it still is sent from memory, and closing the page warns
-  }
+  storage((kept) => kept.setItem(key, JSON.stringify(value)));
 }
 
 /** @param {string} key @returns {any} */
 function read(key) {
-  try {
-    return JSON.parse(localStorage.getItem(key) ?? "null");
-  } catch {
-    return null;
-  }
+  return storage((kept) => JSON.parse(kept.getItem(key) ?? "null"));
 }
 
 /** All entries stored under a prefix, the oldest first. @param {string} prefix @returns {Entry[]} */
 function stored(prefix) {
-  try {
-    const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-    return keys.map(read).filter((entry) => entry?.id).sort((a, b) => a.order - b.order);
-  } catch {
-    return [];
-  }
+  const keys = storage((kept) => Object.keys(kept).filter((key) => key.startsWith(prefix))) ?? [];
+  return keys.map(read).filter((entry) => entry?.id).sort((a, b) => a.order - b.order);
 }

@@ -1,8 +1,7 @@
 // @ts-check
-/**
- * Clips drawn from frame sheets: one clock draws all clips of a question, so they cannot drift apart.
- * It depends on nothing else of this page; a notebook widget or a report can use it too.
- */
+/** Clips drawn from frame sheets: one clock draws all clips of a question, so they cannot drift apart. */
+
+import {picture} from "./api.js";
 
 /**
  * A clip: its frames row by row on one picture.
@@ -16,14 +15,9 @@ const HOLD = 6; // frames for which the last one stays before the loop begins ag
 /** A picture that arrived, but cannot be decoded or lacks frames. */
 export class BadClip extends Error {}
 
-/**
- * Fetch and decode a clip. Rejects rather than give a sheet that lacks a frame.
- * @param {Clip} clip @param {Blob} [bytes] the picture, where it is at hand already
- * @returns {Promise<Sheet>}
- */
-export async function decode(clip, bytes) {
-  const picture = bytes ?? (await fetched(clip.url));
-  const bitmap = await createImageBitmap(picture, {colorSpaceConversion: "none"}).catch((fault) => {
+/** Fetch and decode a clip. Rejects rather than give a sheet that lacks a frame. @param {Clip} clip @returns {Promise<Sheet>} */
+export async function decode(clip) {
+  const bitmap = await createImageBitmap(await picture(clip.url), {colorSpaceConversion: "none"}).catch((fault) => {
     throw new BadClip(`${clip.url} cannot be decoded: ${fault.message}`);
   });
   const rows = Math.ceil(clip.frames / clip.columns);
@@ -36,22 +30,12 @@ export async function decode(clip, bytes) {
   return {clip, bitmap};
 }
 
-/** @param {string} url */
-async function fetched(url) {
-  const reply = await fetch(url);
-  if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
-  return reply.blob();
-}
-
 /** Bytes that a decoded clip takes. @param {Clip} clip */
 export function decodedBytes(clip) {
   return 4 * clip.width * clip.height * clip.columns * Math.ceil(clip.frames / clip.columns);
 }
 
-/**
- * Draw one frame, over the whole canvas.
- * @param {CanvasRenderingContext2D} pen @param {Sheet} sheet @param {number} frame
- */
+/** Draw one frame, over the whole canvas. @param {CanvasRenderingContext2D} pen @param {Sheet} sheet @param {number} frame */
 export function drawFrame(pen, sheet, frame) {
   const {width, height, columns} = sheet.clip;
   const x = (frame % columns) * width;
@@ -59,10 +43,7 @@ export function drawFrame(pen, sheet, frame) {
   pen.drawImage(sheet.bitmap, x, y, width, height, 0, 0, width, height);
 }
 
-/**
- * Give a canvas the size and shape of a clip.
- * @param {HTMLCanvasElement} canvas @param {Clip} clip
- */
+/** Give a canvas the size and shape of a clip. @param {HTMLCanvasElement} canvas @param {Clip} clip */
 export function fit(canvas, clip) {
   if (canvas.width !== clip.width || canvas.height !== clip.height) {
     canvas.width = clip.width;
@@ -91,11 +72,8 @@ export class Player {
   #before = null;
   #request = 0;
 
-  /**
-   * @param {HTMLCanvasElement[]} canvases
-   * @param {(player: Player) => void} [changed] after another frame, speed or state
-   */
-  constructor(canvases, changed = () => {}) {
+  /** changed: called after another frame, speed or state. @param {HTMLCanvasElement[]} canvases @param {() => void} changed */
+  constructor(canvases, changed) {
     this.changed = changed;
     this.use(canvases);
   }
@@ -138,25 +116,21 @@ export class Player {
     this.#draw();
     if (this.playing) this.#startClock();
     else this.#stopClock();
-    this.changed(this);
-  }
-
-  play() {
-    this.playing = true;
-    this.#before = null;
-    this.#startClock();
-    this.changed(this);
+    this.changed();
   }
 
   pause() {
     this.playing = false;
     this.#stopClock();
-    this.changed(this);
+    this.changed();
   }
 
   toggle() {
-    if (this.playing) this.pause();
-    else this.play();
+    if (this.playing) return this.pause();
+    this.playing = true;
+    this.#before = null;
+    this.#startClock();
+    this.changed();
   }
 
   /** Move by whole frames, around the end; this pauses. @param {number} frames */
@@ -175,7 +149,7 @@ export class Player {
   pace(notches) {
     const place = SPEEDS.indexOf(this.speed) + notches;
     this.speed = SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, place))];
-    this.changed(this);
+    this.changed();
   }
 
   #startClock() {
@@ -210,6 +184,6 @@ export class Player {
       this.drawn[k] = own;
       moved = true;
     });
-    if (moved) this.changed(this);
+    if (moved) this.changed();
   }
 }

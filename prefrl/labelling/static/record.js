@@ -2,16 +2,13 @@
 /** One answer of the history as a card. */
 
 import {choiceButtons} from "./choices.js";
-import {smallClips} from "./clips.js";
+import {smallClips} from "./small_clips.js";
 import {button, el, put} from "./dom.js";
-import {agreeing, verdict} from "./strip.js";
+import {verdict} from "./strip.js";
 
 /** @typedef {import("./history.js").Past} Past */
 
-/**
- * @param {import("./main.js").App} app @param {Past} given
- * @returns {{root: HTMLElement, stop: () => void}}
- */
+/** @param {import("./main.js").App} app @param {Past} given @returns {{root: HTMLElement, stop: () => void}} */
 export function recordCard(app, given) {
   let past = given;
   const kind = app.status?.kinds[past.asked_kind];
@@ -25,21 +22,15 @@ export function recordCard(app, given) {
     clips?.root ?? el("p", {class: "gone"}, "The clips are being drawn again; look again in a moment"),
     el("div", {class: "about"}, words, el("div", {class: "revise", role: "group", "aria-label": "Revise this answer"}, ...buttons, withdraw, known), note));
 
-  if (clips) {
-    root.addEventListener("pointerenter", clips.start);
-    root.addEventListener("pointerleave", () => !root.contains(document.activeElement) && clips.stop());
-    root.addEventListener("focusin", clips.start);
-    root.addEventListener("focusout", (/** @type {FocusEvent} */ event) => !root.contains(/** @type {Node} */ (event.relatedTarget)) && clips.stop());
-  }
+  clips?.playWith(root);
 
   function show() {
     const model = past.standing ? past.model : null; // the prediction for an open question must stay hidden
-    const prediction = model && verdict(kind, model);
     put(words, el("p", {}, el("b", {class: "told"}, past.words), state()),
       el("p", {class: "quiet-line"}, past.labeller, ` · ${when(past.at)}`, past.decision_ms ? ` · ${(past.decision_ms / 1000).toFixed(1)} s` : "", ` · question ${past.query}`),
-      prediction && el("p", {class: "quiet-line"}, prediction.text, " ", model && agreeing(model, prediction.mark)),
+      model && el("p", {class: "quiet-line"}, ...verdict(kind, model)),
       ...past.reasons.map((reason) => el("p", {class: "quiet-line"}, reason))); // untrusted, shown as text
-    clips?.think(model?.rewards ?? null);
+    clips?.showRewards(model?.rewards ?? null);
     root.classList.toggle("past", !past.standing);
     buttons.forEach((one, k) => {
       one.setAttribute("aria-pressed", String(kind?.choices[k].word === past.choice));
@@ -91,22 +82,18 @@ export function recordCard(app, given) {
   return {root, stop: () => clips?.stop()};
 }
 
-/**
- * The server's reply to an entry of the outbox.
- * @param {import("./outbox.js").Outbox} outbox @param {string} id @returns {Promise<any>}
- */
+/** The server's reply to an entry of the outbox. @param {import("./outbox.js").Outbox} outbox @param {string} id @returns {Promise<any>} */
 function settled(outbox, id) {
+  const over = new AbortController();
   return new Promise((resolve, reject) => {
     const listener = (/** @type {Event} */ event) => {
       const {entry, reply, fault} = /** @type {CustomEvent} */ (event).detail;
       if (entry.id !== id) return;
-      outbox.removeEventListener("done", listener);
-      outbox.removeEventListener("refused", listener);
+      over.abort();
       if (fault) reject(fault);
       else resolve(reply);
     };
-    outbox.addEventListener("done", listener);
-    outbox.addEventListener("refused", listener);
+    for (const event of ["done", "refused"]) outbox.addEventListener(event, listener, {signal: over.signal});
   });
 }
 

@@ -46,19 +46,12 @@ function spread(steps) {
   return `sum ${sum.toFixed(2)}, from ${Math.min(...steps).toFixed(2)} to ${Math.max(...steps).toFixed(2)}`;
 }
 
-/**
- * What the model would have answered, in words.
- * @param {import("./choices.js").Kind | undefined} kind @param {ModelView} model
- */
+/** What the model predicted, and whether the answer agrees. @param {import("./choices.js").Kind | undefined} kind @param {ModelView} model */
 export function verdict(kind, model) {
   const best = model.chances.indexOf(Math.max(...model.chances));
-  const text = `The reward model (v${model.version}) gives ${kind?.outcomes[best] ?? best} ${percent(model.chances[best])}`;
-  return {text, mark: model.agrees === null ? "" : model.agrees ? "agrees" : "disagrees"};
-}
-
-/** @param {ModelView} model @param {string} mark as `verdict` has it */
-export function agreeing(model, mark) {
-  return mark && el("span", {class: model.agrees ? "tag good" : "tag bad"}, model.agrees ? "✓ " : "✗ ", mark);
+  const text = `The reward model (v${model.version}) gives ${kind?.outcomes[best] ?? best} ${percent(model.chances[best])} `;
+  return [el("span", {}, text), model.agrees !== null &&
+    el("span", {class: model.agrees ? "tag good" : "tag bad"}, model.agrees ? "✓ agrees" : "✗ disagrees")];
 }
 
 /**
@@ -66,16 +59,15 @@ export function agreeing(model, mark) {
  * @param {import("./choices.js").Kind} kind @param {ModelView} model @param {import("./choices.js").Given} given @param {Sheet[]} sheets
  */
 export function modelCard(kind, model, given, sheets) {
-  const {text, mark} = verdict(kind, model);
   const sides = strips(model.rewards, kind.places).map((strip, k) => el("div", {class: given.favours === k ? "thumb chosen" : "thumb"},
     sheets[k] && poster(sheets[k]), strip.root));
   return el("div", {class: "card model"},
-    el("p", {}, el("b", {}, "Your last answer"), el("span", {}, text), agreeing(model, mark)), ...sides);
+    el("p", {}, el("b", {}, "Your last answer"), ...verdict(kind, model)), ...sides);
 }
 
-/** The middle frame, small. @param {Sheet} sheet @param {number} [frame] */
-export function poster(sheet, frame = sheet.clip.frames >> 1) {
+/** The middle frame, small. @param {Sheet} sheet */
+function poster(sheet) {
   const canvas = el("canvas", {width: sheet.clip.width, height: sheet.clip.height, "aria-hidden": "true"});
-  drawFrame(/** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")), sheet, frame);
+  drawFrame(/** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")), sheet, sheet.clip.frames >> 1);
   return canvas;
 }

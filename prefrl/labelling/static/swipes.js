@@ -4,11 +4,7 @@
 const FAR = 56; // px that make a swipe
 const NEAR = 8; // px that are still a tap
 
-/**
- * @param {HTMLElement} surface
- * @param {(way: "left" | "right" | "up" | "down") => void} swiped
- * @param {() => void} tapped
- */
+/** @param {HTMLElement} surface @param {(way: string) => void} swiped left, right, up or down @param {() => void} tapped */
 export function swipes(surface, swiped, tapped) {
   /** @type {{id: number, x: number, y: number} | null} */
   let from = null;

@@ -3,7 +3,7 @@
 
 import {ApiError, get} from "./api.js";
 import {accuracyLine, answersOverTime, interval, legend} from "./charts.js";
-import {smallClips} from "./clips.js";
+import {smallClips} from "./small_clips.js";
 import {count, duration, el, percent, put} from "./dom.js";
 
 /**
@@ -22,7 +22,6 @@ const EVERY = 5_000; // ms
 
 export class TeamView {
   name = "team";
-  title = "Team";
   #timer = 0;
   #latest = "";
 
@@ -133,7 +132,7 @@ function disputed(questions, kinds) {
       el("div", {class: "about"}, el("p", {}, el("b", {}, `Question ${query}`)),
         ...said.map((one) => el("p", {class: "quiet-line"}, `${one.labeller}: ${one.words}`)),
         el("p", {class: "quiet-line"}, learned(label, kinds[kind]?.outcomes ?? []))));
-    if (small) for (const [event, act] of [["pointerenter", small.start], ["pointerleave", small.stop], ["focusin", small.start], ["focusout", small.stop]]) root.addEventListener(event, act);
+    small?.playWith(root);
     return root;
   }));
 }

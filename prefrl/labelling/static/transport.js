@@ -8,9 +8,7 @@ import {SPEEDS} from "./player.js";
 
 const SPEED_NAMES = ["1/8", "1/4", "1/2", "1", "2", "4"];
 
-/** @typedef {import("./player.js").Player} Player */
-
-/** What each control does to a player. @type {Record<string, (player: Player) => void>} */
+/** What each control does to a player. @type {Record<string, (player: import("./player.js").Player) => void>} */
 export const MOVES = {
   play: (player) => player.toggle(),
   back: (player) => player.step(-1),
@@ -20,7 +18,7 @@ export const MOVES = {
   restart: (player) => player.restart(),
 };
 
-/** @param {Player} player */
+/** @param {import("./player.js").Player} player */
 export function transport(player) {
   const buttons = Object.fromEntries(Object.keys(MOVES).map((name) => {
     const key = control(name);

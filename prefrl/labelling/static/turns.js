@@ -1,11 +1,11 @@
 // @ts-check
 /** Order of questions: the one on the screen, those answered before it, and undo. Independent of the display. */
 
-import {close} from "./ahead.js";
+import {close} from "./prefetch.js";
 import {ticket} from "./dom.js";
 
 /**
- * @typedef {import("./ahead.js").Staged} Staged
+ * @typedef {import("./prefetch.js").Staged} Staged
  * @typedef {import("./api.js").ModelView} ModelView
  * @typedef {import("./choices.js").Given} Given
  * @typedef {{staged: Staged, id: string, given: Given, seq: number | null, model: ModelView | null}} Answered
@@ -15,27 +15,24 @@ import {ticket} from "./dom.js";
 
 const KEPT = 2; // answered questions whose clips stay decoded, so that undo needs no loading
 
-/** Events: "turn" when another question is due on the screen (or none), "told" {answered, reply} when an answer arrived. */
+/** Events: "turn" when another question is due on the screen (or none), "stored" {answered, reply} when an answer arrived. */
 export class Turns extends EventTarget {
   /** @type {Staged | null} */
   now = null;
   /** @type {Answered[]} */
   past = [];
 
-  /**
-   * @param {import("./ahead.js").Ahead} ahead
-   * @param {import("./outbox.js").Outbox} outbox
-   * @param {string} labeller
-   */
+  #over = new AbortController();
+
+  /** @param {import("./prefetch.js").Prefetcher} ahead @param {import("./outbox.js").Outbox} outbox @param {string} labeller */
   constructor(ahead, outbox, labeller) {
     super();
     this.ahead = ahead;
     this.outbox = outbox;
     this.labeller = labeller;
-    this.done = (/** @type {Event} */ event) => this.#done(/** @type {CustomEvent} */ (event).detail);
-    this.refused = (/** @type {Event} */ event) => this.#renewed(/** @type {CustomEvent} */ (event).detail.entry.id, null);
-    outbox.addEventListener("done", this.done);
-    outbox.addEventListener("refused", this.refused);
+    const {signal} = this.#over;
+    outbox.addEventListener("done", (event) => this.#done(/** @type {CustomEvent} */ (event).detail), {signal});
+    outbox.addEventListener("refused", (event) => this.#renewed(/** @type {CustomEvent} */ (event).detail.entry.id, null), {signal});
   }
 
   /** Ids on the screen, for the server not to give them to others. */
@@ -50,9 +47,7 @@ export class Turns extends EventTarget {
 
   /** Take the next question if there is none. */
   advance() {
-    if (this.now) return;
-    this.now = this.ahead.take() ?? null;
-    if (this.now) this.#turn();
+    if (!this.now && this.ahead.staged.length) this.#next();
   }
 
   /** Answer the question on the screen and go on to the next at once. @param {Given} given @param {Timing} timing */
@@ -66,33 +61,30 @@ export class Turns extends EventTarget {
     });
     this.past.push({staged, id, given, seq: null, model: null});
     this.past.slice(0, -KEPT).forEach((one) => close(one.staged));
-    this.now = this.ahead.take() ?? null;
-    this.#turn();
+    this.#next();
   }
 
   /** Back to the question answered last. False when there is none. */
   undo() {
     const last = this.past.pop();
     if (!last) return false;
-    if (this.now) this.ahead.untake(this.now);
+    if (this.now) this.ahead.putBack(this.now);
     last.staged.was = last.given;
     if (!this.outbox.unsent(last.id))
       last.staged.pending = this.outbox.add("withdraw", this.labeller, {of: last.id, seq: last.seq});
     this.now = last.staged;
-    this.#turn();
+    this.dispatchEvent(new Event("turn"));
     return true;
   }
 
   /** Put the question on the screen away without an answer. */
   drop() {
     if (this.now) close(this.now);
-    this.now = this.ahead.take() ?? null;
-    this.#turn();
+    this.#next();
   }
 
   stop() {
-    this.outbox.removeEventListener("done", this.done);
-    this.outbox.removeEventListener("refused", this.refused);
+    this.#over.abort();
     for (const one of this.#all()) close(one);
     this.now = null;
     this.past = [];
@@ -109,7 +101,7 @@ export class Turns extends EventTarget {
     if (!answered) return;
     answered.seq = reply.seq;
     answered.model = reply.model ?? null;
-    this.dispatchEvent(new CustomEvent("told", {detail: {answered, reply}}));
+    this.dispatchEvent(new CustomEvent("stored", {detail: {answered, reply}}));
   }
 
   /** The question of a withdrawal can be answered again. @param {string} withdrawal @param {string | null} fresh */
@@ -120,7 +112,8 @@ export class Turns extends EventTarget {
     }
   }
 
-  #turn() {
+  #next() {
+    this.now = this.ahead.take() ?? null;
     this.dispatchEvent(new Event("turn"));
   }
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from models import Model
 
-from prefrl.labelling.ai import waiting
+from prefrl.labelling.ai import backoff
 from prefrl.labelling.ai.labeller import label_with_ai
 
 
@@ -20,7 +20,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.01)
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 
 @pytest.fixture

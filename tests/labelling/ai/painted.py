@@ -44,7 +44,7 @@ def first_is_better(store: LabelStore, ids: list[int]) -> np.ndarray:
     return returns[:, 0] > returns[:, 1]
 
 
-def told(folder: Path, labeller: str = "ai:eye-1") -> dict[int, float | None]:
-    """What a labeller told, by question."""
+def stored_answers(folder: Path, labeller: str = "ai:eye-1") -> dict[int, float | None]:
+    """The answers of a labeller, by question."""
     with LabelStore.open(folder) as store:
         return {row["query_id"]: row["preference"] for row in store.history() if row["labeller"] == labeller}

@@ -14,12 +14,12 @@ from models import body, completion, dripping, dropped, endless, error, says
 
 from prefrl.core.errors import UserError
 from prefrl.kinds import kind_of
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.asking import ModelTeacher
+from prefrl.labelling.ai.backoff import LONGEST, Backoff, Retries, Stopped
 from prefrl.labelling.ai.endpoint import LARGEST, Busy, Endpoint, Refused
-from prefrl.labelling.ai.ledger import BudgetSpent, Ledger
+from prefrl.labelling.ai.ledger import BudgetSpent, CallLedger
 from prefrl.labelling.ai.prompt import Prompt
-from prefrl.labelling.ai.settings import Settings
-from prefrl.labelling.ai.waiting import LONGEST, Patience, Stopped, Waiting
 
 GREEN = np.full((4, 4, 3), (0, 200, 0), np.uint8)
 RED = np.full((4, 4, 3), (200, 0, 0), np.uint8)
@@ -33,9 +33,9 @@ def teacher(model, tmp_path):
 
     def make(**settings) -> ModelTeacher:
         given = {"model": "eye-1", "endpoint": model.url, "patience": 300.0, "timeout": 300.0, **settings}
-        wanted = Settings(**given)
-        waiting = Waiting(wanted, Random(0))
-        made = ModelTeacher(wanted, Endpoint(wanted), Ledger(tmp_path, wanted), waiting)
+        wanted = AISettings(**given)
+        waiting = Backoff(wanted, Random(0))
+        made = ModelTeacher(wanted, Endpoint(wanted), CallLedger(tmp_path, wanted), waiting)
         made.pauses = []
         waiting.pause = lambda seconds, everybody: made.pauses.append((seconds, everybody))
         opened.append(made)
@@ -104,7 +104,7 @@ def test_a_slow_answer_and_one_that_drips_are_given_up_in_time(teacher, model):
 
 
 def test_pauses_grow_and_differ(teacher, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.waiting.FIRST", 1.0)
+    monkeypatch.setattr("prefrl.labelling.ai.backoff.FIRST", 1.0)
     model.faults += [error(500)] * 8
     patient = teacher(patience=1e6)
     patient.ask(PAIR)
@@ -118,12 +118,7 @@ def test_the_endpoint_may_say_how_long_to_wait_and_then_all_do(teacher, model):
         date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=40), usegmt=True)
         error(503, Retry_After=date)(handler)
 
-    model.faults += [
-        error(429, Retry_After="7"),
-        in_forty_seconds,
-        error(429, Retry_After="soon"),
-        error(429),
-    ]
+    model.faults += [error(429, Retry_After="7"), in_forty_seconds, error(429, Retry_After="soon"), error(429)]
     patient = teacher()
     patient.ask(PAIR)
     (first, all_first), (second, all_second), (third, _), (_, all_last) = patient.pauses
@@ -132,7 +127,7 @@ def test_the_endpoint_may_say_how_long_to_wait_and_then_all_do(teacher, model):
 
 
 def test_an_endpoint_that_says_to_come_back_at_once_is_not_hammered(teacher, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.waiting.FIRST", 1.0)
+    monkeypatch.setattr("prefrl.labelling.ai.backoff.FIRST", 1.0)
     model.faults += [error(429, Retry_After="0")] * 5
     patient = teacher()
     patient.ask(PAIR)
@@ -304,10 +299,10 @@ def test_usage_that_is_no_number_is_not_believed(teacher, model):
 
 
 def test_stopping_ends_a_wait_at_once(model, tmp_path):
-    wanted = Settings(model="eye-1", endpoint=model.url)
-    waiting = Waiting(wanted)
+    wanted = AISettings(model="eye-1", endpoint=model.url)
+    waiting = Backoff(wanted)
     waiting.stop.set()
     with pytest.raises(Stopped):
-        Patience(waiting).again(Busy("later", 429, 60.0))
+        Retries(waiting).again(Busy("later", 429, 60.0))
     with pytest.raises(Stopped):
         waiting.turn()

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models import Model, body, error, pictures, says
-from painted import ask_more, first_is_better, make_run, told
+from painted import ask_more, first_is_better, make_run, stored_answers
 from patience import until
 from serving import ROOT
 from sqlalchemy import select
 
 from prefrl.core.errors import UserError
+from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.ledger import FILE
-from prefrl.labelling.ai.pictures import strip
 from prefrl.rendering.clips import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.database import reading
@@ -86,7 +86,7 @@ def test_a_model_that_prefers_a_side_teaches_nothing(run, label, model, disagree
     model.decide = lambda left, right: "left"
     summary = label(disagree=disagree)
     assert (summary.undecided, summary.skipped, summary.disagree, summary.one_sided) == (equal, skipped, 6, 6)
-    assert summary.disagreement == 1.0 and set(told(run).values()) == ({0.5} if equal else {None})
+    assert summary.disagreement == 1.0 and set(stored_answers(run).values()) == ({0.5} if equal else {None})
 
 
 def test_a_model_that_only_ever_says_one_side_is_suspected_of_seeing_nothing(tmp_path, label, model):
@@ -170,7 +170,7 @@ def test_what_was_answered_before_a_refusal_is_stored(run, label, model):
     model.faults += [says('{"answer": "equal", "reason": ""}')] * 4 + [error(402)] * 10
     with pytest.raises(UserError, match="no credit"):
         label(at_once=1)
-    assert told(run) == {1: 0.5, 2: 0.5}
+    assert stored_answers(run) == {1: 0.5, 2: 0.5}
 
 
 def test_a_model_that_never_answers_in_form_is_given_up(tmp_path, label, model):
@@ -178,7 +178,7 @@ def test_a_model_that_never_answers_in_form_is_given_up(tmp_path, label, model):
     model.say = lambda answer: f"I would say {answer}."
     with pytest.raises(UserError, match="no usable answer to 5 questions in a row; it said 'I would say"):
         label(at_once=1)
-    assert len(told(tmp_path / "run")) == 5
+    assert len(stored_answers(tmp_path / "run")) == 5
 
 
 def test_a_few_unusable_replies_are_skips(run, label, model):
@@ -247,7 +247,7 @@ def test_two_models_share_the_work(tmp_path, label, model):
     other.start()
     label()
     other.join()
-    first, second = told(tmp_path / "run"), told(tmp_path / "run", "ai:eye-2")
+    first, second = stored_answers(tmp_path / "run"), stored_answers(tmp_path / "run", "ai:eye-2")
     assert len(first) + len(second) == 20 and first and second and len(model.calls) == 40
 
 
@@ -266,8 +266,8 @@ def test_a_person_and_a_model_never_answer_the_same_question(tmp_path, label, mo
     with LabelStore.open(folder) as store:
         rows = list(store.history())
         assert [row["kind"] for row in rows] == ["answer"] * len(rows)
-        assert not set(told(folder)) & (set(held) | hers)
-        assert len(told(folder)) + len(hers) + len(store.open_queries()) == 30
+        assert not set(stored_answers(folder)) & (set(held) | hers)
+        assert len(stored_answers(folder)) + len(hers) + len(store.open_queries()) == 30
 
 
 def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
@@ -288,7 +288,7 @@ def test_somebody_who_was_faster_keeps_the_answer(run, label, model):
 
 
 def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
-    monkeypatch.setattr("prefrl.labelling.ai.selection.LEASE", 3.0)
+    monkeypatch.setattr("prefrl.labelling.ai.tasks.LEASE", 3.0)
     thought = threading.Event()
     model.decide = lambda left, right: "equal" if thought.wait(300) else "unsure"
     working = threading.Thread(target=label, kwargs={"at_once": 6, "timeout": 300.0})
@@ -302,7 +302,7 @@ def test_leases_are_kept_while_a_model_thinks(run, label, model, monkeypatch):
             latest = sorted(connection.execute(select(leases.c.until)).scalars())
     thought.set()
     working.join()
-    assert len(latest) == 6 and set(told(run).values()) == {0.5}
+    assert len(latest) == 6 and set(stored_answers(run).values()) == {0.5}
 
 
 KILLED = """
@@ -329,7 +329,7 @@ def test_killed_between_the_reply_and_the_store_nothing_is_paid_twice(run, label
     process = started(command(run, model, "--at-once", "1"), "-c", KILLED)
     assert process.wait(300) == -signal.SIGKILL
     paid = len(model.calls)
-    assert paid >= 2 and told(run) == {}
+    assert paid >= 2 and stored_answers(run) == {}
     summary = label()
     assert summary.answers == 6 and len(model.calls) == 12 and summary.cache_hits == paid
 
@@ -371,7 +371,7 @@ def test_the_command_says_what_leaves_the_machine_and_what_came_of_it(run, model
     assert "frames of the clips, the question and instructions are sent to 127.0.0.1: they stay on this machine" in said
     assert "robot: nothing is left to answer" in out and "6 answers (0 undecided, 0 skipped)" in out
     assert "12 calls, 0 replies from the cache, 12,000 tokens sent and 600 received; $0.0132" in out
-    assert len(told(run, "robot")) == 6
+    assert len(stored_answers(run, "robot")) == 6
 
 
 def test_pictures_reach_the_model_as_pngs(run, label, model):

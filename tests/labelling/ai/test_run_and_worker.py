@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from pathlib import Path
@@ -11,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serving
+from filelock import FileLock
 from models import pictures
 from played import make_run as make_played_run
 
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai import footage
-from prefrl.labelling.ai.pictures import GAP
+from prefrl.labelling.ai import clip_frames
+from prefrl.labelling.ai.clip_picture import GAP
 from prefrl.store.store import LabelStore
 from prefrl.teachers.oracle import Oracle
 
@@ -97,15 +96,13 @@ def test_questions_that_cannot_be_drawn_are_closed_and_never_sent(tmp_path, labe
 
 
 def test_where_a_label_server_draws_its_worker_is_waited_for_and_its_fault_told(tmp_path, label, monkeypatch):
-    monkeypatch.setattr(footage, "STUCK", 1.0)
+    monkeypatch.setattr(clip_frames, "STUCK", 1.0)
     folder = tmp_path / "run"
     serving.make_run(folder, 2, drawn=False)
-    (folder / "label-server.json").write_text(
-        json.dumps({"host": "127.0.0.1", "port": 1, "token": "", "pid": os.getpid()})
-    )
     with LabelStore.open(folder) as store:
         store.notices.post("renderer", {"state": "failed", "error": "no GL library"})
-    with pytest.raises(UserError, match="2 questions have no clips: no GL library"):
+    lock = FileLock(folder / "render-worker.lock")  # what a label server holds while its worker draws
+    with lock, pytest.raises(UserError, match="2 questions have no clips: no GL library"):
         label()
     assert not (folder / "render-worker.log").exists()
 

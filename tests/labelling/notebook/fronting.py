@@ -29,9 +29,9 @@ class FrontEnd:
 
     def __init__(self, widget: Any):
         self.comm, self.replies, self.ids = widget.comm, {}, count()
-        self.comm.publish_msg = self._hear
+        self.comm.publish_msg = self._received
 
-    def _hear(self, kind: str, data: dict[str, Any], metadata: Any = None, buffers: Any = None, **_: Any) -> None:
+    def _received(self, kind: str, data: dict[str, Any], metadata: Any = None, buffers: Any = None, **_: Any) -> None:
         if data.get("method") == "custom":
             said = data["content"]
             self.replies[said["id"]] = Reply(said["status"], said["kind"], bytes(buffers[0]))

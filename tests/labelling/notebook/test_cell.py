@@ -150,7 +150,7 @@ def test_questions_asked_meanwhile_are_shown(run, undrawn):
 
 def test_nothing_runs_until_a_front_end_shows_the_cell(run):
     widget = shown(run)
-    assert works_for(run) == [] and not widget.visits.open
+    assert works_for(run) == [] and not widget.service.open
 
 
 def test_a_real_worker_draws_for_the_cell_and_goes_when_it_is_left(tmp_path):
@@ -162,16 +162,16 @@ def test_a_real_worker_draws_for_the_cell_and_goes_when_it_is_left(tmp_path):
     clip = found[0]["clips"][0]
     assert frames_of(ann.http.get(clip["url"]).content, clip["frames"], clip["columns"]).shape == (9, 400, 600, 3)
     assert ann.say("/api/leave").status_code == 200
-    assert not widget.visits.open and works_for(tmp_path / "run") == []
+    assert not widget.service.open and works_for(tmp_path / "run") == []
     ann.answer(found[0])  # the cell is scrolled into view again
-    assert widget.visits.open and stored(tmp_path / "run") == [("ann", 1.0, "answer")]
+    assert widget.service.open and stored(tmp_path / "run") == [("ann", 1.0, "answer")]
 
 
 def test_a_cell_that_is_run_again_takes_the_place_of_its_earlier_self(run, undrawn):
     first = shown(run)
     held = {one["query"] for one in sit_at(first).next(want=6)}
     second = shown(run)
-    assert first.comm is None and not first.visits.open
+    assert first.comm is None and not first.service.open
     assert {one["query"] for one in sit_at(second).next(want=6)} == held
     until(lambda: len(works_for(run)) == 1)
 
@@ -194,9 +194,9 @@ def test_two_views_of_one_cell_are_two_sessions(run, undrawn):
     front = FrontEnd(widget)
     sessions = [front.post("/api/session", {"labeller": "ann"}).json()["session"] for _ in range(2)]
     front.post("/api/leave", {"session": sessions[0]})
-    assert widget.visits.open
+    assert widget.service.open
     front.post("/api/leave", {"session": sessions[1]})
-    assert not widget.visits.open
+    assert not widget.service.open
 
 
 # what is given
@@ -232,7 +232,10 @@ def test_without_anywidget_it_says_what_to_install(run):
 def test_the_front_end_needs_no_network_and_builds_nothing_out_of_markup():
     text = bundle().replace("http://www.w3.org/2000/svg", "")
     for danger in ("http://", "https://", "fetch(", "innerHTML", "eval(", "new Function", "\nimport ", "location.hash"):
-        unused = ("await fetch(url)", "=> fetch(path, about)")  # of the page: player.js, and what the cell puts its own in
+        unused = (
+            "await fetch(url)",
+            "=> fetch(path, about)",
+        )  # of the page: player.js, and what the cell puts its own in
         found = text.count(danger) - (danger == "fetch(") * sum(text.count(way) for way in unused)
         assert found == 0, danger
 

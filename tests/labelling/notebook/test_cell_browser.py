@@ -232,8 +232,8 @@ def test_answers_that_a_dead_kernel_did_not_hear_are_sent_when_the_cell_runs_aga
 
 def test_removing_the_output_gives_questions_back_and_ends_the_service(notebook):
     notebook.ready()
-    assert notebook.widget.visits.open
+    assert notebook.widget.service.open
     notebook.page.evaluate("window.remove()")
-    until(lambda: notebook.page.evaluate("1") and not notebook.widget.visits.open)
+    until(lambda: notebook.page.evaluate("1") and not notebook.widget.service.open)
     with LabelStore.open(notebook.widget.run) as store:
         assert not store.leases.held("nobody", time.time())

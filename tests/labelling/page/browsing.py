@@ -81,7 +81,7 @@ class Browsing:
         """Wait until the server confirmed everything."""
         until(lambda: self.state()["outbox"] == 0)
 
-    def heard(self, things: list[Any], count: int = 1) -> None:
+    def wait_for(self, things: list[Any], count: int = 1) -> None:
         """Wait for what Playwright's listeners collect. They only run inside its calls."""
         until(lambda: self.context.cookies() and len(things) >= count)
 

@@ -55,7 +55,7 @@ def test_no_clip_is_seen_before_both_are_decoded(visit):
     page = window.context.new_page()
     page.route("**/clips/*.webp", hold)
     page.goto(window.base)
-    window.heard(held, 2)
+    window.wait_for(held, 2)
     held[0].continue_()
     time.sleep(0.3)
     assert window.state(page)["drawn"][0] == window.state(page)["drawn"][1] == -1

@@ -80,7 +80,7 @@ def test_a_closed_page_leaves_its_answers_to_the_next(visit):
     warned = []
     window.page.on("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
     window.page.close(run_before_unload=True)
-    window.heard(warned)
+    window.wait_for(warned)
     assert warned == ["beforeunload"]
     window.page = window.open(None)
     until(lambda: window.standing(window.name) == {query: "equal"})

@@ -1,37 +1,27 @@
 // @ts-check
-/** The labelling view in a notebook's cell: the labeller, the kernel's state, and keys while the cell has the focus. */
+/** The labelling view in a notebook's cell: requests are messages to the kernel, and keys count while the cell has the focus. */
 
-import {ApiError, Sessions, get} from "./api.js";
-import {button, count, el, put} from "./dom.js";
-import {meant} from "./keys.js";
+import {transport} from "./api.js";
+import {Connection, EVERY} from "./connection.js";
+import {el, ticket} from "./dom.js";
+import {isForPage} from "./keys.js";
 import {LabelView} from "./label.js";
-import {Outbox} from "./outbox.js";
-import {seen} from "./seen.js";
-import {connect} from "./wire.js";
 
-const EVERY = 2_000; // ms between two requests for the status
-const PAGES = ["h", "?"]; // keys of the page that a cell has no room for
+const PAGES = ["h", "?"]; // keys of the page that do nothing in a cell
 
-class Cell {
-  sessions = new Sessions();
-  outbox = new Outbox(this.sessions);
-  /** @type {import("./api.js").Status | null} */
-  status = null;
-  /** @type {ApiError | null} */
-  #fault = null;
+class Cell extends Connection {
   #looking = 0;
 
   /** @param {{run: string, labeller: string}} about */
   constructor({run, labeller}) {
+    super();
     this.run = run;
     this.labeller = labeller;
     this.view = new LabelView(this);
-    this.banner = el("div", {class: "banner", role: "alert", hidden: true});
     this.root = el("div", {class: "cell"}, this.banner, this.view.root,
       el("p", {class: "hint"}, "Click here, then answer with the arrow keys"));
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     this.root.addEventListener("click", () => this.#focus());
-    this.outbox.addEventListener("change", () => this.#say());
   }
 
   start() {
@@ -48,37 +38,21 @@ class Cell {
     this.sessions.leave(this.labeller);
   }
 
-  async look() {
-    try {
-      const {session} = await this.sessions.of(this.labeller);
-      this.status = await get("/api/status", {session});
-      this.#fault = null;
-      if (this.outbox.trouble) this.outbox.send();
-      this.view.status(/** @type {import("./api.js").Status} */ (this.status));
-    } catch (fault) {
-      if (!(fault instanceof ApiError)) throw fault;
-      if (fault.code.includes("session")) this.sessions.forget(this.labeller);
-      this.#fault = fault;
-    }
-    this.#say();
+  /** @param {import("./api.js").Status} status */
+  received(status) {
+    if (this.outbox.trouble) this.outbox.send();
+    this.view.status(status);
   }
 
-  #say() {
-    const {waiting, refused, trouble} = this.outbox;
-    const gone = this.#fault?.status === 0 || (trouble && !this.#fault);
-    /** @type {any[]} */
-    const notices = [];
-    if (gone) notices.push("The kernel does not answer: it is busy, or it was restarted; then run this cell again.", unsentNote(waiting));
-    else if (this.#fault ?? this.status?.trouble) notices.push(this.#fault?.message ?? this.status?.trouble, unsentNote(waiting));
-    else if (refused) notices.push(`The store did not take ${count(refused, "answer")}.`, button("Dismiss", {class: "quiet", onclick: () => this.outbox.dismissRefused()}));
-    this.banner.hidden = !notices.length;
-    const text = notices.map((part) => part.textContent ?? part).join("");
-    if (this.banner.textContent !== text) put(this.banner, ...notices);
+  /** @param {string} kept */
+  interruption(kept) {
+    if (this.fault?.status !== 0 && (!this.outbox.trouble || this.fault)) return "";
+    return `The kernel does not answer: it is busy, or it was restarted; then run this cell again.${kept && `${kept}.`}`;
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (!meant(event) || PAGES.includes(event.key) || !this.view.key(event)) return;
+    if (!isForPage(event) || PAGES.includes(event.key) || !this.view.key(event)) return;
     event.preventDefault();
     event.stopPropagation();
   }
@@ -90,17 +64,32 @@ class Cell {
   }
 }
 
-/** @param {number} waiting */
-function unsentNote(waiting) {
-  return waiting ? ` ${count(waiting, "answer is", "answers are")} kept in this browser and will be sent.` : "";
-}
-
 /** Light or dark as the notebook is, where it says so: JupyterLab, VS Code; otherwise as the system. */
 function theme() {
   const {dataset, classList} = document.body;
   if (dataset.jpThemeLight) return dataset.jpThemeLight === "true" ? "light" : "dark";
   if (classList.contains("vscode-dark")) return "dark";
   return classList.contains("vscode-light") ? "light" : null;
+}
+
+/** Send requests as messages of a widget's model. Returns a function that disconnects. @param {any} model @returns {() => void} */
+function connect(model) {
+  /** @type {Map<string, (reply: Response) => void>} */
+  const waiting = new Map();
+  /** @param {{id: string, status: number, kind: string}} reply @param {DataView[]} buffers */
+  const receive = ({id, status, kind}, buffers) =>
+    waiting.get(id)?.(new Response(/** @type {any} */ (buffers[0]), {status, headers: {"Content-Type": kind}}));
+  /** Like fetch. A busy kernel replies late, one that has ended never does. @returns {Promise<Response>} */
+  transport.exchange = (path, about = {}) => {
+    const id = ticket();
+    return new Promise((resolve, reject) => {
+      waiting.set(id, resolve);
+      about.signal?.addEventListener("abort", () => reject(about.signal?.reason));
+      model.send({id, path, method: about.method ?? "GET", body: about.body ?? null});
+    }).finally(() => waiting.delete(id));
+  };
+  model.on("msg:custom", receive);
+  return () => model.off("msg:custom", receive);
 }
 
 /** What anywidget calls for each view. @param {{model: any, el: HTMLElement}} context */
@@ -110,7 +99,7 @@ export function render({model, el: place}) {
   const host = el("div", {"data-lm-suppress-shortcuts": "true", "data-theme": theme(), class: "prefrl-label"});
   const cell = new Cell({run: model.get("run"), labeller: model.get("labeller")});
   host.attachShadow({mode: "open"}).append(el("style", {}, STYLES), cell.root);
-  Object.defineProperty(host, "prefrl", {value: seen(cell.outbox, () => cell.view)});
+  Object.defineProperty(host, "prefrl", {value: cell.inspected(() => cell.view)});
   place.append(host);
   cell.start();
   return () => {

@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,59}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Settings:
+class AISettings:
     """Settings of one AI labeller. Raises UserError for values that cannot work."""
 
     model: str  # as the endpoint calls it

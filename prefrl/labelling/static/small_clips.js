@@ -4,7 +4,7 @@
 import {named} from "./choices.js";
 import {el, put} from "./dom.js";
 import {Player, decode, drawFrame, fit} from "./player.js";
-import {calm} from "./settings.js";
+import {reducedMotion} from "./storage.js";
 import {strips} from "./strip.js";
 
 /** Queue that decodes stills one after another: forty sheets at once would fill the memory. @type {Promise<any>} */
@@ -17,11 +17,7 @@ const observer = new IntersectionObserver((entries) => {
   }
 }, {rootMargin: "200px"});
 
-/**
- * @param {import("./player.js").Clip[]} clips @param {string[]} places what they are called
- * @returns {{root: HTMLElement, start: () => void, stop: () => void, think: (rewards: number[][] | null) => void, player: Player}}
- * think: show the model's rewards under the clips, or hide them
- */
+/** @param {import("./player.js").Clip[]} clips @param {string[]} places what they are called */
 export function smallClips(clips, places) {
   const canvases = clips.map((clip, k) => el("canvas", {role: "img", "aria-label": named(places[k]), class: "clip"}));
   const under = clips.map(() => el("div", {class: "under"}));
@@ -36,7 +32,7 @@ export function smallClips(clips, places) {
   root.addEventListener("seen", () => {
     decoding = decoding.then(async () => {
       if (player.sheets.length || !root.isConnected) return;
-      const sheets = await Promise.all(clips.map((clip) => decode(clip)));
+      const sheets = await Promise.all(clips.map(decode));
       sheets.forEach((sheet, k) => {
         if (!player.sheets.length) drawFrame(player.pens[k], sheet, sheet.clip.frames >> 1);
         sheet.bitmap.close();
@@ -49,9 +45,9 @@ export function smallClips(clips, places) {
   async function start() {
     if (wanted) return;
     wanted = true;
-    const sheets = await Promise.all(clips.map((clip) => decode(clip))).catch(() => []);
+    const sheets = await Promise.all(clips.map(decode)).catch(() => []);
     if (!wanted || !sheets.length) return sheets.forEach((sheet) => sheet.bitmap.close());
-    player.playing = !calm();
+    player.playing = !reducedMotion();
     player.show(sheets);
     root.classList.add("ready");
   }
@@ -64,11 +60,19 @@ export function smallClips(clips, places) {
     drawn.forEach((strip) => strip.at(-1));
   }
 
-  /** @param {number[][] | null} rewards */
-  function think(rewards) {
+  /** Show the model's rewards under the clips, or hide them. @param {number[][] | null} rewards */
+  function showRewards(rewards) {
     drawn = rewards ? strips(rewards, places) : [];
     under.forEach((place, k) => put(place, drawn[k]?.root));
   }
 
-  return {root, start, stop, think, player};
+  /** Play while a card is pointed at or has the focus. @param {HTMLElement} card */
+  function playWith(card) {
+    card.addEventListener("pointerenter", start);
+    card.addEventListener("pointerleave", () => card.contains(document.activeElement) || stop());
+    card.addEventListener("focusin", start);
+    card.addEventListener("focusout", (event) => card.contains(/** @type {Node} */ (event.relatedTarget)) || stop());
+  }
+
+  return {root, stop, showRewards, playWith};
 }

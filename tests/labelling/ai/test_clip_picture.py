@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from prefrl.labelling.ai.pictures import GAP, GREY, data_url, evenly, layout, strip
+from prefrl.labelling.ai.clip_picture import GAP, GREY, data_url, evenly, layout, strip
 
 
 def some_frames(count: int, height: int, width: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -21,14 +21,14 @@ MOST_ANSWERED = 10_000  # answered questions considered, the latest first
 
 
 @dataclass(frozen=True)
-class Task:
-    """A question to be answered. kind: answer, or opinion on what somebody has answered"""
+class LabelTask:
+    """A question for the model. kind: answer, or opinion on a question that somebody else has answered"""
 
     place: Place
     kind: str
 
 
-class Selection:
+class TaskQueue:
     """The questions of one AI labeller. Its leases carry a fixed session name, so that it gets them back after a kill."""
 
     def __init__(self, store: LabelStore, labeller: str, overlap: float):
@@ -37,19 +37,26 @@ class Selection:
         self.held: set[int] = set()
         self._renewed_at = time.monotonic()
 
-    def candidates(self) -> list[Task]:
+    def candidates(self) -> list[LabelTask]:
         """Questions to take now, in order. None that it has answered before, even if that answer was withdrawn."""
-        done, others = self._answered_queries() | self.held, self.store.leases.held(self.session, time.time())
+        mine = select(answers.c.query_id).where(answers.c.labeller == self.labeller)
+        with reading(self.store.engine) as connection:
+            done = self.held.union(connection.execute(mine).scalars())
+        others = self.store.leases.held(self.session, time.time())
         fresh = [
-            Task(one.place, "answer")
+            LabelTask(one.place, "answer")
             for one in lookup.open_questions(self.store, IN_VIEW)
             if others[one.place.query] < one.wanted and one.place.query not in done and one.place.kind in KINDS
         ]
-        return fresh + [Task(place, "opinion") for place in self._second_opinions() if place.query not in done]
+        theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED) if self.overlap else []
+        return fresh + [
+            LabelTask(place, "opinion")
+            for place in theirs
+            if place.kind in KINDS and place.query not in done and self._shared(place.query)
+        ]
 
-    def take(self, tasks: Iterable[Task]) -> list[Task]:
-        """Lease open questions; second opinions need no lease. Returns those that nobody else was faster to take."""
-        tasks = list(tasks)
+    def take(self, tasks: Sequence[LabelTask]) -> list[LabelTask]:
+        """Lease open questions; second opinions need no lease. Returns those that nobody else has leased meanwhile."""
         fresh = [task.place.query for task in tasks if task.kind == "answer"]
         leased = set(self.store.leases.take(self.session, fresh, len(fresh), LEASE, time.time()) if fresh else ())
         taken = [task for task in tasks if task.kind == "opinion" or task.place.query in leased]
@@ -62,7 +69,7 @@ class Selection:
             self.store.leases.renew(self.session, sorted(self.held), LEASE, time.time())
             self._renewed_at = time.monotonic()
 
-    def done(self, task: Task) -> None:
+    def done(self, task: LabelTask) -> None:
         """Release the lease of a question."""
         self.held.discard(task.place.query)
         self.store.leases.release(self.session, [task.place.query])
@@ -70,18 +77,6 @@ class Selection:
     def close(self) -> None:
         self.store.leases.release(self.session)
 
-    def _answered_queries(self) -> set[int]:
-        mine = select(answers.c.query_id).where(answers.c.labeller == self.labeller)
-        with reading(self.store.engine) as connection:
-            return set(connection.execute(mine).scalars())
-
-    def _second_opinions(self) -> list[Place]:
-        """A fixed share (by hash) of the questions that others have answered."""
-        if not self.overlap:
-            return []
-        theirs = lookup.answered_by_others(self.store, self.labeller, MOST_ANSWERED)
-        return [
-            place
-            for place in theirs
-            if place.kind in KINDS and zlib.crc32(f"{place.query} {self.labeller}".encode()) < self.overlap * 2**32
-        ]
+    def _shared(self, query: int) -> bool:
+        """Whether a question is of the share that is answered a second time: always the same, by hash."""
+        return zlib.crc32(f"{query} {self.labeller}".encode()) < self.overlap * 2**32

@@ -7,10 +7,9 @@ import os
 import signal
 import sys
 from dataclasses import fields
-from typing import Any
 
 from prefrl.core.errors import UserError
-from prefrl.labelling.ai.settings import Settings
+from prefrl.labelling.ai.ai_settings import DISAGREE, AISettings
 
 ABOUT = """\
 An AI in place of people, or beside them:
@@ -23,7 +22,7 @@ unless the endpoint is on it. No page is opened. A question's clips are shown in
 order said, with the model's reason, is kept with the answer. Replies are kept in RUN/ai-calls.db, so that nothing is paid twice. The key comes from an
 environment variable alone, and is written nowhere.
 """
-DEFAULTS = {field.name: field.default for field in fields(Settings) if field.name not in ("model", "labeller")}
+DEFAULTS = {field.name: field.default for field in fields(AISettings) if field.name not in ("model", "labeller")}
 OPTIONS = (*DEFAULTS, "dry_run")
 """Options of an AI labeller alone; --labeller belongs to the page too."""
 
@@ -31,29 +30,30 @@ OPTIONS = (*DEFAULTS, "dry_run")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of an AI labeller, in a group of their own."""
     group = parser.add_argument_group("an AI as labeller", "frames of clips are sent to the endpoint")
-
-    def add(name: str, text: str, **how: Any) -> None:
-        default = None if name == "endpoint" else DEFAULTS.get(name, False)
-        group.add_argument("--" + name.replace("_", "-"), default=default, help=text, **how)
-
-    group.add_argument("--ai", metavar="MODEL", help="label with this vision model instead of the page")
-    add("endpoint", "base of an OpenAI-compatible API; any server that has POST URL/chat/completions", metavar="URL")
-    add("key_env", "environment variable that holds the endpoint's key (default: none is sent)", metavar="NAME")
-    add("dry_run", "show the prompt and the price, and send nothing", action="store_true")
-    add("frames", "frames of each clip that it sees, evenly spaced (8)", type=int, metavar="K")
-    add("widest", "pixels; a strip of frames that is larger is made smaller (2048)", type=int, metavar="PIXELS")
-    add("disagree", "what a question counts as whose answer changes with the order of its clips (equal)",
-        choices=["equal", "skip"])  # fmt: skip
-    add("overlap", "share of what others have answered that it answers too, for comparison (0)", type=float,
+    parser.set_defaults(**{**DEFAULTS, "endpoint": None})
+    add = group.add_argument
+    add("--ai", metavar="MODEL", help="label with this vision model instead of the page")
+    add(
+        "--endpoint",
+        help="base of an OpenAI-compatible API; any server that has POST URL/chat/completions",
+        metavar="URL",
+    )
+    add("--key-env", help="environment variable that holds the endpoint's key (default: none is sent)", metavar="NAME")
+    add("--dry-run", help="show the prompt and the price, and send nothing", action="store_true")
+    add("--frames", help="frames of each clip that it sees, evenly spaced (8)", type=int, metavar="K")
+    add("--widest", help="pixels; a strip of frames that is larger is made smaller (2048)", type=int, metavar="PIXELS")
+    add("--disagree", help="what a question counts as whose answer changes with the order of its clips (equal)",
+        choices=DISAGREE)  # fmt: skip
+    add("--overlap", help="share of what others have answered that it answers too, for comparison (0)", type=float,
         metavar="SHARE")  # fmt: skip
-    add("price", "dollars per million tokens", type=float, nargs=2, metavar=("SENT", "RECEIVED"))
-    add("max_cost", "stop before this labeller's calls about this run, of all times, cost more; needs --price", type=float,
-        metavar="DOLLARS")  # fmt: skip
-    add("max_calls", "stop after so many calls about this run, of all times", type=int, metavar="N")
-    add("at_once", "questions that are with the model at the same time (4)", type=int, metavar="N")
-    add("timeout", "seconds for a call (120)", type=float, metavar="SECONDS")
-    add("patience", "seconds over which a call that fails is tried again (600)", type=float, metavar="SECONDS")
-    add("max_tokens", "of an answer; models that think aloud need more (500)", type=int, metavar="N")
+    add("--price", help="dollars per million tokens", type=float, nargs=2, metavar=("SENT", "RECEIVED"))
+    add("--max-cost", help="stop before this labeller's calls about this run, of all times, cost more; needs --price",
+        type=float, metavar="DOLLARS")  # fmt: skip
+    add("--max-calls", help="stop after so many calls about this run, of all times", type=int, metavar="N")
+    add("--at-once", help="questions that are with the model at the same time (4)", type=int, metavar="N")
+    add("--timeout", help="seconds for a call (120)", type=float, metavar="SECONDS")
+    add("--patience", help="seconds over which a call that fails is tried again (600)", type=float, metavar="SECONDS")
+    add("--max-tokens", help="of an answer; models that think aloud need more (500)", type=int, metavar="N")
 
 
 def label(options: argparse.Namespace) -> int:
@@ -67,7 +67,7 @@ def label(options: argparse.Namespace) -> int:
         )
     values = {name: getattr(options, name) for name in DEFAULTS}
     values["price"] = tuple(options.price) if options.price else None
-    settings = Settings(model=options.ai, labeller=options.labeller, **values)
+    settings = AISettings(model=options.ai, labeller=options.labeller, **values)
     if options.dry_run:
         print(preview(options.folder, settings, options.modules, options.store))
         return 0
@@ -86,7 +86,7 @@ def label(options: argparse.Namespace) -> int:
     return 0
 
 
-def _data_notice(settings: Settings) -> str:
+def _data_notice(settings: AISettings) -> str:
     where = "leave this machine" if settings.leaves_the_machine else "stay on this machine"
     plain = settings.key_env and settings.leaves_the_machine and settings.endpoint.lower().startswith("http:")
     return f"frames of the clips, the question and instructions are sent to {settings.host}: they {where}" + (

@@ -33,22 +33,12 @@ def strip(frames: np.ndarray, most: int, widest: int) -> np.ndarray:
     The pixels are those of the frames; too large a picture has every one the mean of 2 x 2, 3 x 3, ... of them.
     """
     chosen = frames[evenly(len(frames), most)]
-    rows, columns = layout(*chosen.shape[:3])
-    factor = next(
-        by for by in range(1, 10_000) if max(_size(chosen, rows, columns, by)) <= widest or by >= min(chosen.shape[1:3])
-    )
-    tiles = shrunk(chosen, factor)
-    height, width = tiles.shape[1:3]
-    picture = np.full((*_size(chosen, rows, columns, factor), 3), GREY, np.uint8)
-    for place, tile in enumerate(tiles):
-        top, left = (place // columns) * (height + GAP), (place % columns) * (width + GAP)
-        picture[top : top + height, left : left + width] = tile
-    return picture
-
-
-def _size(frames: np.ndarray, rows: int, columns: int, factor: int) -> tuple[int, int]:
-    height, width = frames.shape[1] // factor, frames.shape[2] // factor
-    return rows * (height + GAP) - GAP, columns * (width + GAP) - GAP
+    grid, size, factor = np.array(layout(*chosen.shape[:3])), np.array(chosen.shape[1:3]), 1
+    while factor < size.min() and (grid * (size // factor + GAP) - GAP).max() > widest:
+        factor += 1
+    tiles = np.pad(shrunk(chosen, factor), ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=GREY)
+    picture = tiles.reshape(*grid, *tiles.shape[1:]).swapaxes(1, 2).reshape(*grid * tiles.shape[1:3], 3)
+    return picture[:-GAP, :-GAP]  # no gap at the edges
 
 
 def data_url(picture: np.ndarray) -> str:

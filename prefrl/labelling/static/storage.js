@@ -1,27 +1,27 @@
 // @ts-check
-/** Settings of the page, kept in localStorage where the browser allows it. */
+/** What the page keeps in localStorage, which may be full or forbidden: then it lasts as long as the page. */
 
 const PREFIX = "prefrl-setting:";
+const THEMES = /** @type {const} */ ({auto: "Follow the system", light: "Light", dark: "Dark"});
+
+/** Use localStorage; null where that fails. @template T @param {(storage: Storage) => T} use @returns {T | null} */
+export function storage(use) {
+  try {
+    return use(localStorage);
+  } catch {
+    return null;
+  }
+}
 
 /** @param {string} name @param {string} otherwise */
 export function setting(name, otherwise) {
-  try {
-    return localStorage.getItem(PREFIX + name) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
+  return storage((kept) => kept.getItem(PREFIX + name)) ?? otherwise;
 }
 
 /** @param {string} name @param {string} value */
 export function remember(name, value) {
-  try {
-    localStorage.setItem(PREFIX + name, value);
-  } catch {
-    // private windows may refuse; the choice then lasts as long as the page
-  }
+  storage((kept) => kept.setItem(PREFIX + name, value));
 }
-
-const THEMES = /** @type {const} */ ({auto: "Follow the system", light: "Light", dark: "Dark"});
 
 /** Apply the stored theme: light, dark or as the system has it. */
 export function applyTheme() {
@@ -38,4 +38,4 @@ export function nextTheme() {
   return applyTheme();
 }
 
-export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -6,8 +6,8 @@ import threading
 import time
 from random import Random
 
+from prefrl.labelling.ai.ai_settings import AISettings
 from prefrl.labelling.ai.endpoint import Busy, Refused
-from prefrl.labelling.ai.settings import Settings
 
 FIRST, LONGEST = 1.0, 60.0  # seconds
 GARBLED = 4  # invalid responses in a row, after which the endpoint counts as no chat API
@@ -17,10 +17,10 @@ class Stopped(Exception):
     """Labelling was stopped; calls that were not sent yet are dropped."""
 
 
-class Waiting:
+class Backoff:
     """State shared by all threads that call one endpoint: when it may be called again, and whether to stop."""
 
-    def __init__(self, settings: Settings, rng: Random | None = None):
+    def __init__(self, settings: AISettings, rng: Random | None = None):
         self.settings, self.rng = settings, rng or Random()
         self.stop = threading.Event()
         self._not_before = 0.0
@@ -39,36 +39,28 @@ class Waiting:
         if self.stop.wait(seconds):
             raise Stopped
 
-    def patience(self) -> Patience:
-        """A retry schedule for one call."""
-        return Patience(self)
 
-
-class Patience:
+class Retries:
     """The retry schedule of one call, limited by the setting `patience`."""
 
-    def __init__(self, waiting: Waiting):
-        self.waiting, self.tries, self.garbled = waiting, 0, 0
-        self.until = time.monotonic() + waiting.settings.patience
+    def __init__(self, backoff: Backoff):
+        self.backoff, self.settings, self.tries, self.garbled = backoff, backoff.settings, 0, 0
+        self.until = time.monotonic() + self.settings.patience
 
     def again(self, busy: Busy) -> None:
         """Wait until it is time for a retry. Raises Refused when time is up, Stopped when labelling was stopped."""
         self.garbled = self.garbled + 1 if busy.garbled else 0
         if self.garbled >= GARBLED:
-            raise Refused(f"{self.waiting.settings.url} is no API of this kind, or damaged: {busy}")
-        seconds = self._seconds(busy)
+            raise Refused(f"{self.settings.url} is no API of this kind, or damaged: {busy}")
+        seconds = 0.0
+        if not busy.at_once:  # twice as long each time, at least what the endpoint asks for; jitter spreads the threads
+            seconds = min(LONGEST, FIRST * 2**self.tries) * self.backoff.rng.uniform(0.5, 1.0)
+            seconds = max(seconds, (busy.wait or 0.0) * self.backoff.rng.uniform(1.0, 1.1))
         if time.monotonic() + seconds > self.until:
             requested = f", and asks to wait {busy.wait:.0f} s" if busy.wait else ""
             raise Refused(
-                f"{self.waiting.settings.host} does not answer: {busy}{requested}. After {self.tries + 1} tries, patience"
-                f" ({self.waiting.settings.patience:g} s) is over; what was answered is stored: start again later"
+                f"{self.settings.host} does not answer: {busy}{requested}. After {self.tries + 1} tries, patience"
+                f" ({self.settings.patience:g} s) is over; what was answered is stored: start again later"
             )
         self.tries += 1
-        self.waiting.pause(seconds, everybody=busy.wait is not None or busy.status == 429)
-
-    def _seconds(self, busy: Busy) -> float:
-        """Seconds to wait: twice as long each time, at least what the endpoint asks for; jitter spreads the threads."""
-        if busy.at_once:
-            return 0.0
-        backoff = min(LONGEST, FIRST * 2**self.tries) * self.waiting.rng.uniform(0.5, 1.0)
-        return max(backoff, (busy.wait or 0.0) * self.waiting.rng.uniform(1.0, 1.1))
+        self.backoff.pause(seconds, everybody=busy.wait is not None or busy.status == 429)

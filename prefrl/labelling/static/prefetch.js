@@ -1,7 +1,7 @@
 // @ts-check
 /** Prefetching: questions are leased, loaded and decoded before they are needed. */
 
-import {ApiError, picture} from "./api.js";
+import {ApiError} from "./api.js";
 import {BadClip, decode, decodedBytes} from "./player.js";
 
 /**
@@ -18,8 +18,8 @@ const MOST = 6;
 const MOST_HELD = 64; // ids that the server takes
 const WARM = typeof OffscreenCanvas === "undefined" ? null : new OffscreenCanvas(8, 8).getContext("2d");
 
-/** Events: "staged" when a question became ready, "trouble" {fault} when none could be fetched. */
-export class Ahead extends EventTarget {
+/** Event: "staged" when a question became ready. */
+export class Prefetcher extends EventTarget {
   /** @type {Staged[]} */
   staged = [];
   /** Ask for answered questions too, for a second opinion. */
@@ -63,7 +63,7 @@ export class Ahead extends EventTarget {
   }
 
   /** Put a question back to the front. @param {Staged} staged */
-  untake(staged) {
+  putBack(staged) {
     this.staged.unshift(staged);
     this.staged.slice(MOST).forEach(close);
   }
@@ -76,9 +76,8 @@ export class Ahead extends EventTarget {
       for (const one of this.staged.slice(0, LEAST)) await load(one); // an undo may have closed their clips
       if (this.#wanted > 0) this.#coming.push(...(await this.#more()));
       while (this.#coming.length && !this.#stopped) await this.#stage(this.#coming[0]);
-    } catch (fault) {
-      this.#coming = [];
-      this.dispatchEvent(new CustomEvent("trouble", {detail: {fault}}));
+    } catch {
+      this.#coming = []; // the next call fetches them again
     } finally {
       this.#asking = false;
     }
@@ -97,9 +96,8 @@ export class Ahead extends EventTarget {
     const ask = async (/** @type {any} */ extra) => {
       const want = Math.min(MOST, this.#wanted + this.broken.size);
       const reply = await this.post("/api/next", {want, holding: this.holding.slice(0, MOST_HELD), ...extra});
-      const holding = new Set(this.holding); // an undo may have brought one back meanwhile
-      return reply.questions.filter((/** @type {Question} */ question) =>
-        this.kinds.has(question.kind) && !this.broken.has(question.query) && !holding.has(question.query));
+      const unwanted = new Set([...this.holding, ...this.broken]); // an undo may have brought one back meanwhile
+      return reply.questions.filter((/** @type {Question} */ {kind, query}) => this.kinds.has(kind) && !unwanted.has(query));
     };
     let questions = await ask({});
     if (!questions.length && this.again) questions = await ask({again: true}); // new questions go first
@@ -109,9 +107,9 @@ export class Ahead extends EventTarget {
 
   /** @param {Question} question */
   async #stage(question) {
+    /** @type {Staged} */
+    const staged = {question, sheets: []};
     try {
-      /** @type {Staged} */
-      const staged = {question, sheets: []};
       await load(staged);
       if (this.#stopped) return close(staged);
       this.#coming.shift();
@@ -125,21 +123,16 @@ export class Ahead extends EventTarget {
   }
 }
 
-/** Upload a picture to the GPU now, by drawing it once, and not at a key press. @param {Sheet} sheet */
-function warm(sheet) {
-  WARM?.drawImage(sheet.bitmap, 0, 0, 8, 8, 0, 0, 8, 8);
-}
-
 /** Decode a question's clips, unless they are. @param {Staged} staged */
 export async function load(staged) {
   if (staged.sheets.length) return;
-  const loaded = await Promise.allSettled(staged.question.clips.map(async (clip) => decode(clip, await picture(clip.url))));
+  const loaded = await Promise.allSettled(staged.question.clips.map(decode));
   const sheets = loaded.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
   const failed = loaded.find((one) => one.status === "rejected");
   if (failed || staged.sheets.length) sheets.forEach((sheet) => sheet.bitmap.close()); // or another call has loaded them
   else staged.sheets = sheets;
   if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
-  staged.sheets.forEach(warm);
+  for (const {bitmap} of staged.sheets) WARM?.drawImage(bitmap, 0, 0, 8, 8, 0, 0, 8, 8); // to the GPU now, not at a key press
 }
 
 /** @param {Staged} staged */
