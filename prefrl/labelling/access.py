@@ -9,11 +9,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
+from prefrl.labelling.messages import Role
 from prefrl.labelling.refusals import Refusal
 
-Role = Literal["experimenter", "labeller"]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MOST_INVITES = 1000
 SEPARATOR = "."
@@ -54,17 +53,13 @@ class Access:
     def knows(self, host: str) -> bool:
         """Whether a Host header names this server, and not a name that an attacker points at it (DNS rebinding)."""
         name, _, port = host.lower().rpartition(":")
-        if f"{name}:{port}" in self.hosts:
-            return True
-        return self.addresses and port == str(self.port) and _is_address(name)
+        return host.lower() in self.hosts or (self.addresses and port == str(self.port) and _is_address(name))
 
     def caller(self, token: str) -> Caller | None:
         """The holder of this token, compared in constant time."""
-        caller = Caller("experimenter", self.token) if _same(token, self.token) else None
-        for name, secret in list(self.invites.items()):
-            if _same(token, secret):
-                caller = Caller("labeller", secret, name)
-        return caller
+        invited = [Caller("labeller", secret, name) for name, secret in list(self.invites.items())]
+        callers = [caller for caller in (*invited, Caller("experimenter", self.token)) if _same(token, caller.token)]
+        return callers[0] if callers else None
 
     def invite(self, name: str) -> str:
         """The token of an invited labeller, made when first asked for."""

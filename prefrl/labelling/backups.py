@@ -1,4 +1,4 @@
-"""Backups of the labels in the run's folder: they are people's work, and a copy takes about a megabyte."""
+"""Backups of the labels, in the run's folder: they are people's work, and a copy takes about a megabyte."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ class Backups:
             return None
         self.copied_at = time.monotonic()
         try:
-            made = backup(self.store, self.folder, seq)
+            made, self.seq = backup(self.store, self.folder, seq), seq
         except (OSError, sqlite3.Error, UserError) as fault:
             log.warning("no backup of the labels could be written: %s", fault)
             return None
-        self.seq = seq
         return made
 
 
@@ -65,9 +64,7 @@ def backup(store: LabelStore, folder: Path, seq: int) -> Path:
 
 def latest(folder: Path) -> int:
     """The number of the last answer in the latest complete backup."""
-    return max(
-        (int(path.stem.partition("-")[2]) for path in folder.glob("labels-" + "[0-9]" * 8 + ".jsonl")), default=0
-    )
+    return max((int(path.stem[-8:]) for path in folder.glob(f"labels-{'[0-9]' * 8}.jsonl")), default=0)
 
 
 def _copy_database(source: Path, target: Path) -> None:

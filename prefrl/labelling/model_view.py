@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from prefrl.kinds import Answer, Kind
+from prefrl.labelling.messages import ModelView
+
+Prediction = dict[str, Any]
+"""A prediction as the trainer stores it."""
 
 
 def model_view(
-    kind: Kind, prediction: dict[str, Any] | None, answer: Answer | None, order: Sequence[int]
-) -> dict[str, Any] | None:
+    kind: Kind, prediction: Prediction | None, answer: Answer | None, order: Sequence[int]
+) -> ModelView | None:
     """The prediction as the page shows it; None without one. answer: as displayed, to compare with the prediction"""
     if prediction is None or "chances" not in prediction:  # written by an earlier release
         return None
@@ -21,7 +25,7 @@ def model_view(
     }  # fmt: skip
 
 
-def details_of(prediction: dict[str, Any] | None) -> dict[str, Any] | None:
+def details_of(prediction: Prediction | None) -> dict[str, object] | None:
     """The prediction as stored with an answer: chances about the stored order."""
     if prediction is None or "chances" not in prediction:
         return None

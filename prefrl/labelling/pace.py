@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+
+from prefrl.labelling.messages import Pace
 
 BREAK = 60.0  # seconds; a longer gap between two answers is not work
 LATELY = 20  # answers over which the pace is taken
 
 
-def pace(given: Sequence[tuple[float, float | None]]) -> dict[str, Any]:
+def pace(given: Sequence[tuple[float, float | None]]) -> Pace:
     """Pace of one labeller. given: (time, response seconds) of each answer, in order"""
     at = [when for when, _ in given]
     took = [seconds for _, seconds in given if seconds is not None]

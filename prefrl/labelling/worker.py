@@ -28,7 +28,7 @@ from prefrl.core.errors import StorageFull, UserError
 from prefrl.environments.making import MakeEnv, env_maker
 from prefrl.environments.origins import FILMED
 from prefrl.kinds import KINDS
-from prefrl.rendering.clips import clip_of, clips_ready, prune, write_clip
+from prefrl.rendering.clip_cache import clip_of, clips_ready, prune, write_clip
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.store import lookup

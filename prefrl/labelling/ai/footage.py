@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prefrl.labelling import render_worker as drawing
-from prefrl.rendering.clips import clip_of
+from prefrl.labelling import supervisor
+from prefrl.rendering.clip_cache import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.runs import address
 from prefrl.store.lookup import Place
@@ -26,8 +26,8 @@ class Footage:
 
     def __init__(self, folder: Path, store: LabelStore, modules: Sequence[str], store_url: str | None):
         self.folder, self.store = folder, store
-        self.worker = drawing.command(folder, modules, store_url)
-        self._own: drawing.Drawing | None = None
+        self.worker = supervisor.command(folder, modules, store_url)
+        self._own: supervisor.Supervisor | None = None
         self._checked_at = -LOOK
         self._missing: set[int] = set()
         self._changed_at = time.monotonic()
@@ -58,7 +58,7 @@ class Footage:
             self._own.stop()
             self._own = None
         elif not self._own and not served:
-            self._own = drawing.Drawing(self.worker, self.folder / "render-worker.log")
+            self._own = supervisor.Supervisor(self.worker, self.folder / "render-worker.log")
             self._own.start()
 
     def stuck(self) -> str | None:

@@ -16,8 +16,8 @@ from prefrl.labelling.ai.pictures import strip
 from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.selection import Selection, Task
 from prefrl.labelling.ai.settings import Settings
-from prefrl.labelling.instructions import instructions
-from prefrl.rendering.clips import clips_ready
+from prefrl.labelling.status import instructions
+from prefrl.rendering.clip_cache import clips_ready
 from prefrl.store.store import LabelStore
 
 
