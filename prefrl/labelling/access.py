@@ -6,15 +6,13 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from prefrl.labelling.messages import Role
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal, Role
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-MOST_INVITES = 1000
+MOST_INVITES = MOST_SESSIONS = 1000
 SEPARATOR = "."
 RATE, BURST = 50.0, 100.0  # requests a second and session, and how many at once
 
@@ -57,9 +55,9 @@ class Access:
 
     def caller(self, token: str) -> Caller | None:
         """The holder of this token, compared in constant time."""
-        invited = [Caller("labeller", secret, name) for name, secret in list(self.invites.items())]
-        callers = [caller for caller in (*invited, Caller("experimenter", self.token)) if _same(token, caller.token)]
-        return callers[0] if callers else None
+        callers = [Caller("labeller", secret, name) for name, secret in list(self.invites.items())]
+        matching = [each for each in (*callers, Caller("experimenter", self.token)) if _same(token, each.token)]
+        return matching[0] if matching else None
 
     def invite(self, name: str) -> str:
         """The token of an invited labeller, made when first asked for."""
@@ -77,9 +75,10 @@ def _same(given: str, secret: str) -> bool:
 
 def _is_address(name: str) -> bool:
     try:
-        return bool(ipaddress.ip_address(name.strip("[]")))
+        ipaddress.ip_address(name.strip("[]"))
     except ValueError:
         return False
+    return True
 
 
 def open_session(caller: Caller, labeller: str) -> str:
@@ -110,16 +109,16 @@ def _signature(caller: Caller, id: str, labeller: str) -> str:
 class Rate:
     """A rate limit (token bucket) for each of the latest sessions."""
 
-    def __init__(self, rate: float = RATE, burst: float = BURST, remembered: int = 1000):
-        self.rate, self.burst, self.remembered = rate, burst, remembered
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    def __init__(self, rate: float = RATE, burst: float = BURST):
+        self.rate, self.burst = rate, burst
+        self._left: dict[str, tuple[float, float]] = {}  # session -> requests left, and when; the latest last
 
     def count(self, session: str) -> None:
         now = time.monotonic()
         left, at = self._left.pop(session, (self.burst, now))
         left = min(self.burst, left + (now - at) * self.rate)
         self._left[session] = (max(0.0, left - 1), now)
-        if len(self._left) > self.remembered:
-            self._left.popitem(last=False)
+        if len(self._left) > MOST_SESSIONS:
+            del self._left[next(iter(self._left))]
         if left < 1:
             raise Refusal("too_fast", f"more than {self.rate:g} requests a second; wait a moment")

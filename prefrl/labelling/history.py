@@ -1,15 +1,19 @@
-"""Past answers, with their clips in the order in which the labeller saw them."""
+"""Past answers and the reward model's predictions, with the clips in the order in which the labeller saw them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from prefrl.kinds import kind_of
-from prefrl.labelling.messages import History, PastAnswer
-from prefrl.labelling.model_view import Prediction, model_view
+from prefrl.kinds import Answer, Kind, kind_of
+from prefrl.labelling.messages import History, ModelView, PastAnswer
 from prefrl.labelling.questions import Questions
+from prefrl.labelling.reliability import Row
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
+
+Prediction = dict[str, Any]
+"""A prediction as the trainer stores it."""
 
 
 def history(
@@ -29,7 +33,7 @@ def history(
     return {"answers": answers, "more": len(rows) > limit}
 
 
-def _past(row: dict[str, Any], questions: Questions, prediction: Prediction | None) -> PastAnswer:
+def _past(row: Row, questions: Questions, prediction: Prediction | None) -> PastAnswer:
     kind, details = kind_of(row["asked_kind"]), lookup.shown(row["details"], row["asked_kind"])
     withdrawn, order = row["kind"] == "withdrawal", details["order"]
     answer = kind.as_displayed(row["answer"], order)
@@ -47,7 +51,7 @@ def _past(row: dict[str, Any], questions: Questions, prediction: Prediction | No
     }  # fmt: skip
 
 
-def _reasons(details: dict[str, Any]) -> list[str]:
+def _reasons(details: Row) -> list[str]:
     """An AI labeller's reason for each order of the clips. Untrusted: to be shown as text, not HTML."""
     reasons = []
     for reply in details["ai"]["orders"] if "ai" in details and not details.get("revised") else []:
@@ -55,3 +59,23 @@ def _reasons(details: dict[str, Any]) -> list[str]:
         order = "as shown here" if same else "in another order"  # release 1 stored `mirrored`
         reasons.append(f"{order}: {reply['said'] or 'no answer'}. {reply['reason']}")
     return reasons
+
+
+def model_view(
+    kind: Kind, prediction: Prediction | None, answer: Answer | None, order: Sequence[int]
+) -> ModelView | None:
+    """The prediction as the page shows it; None without one. answer: as displayed, to compare with the prediction"""
+    if prediction is None or "chances" not in prediction:  # written by an earlier release
+        return None
+    chances = kind.displayed(prediction["chances"], order)
+    return {
+        "chances": chances, "rewards": [prediction["rewards"][segment] for segment in order],
+        "agrees": kind.foretold(chances, answer), "version": prediction["model_version"],
+    }  # fmt: skip
+
+
+def details_of(prediction: Prediction | None) -> dict[str, object] | None:
+    """The prediction as stored with an answer: chances about the stored order."""
+    if prediction is None or "chances" not in prediction:
+        return None
+    return {"version": prediction["model_version"], "chances": prediction["chances"]}

@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from prefrl.core.errors import UserError
 from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.labelling import messages as m
 from prefrl.labelling.access import Caller, Session
-from prefrl.labelling.model_view import Prediction, details_of, model_view
+from prefrl.labelling.history import details_of, model_view
+from prefrl.labelling.messages import Refusal
 from prefrl.labelling.questions import Questions
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.reliability import Row
 from prefrl.labelling.writes import Writes
 from prefrl.store import lookup
 from prefrl.store.lookup import place_of
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import JUDGEMENTS
 
-Row = dict[str, Any]
-"""An answer, or a display, as a row of the store."""
-
-MEASURED = ("decision_ms", "shown_ms", "loops", "speed", "revealed")
+MEASURED = {"decision_ms", "shown_ms", "loops", "speed", "revealed"}
 ANSWERED_ALREADY = "somebody else answered this one meanwhile; yours is kept as a second opinion"
 
 
@@ -45,7 +42,10 @@ class Intake:
         fields = {
             "labeller": session.labeller, "keys": [given.ticket], "kind": role, "first_only": True,
             "response_seconds": None if given.decision_ms is None else [given.decision_ms / 1000],
-            "details": [_details(session, given, display, predicted)],
+            "details": [json.dumps({
+                "session": session.id, "order": order, "purpose": display["purpose"],
+                **given.model_dump(include=MEASURED), "model": details_of(predicted),  # from before it knew the answer
+            })],
         }  # fmt: skip
         row, duplicate = self.writes.do(lambda: self._stored(session, given, kind.stored(answer, order), fields))
         self.questions.answered(given.query, session.labeller)
@@ -172,10 +172,3 @@ def _displayed(kind: Kind, given: m.GivenAnswer) -> Answer | None:
         words = ", ".join(choice.word for choice in kind.choices)
         raise Refusal("invalid", f"choice: {given.choice!r} is no answer of kind {kind.name!r}; choose from {words}")
     return choice.answer
-
-
-def _details(session: Session, given: m.FirstAnswer, display: Row, predicted: Prediction | None) -> str:
-    """JSON stored with an answer: its display, its timing, and the model's prediction from before it knew the answer."""
-    measured = {name: getattr(given, name) for name in MEASURED}
-    displayed = {name: display[name] for name in ("order", "purpose")}
-    return json.dumps({"session": session.id, **displayed, **measured, "model": details_of(predicted)})

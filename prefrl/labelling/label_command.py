@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--labeller", type=_name, metavar="NAME", help="the name to propose for your answers (default: your user name)")
     add("--invite", type=_name, metavar="NAME", action="append", default=[], dest="invites",
         help="print an address for this person, also of a page that is open already; may be repeated")  # fmt: skip
-    add("--url", action="store_true", help="print address, token and tunnel command, open no browser")
+    add("--url", action="store_true", help="print address, token and tunnel; open no browser, serve until Ctrl-C")
     add("--no-browser", action="store_false", dest="browser", help="open no browser")
     add("--port", type=_port, default=0, help="port to listen on (default: the run's usual one, or a free one)")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from typing_extensions import NotRequired, TypedDict  # of Python 3.12, which pydantic needs
 
 from prefrl.kinds import Answer
+from prefrl.rendering.clip_cache import SheetLayout
 
 
 def labeller_name(text: str) -> str:
@@ -86,14 +87,8 @@ class OpenedSession(TypedDict):
     role: Role
 
 
-class PlayableClip(TypedDict):
+class PlayableClip(SheetLayout):
     url: str
-    frames: int
-    columns: int
-    width: int
-    height: int
-    fps: float
-    pixelated: bool
 
 
 class DisplayedQuestion(TypedDict):
@@ -309,3 +304,26 @@ class AnsweredAlready(Error):
     seq: NotRequired[int]
     duplicate: NotRequired[bool]
     model: NotRequired[ModelView | None]
+
+
+CODES = {
+    "host": 403, "origin": 403, "header": 403, "experimenter_only": 403, "not_yours": 403,
+    "token": 401, "unknown_session": 401,
+    "not_found": 404, "unknown_ticket": 404, "unknown_answer": 404, "unknown_question": 404,
+    "method": 405,
+    "answered_already": 409, "superseded": 409,
+    "too_large": 413, "content_type": 415,
+    "invalid": 422, "ticket_used": 422,
+    "too_fast": 429,
+    "internal": 500, "store": 503, "storage_full": 507,
+}  # fmt: skip
+"""Code -> HTTP status."""
+
+
+class Refusal(Exception):
+    """A request that the server refuses. `more`: further fields of the reply."""
+
+    def __init__(self, code: str, message: str, **more: Any):
+        super().__init__(message)
+        self.code, self.message, self.status = code, message, CODES[code]
+        self.body = {"code": code, "message": message, **more}

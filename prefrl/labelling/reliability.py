@@ -17,7 +17,7 @@ from prefrl.teachers.crowd import Agreement, Judgements, by_reliability
 MOST_DISPUTED = 8
 
 Row = dict[str, Any]
-"""A judgement that was not withdrawn or superseded, with its display under "about"."""
+"""A row of the store. Statistics take judgements that stand, each with its display under "about"."""
 
 
 def share(count: int, n: int) -> m.Share | None:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from prefrl.labelling.access import Access, Caller
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal
 
 MOST_BODY = 64 * 1024  # bytes
 READING = ("GET", "HEAD", "OPTIONS")

@@ -20,8 +20,8 @@ from prefrl.labelling import messages as m
 from prefrl.labelling.access import Access, Caller, Rate, Session, open_session, read_session
 from prefrl.labelling.history import history
 from prefrl.labelling.intake import Intake
+from prefrl.labelling.messages import Refusal
 from prefrl.labelling.questions import Questions
-from prefrl.labelling.refusals import Refusal
 from prefrl.labelling.security import Gate
 from prefrl.labelling.static_files import clip_file, static_file
 from prefrl.labelling.status import StatusBoard
@@ -203,9 +203,6 @@ def _files(app: FastAPI, shared: Shared) -> None:
 def _refusing(app: FastAPI) -> None:
     """Reply to every error with {"code", "message"}."""
 
-    def reply(refusal: Refusal) -> Response:
-        return JSONResponse(refusal.body, refusal.status)
-
     @app.exception_handler(Refusal)
     def refused(_: Request, fault: Refusal) -> Response:
         return JSONResponse(fault.body, fault.status, headers={"Retry-After": "1"} if fault.status == 429 else None)
@@ -213,7 +210,7 @@ def _refusing(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, fault: RequestValidationError) -> Response:
         wrong = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in fault.errors()]
-        return reply(Refusal("invalid", "; ".join(wrong)[:500]))
+        return refused(_, Refusal("invalid", "; ".join(wrong)[:500]))
 
     @app.exception_handler(HTTPException)
     def http(_: Request, fault: HTTPException) -> Response:
@@ -223,13 +220,13 @@ def _refusing(app: FastAPI) -> None:
     @app.exception_handler(StorageFull)
     def full(_: Request, fault: StorageFull) -> Response:
         log.error("%s", fault)
-        return reply(Refusal("storage_full", f"{fault}; the answer was not stored"))
+        return refused(_, Refusal("storage_full", f"{fault}; the answer was not stored"))
 
     @app.exception_handler(UserError)
     def store(_: Request, fault: UserError) -> Response:
         log.error("%s", fault)
-        return reply(Refusal("store", str(fault)))
+        return refused(_, Refusal("store", str(fault)))
 
     @app.exception_handler(Exception)
     def internal(_: Request, fault: Exception) -> Response:
-        return reply(Refusal("internal", f"{type(fault).__name__}; see what the server printed"))
+        return refused(_, Refusal("internal", f"{type(fault).__name__}; see what the server printed"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastapi import Request, Response
 
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal
 from prefrl.rendering.clip_cache import SHA256
 
 STATIC = Path(__file__).parent / "static"

@@ -1,20 +1,21 @@
-"""The status that open pages poll: progress of labelling and training, and the labellers' instructions."""
+"""The status that open pages poll: progress of labelling and training, a labeller's pace, and the instructions."""
 
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from prefrl.config.settings import Config
 from prefrl.kinds import KINDS
 from prefrl.labelling.messages import Pace, RunStatus, Trainer
-from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
@@ -22,6 +23,8 @@ from prefrl.store.tables import JUDGEMENTS
 
 FRESH = 1.0  # seconds for which a status is reused
 SILENCE = 7.0  # seconds without a notice, and without a process, after which a trainer counts as stopped
+BREAK = 60.0  # seconds; a longer gap between two answers is not work
+LATELY = 20  # answers over which the pace is taken
 WORKING = ("running", "waiting for labels", "paused")
 LONGEST = 64 * 1024  # bytes of instructions
 ARROW = "The round arrow over the pendulum is the push of its motor: the larger, the stronger."
@@ -110,3 +113,21 @@ def _trained(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def pace(given: Sequence[tuple[float, float | None]]) -> Pace:
+    """Pace of one labeller. given: (time, response seconds) of each answer, in order"""
+    at = [when for when, _ in given]
+    took = [seconds for _, seconds in given if seconds is not None]
+    recent = _gaps(at[-LATELY:])
+    return {
+        "answers": len(given),
+        "per_minute": 60 * len(recent) / sum(recent) if sum(recent) else None,
+        "median_seconds": statistics.median(took) if took else None,
+        "minutes": (sum(_gaps(at)) + (took[0] if took and took[0] < BREAK else 0)) / 60,
+    }
+
+
+def _gaps(at: Sequence[float]) -> list[float]:
+    """Times between answers, without breaks; a clock that was set back counts as none."""
+    return [later - before for before, later in pairwise(at) if 0 <= later - before < BREAK]

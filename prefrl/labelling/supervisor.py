@@ -58,7 +58,8 @@ class Supervisor(threading.Thread):
         while not self._end.is_set():
             self._started_at = time.monotonic()
             status = self._run_worker()
-            self._fault = self._last_line() or f"the render worker ended with status {status}"
+            last_line = self.log.read_text(errors="replace").strip().rpartition("\n")[2].strip()[:300]
+            self._fault = last_line or f"the render worker ended with status {status}"
             if time.monotonic() - self._started_at > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             self._end.wait(pause)  # returns at once after stop()
@@ -85,6 +86,3 @@ class Supervisor(threading.Thread):
         if self._end.is_set():  # stop() came too early to see it
             self.process.kill()
         return self.process.wait()
-
-    def _last_line(self) -> str:
-        return self.log.read_text(errors="replace").strip().rpartition("\n")[2].strip()[:300]

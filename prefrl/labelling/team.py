@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from statistics import fmean
 
 from prefrl.kinds import Answer, kind_of
 from prefrl.labelling import messages as m
 from prefrl.labelling import reliability
-from prefrl.labelling.pace import pace
 from prefrl.labelling.questions import Questions
 from prefrl.labelling.reliability import Row, by
+from prefrl.labelling.status import pace
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
 from prefrl.teachers.crowd import COMBINE, Judgements, by_mean
@@ -125,13 +126,9 @@ def model_accuracy(rows: Iterable[Row]) -> m.ModelReport:
             right[model["version"]].append(correct)
     every = [hit for hits in right.values() for hit in hits]
     return {
-        "accuracy": _share(every) if every else None, "n": len(every),
-        "by_version": [{"version": v, "accuracy": _share(hits), "n": len(hits)} for v, hits in sorted(right.items())],
+        "accuracy": fmean(every) if every else None, "n": len(every),
+        "by_version": [{"version": v, "accuracy": fmean(hits), "n": len(hits)} for v, hits in sorted(right.items())],
     }  # fmt: skip
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits)
 
 
 def _per_minute(rows: Iterable[Row]) -> list[m.MinuteCount]:

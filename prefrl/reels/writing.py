@@ -58,17 +58,12 @@ def write_scenes(scenes: Sequence[VideoClip], output: VideoFormat) -> Path:
     page = np.array(PAGE, np.uint8)
     video = concatenate_videoclips(list(scenes), method="chain" if same_size else "compose", bg_color=page)
     count = sum(round(scene.duration * fps) for scene in scenes)
-    if path.suffix == GIF:
-        _require_short(count, video.size)
+    needed = 4 * count * video.size[0] * video.size[1]
+    if path.suffix == GIF and needed > MOST_GIF:
+        raise UserError(
+            f"a GIF of {count} frames of {video.size[0]} x {video.size[1]} pixels takes {needed / 2**30:.1f} GiB to make;"
+            " write .mp4, or choose fewer clips or a smaller --width"
+        )
     numbers = tqdm(range(count), f"writing {path.name}", unit="frame", leave=False, delay=1)
     frames = (video.get_frame((number + 0.5) / fps) for number in numbers)  # its middle, which rounding cannot miss
     return write_frames(frames, path, fps)
-
-
-def _require_short(count: int, size: tuple[int, int]) -> None:
-    needed = 4 * count * size[0] * size[1]
-    if needed > MOST_GIF:
-        raise UserError(
-            f"a GIF of {count} frames of {size[0]} x {size[1]} pixels takes {needed / 2**30:.1f} GiB to make; write .mp4,"
-            " or choose fewer clips or a smaller --width"
-        )

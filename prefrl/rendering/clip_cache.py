@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypedDict, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
+from typing_extensions import TypedDict  # of Python 3.12: pydantic reads it where it is part of a message
 
 from prefrl.core.errors import StorageFull
 from prefrl.core.files import new_file
@@ -23,16 +24,21 @@ SMALL = 256  # pixels: pictures of no more than this on both sides are enlarged 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class CachedClip(TypedDict):
-    """An index entry: the sheet that holds a segment's frames, and how to play it."""
+class SheetLayout(TypedDict):
+    """How the frames of a clip lie on their sheet, and how to play them."""
 
-    clip: str  # SHA-256 of the sheet
     frames: int
     columns: int  # frames in a row of the sheet
     width: int  # of a frame, in pixels
     height: int
     fps: float
     pixelated: bool
+
+
+class CachedClip(SheetLayout):
+    """An index entry."""
+
+    clip: str  # SHA-256 of the sheet
 
 
 _TYPES = get_type_hints(CachedClip)

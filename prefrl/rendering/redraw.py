@@ -11,7 +11,7 @@ import numpy as np
 from prefrl.core.data import Origin, Segments
 from prefrl.core.errors import UserError
 from prefrl.core.frames import stacked
-from prefrl.core.observations import PLAIN, Part, parts
+from prefrl.core.observations import PLAIN, parts
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.origins import reopen
 from prefrl.rendering.drawing import close, drawn, draws_in_software, fps_of, picture_of, simplify
@@ -107,7 +107,10 @@ def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Itera
             yield age - len(origin.actions)
         observation, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    recorded = {key: _as_given(segment, part) for key, part in parts(segment.observations).items()}
+    recorded = {  # as the environment gave it: (T + 1, *obs)
+        key: stacked(np.asarray(part), segment.history_of(part), time_axis=0)
+        for key, part in parts(segment.observations).items()
+    }
     for step, action in enumerate([*segment.actions.astype(origin.actions.dtype), None]):
         for key, part in recorded.items():
             name = f"observation {step}" if key == PLAIN else f"observation {step}, {key!r},"
@@ -118,11 +121,6 @@ def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Itera
                 raise Unfaithful(f"the episode ended at step {step} of the segment's {segment.length}")
             observation, _, terminated, truncated, _ = env.step(action)
             over = terminated or truncated
-
-
-def _as_given(segment: Segments, part: Part) -> np.ndarray:
-    """A part of the observations as the environment gave it: (T + 1, *obs)"""
-    return stacked(np.asarray(part), segment.history_of(part), time_axis=0)
 
 
 def _compare(observed: object, recorded: np.ndarray, name: str) -> None:

@@ -25,7 +25,7 @@ from prefrl.labelling.ai.selection import Task
 from prefrl.labelling.ai.settings import Settings
 from prefrl.labelling.ai.summary import Summary, with_oracle, with_people
 from prefrl.labelling.ai.waiting import Stopped, Waiting
-from prefrl.labelling.model_view import details_of
+from prefrl.labelling.history import details_of
 from prefrl.labelling.status import WORKING, trainer_state
 from prefrl.store import lookup
 
