@@ -58,11 +58,13 @@ class Supervisor(threading.Thread):
         while not self._end.is_set():
             self._started_at = time.monotonic()
             status = self._run_worker()
+            if self._end.is_set():
+                return
             last_line = self.log.read_text(errors="replace").strip().rpartition("\n")[2].strip()[:300]
             self._fault = last_line or f"the render worker ended with status {status}"
             if time.monotonic() - self._started_at > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
-            self._end.wait(pause)  # returns at once after stop()
+            self._end.wait(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
 
     def stop(self) -> None:
