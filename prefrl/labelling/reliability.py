@@ -59,7 +59,7 @@ def known_answers(rows: Iterable[Row], truth: dict[int, Answer]) -> m.Share | No
     return share(sum(agree(row, {**row, "answer": truth[row["query_id"]]}) for row in checked), len(checked))
 
 
-def second_looks(rows: Iterable[Row]) -> tuple[m.Consistency | None, m.Consistency | None]:
+def self_agreement(rows: Iterable[Row]) -> tuple[m.Consistency | None, m.Consistency | None]:
     """Self-agreement on questions answered twice: with the clips in the same order, and reordered."""
     same: list[bool] = []
     reordered: list[bool] = []

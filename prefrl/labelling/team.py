@@ -83,7 +83,7 @@ def _labeller(name: str, rows: list[Row], truth: dict[int, Answer], reliable: fl
     speed = pace([(row["answered_at"], row["response_seconds"]) for row in rows])
     places, (same, reordered), known = (
         reliability.place_shares(rows),
-        reliability.second_looks(rows),
+        reliability.self_agreement(rows),
         reliability.known_answers(rows, truth),
     )
     timed = sum(row["response_seconds"] is not None for row in rows)
@@ -98,16 +98,16 @@ def _labeller(name: str, rows: list[Row], truth: dict[int, Answer], reliable: fl
 
 
 def flags(
-    places: Iterable[m.PlaceShare], looks: Iterable[m.Consistency | None], known: m.Share | None,
+    places: Iterable[m.PlaceShare], consistency: Iterable[m.Consistency | None], known: m.Share | None,
     median: float | None, timed: int,
 ) -> list[str]:  # fmt: skip
     """Warnings about a labeller for the experimenter, in words."""
     warnings = []
-    repeated = [look for look in looks if look]
+    repeated = [each for each in consistency if each]
     if any(place["n"] >= ENOUGH_SIDES and place["p"] < SIDE_P for place in places):
         warnings.append("prefers one side")
-    n = sum(look["n"] for look in repeated)
-    if n >= ENOUGH_REPEATS and sum(look["agree"] for look in repeated) <= LEAST_AGREEMENT * n:
+    n = sum(each["n"] for each in repeated)
+    if n >= ENOUGH_REPEATS and sum(each["agree"] for each in repeated) <= LEAST_AGREEMENT * n:
         warnings.append("contradicts own answers")
     if known and known["high"] < LEAST_RIGHT:
         warnings.append("misses clear answers")

@@ -38,7 +38,11 @@ class Redrawer:
         self.single = False  # make an environment for every segment: a reused one has differed
         self.used = False
         self.env = drawn(make_env)
-        _render_once(self.env)
+        try:
+            _render_once(self.env)
+        except UserError:
+            close(self.env)
+            raise
         self.simple = draws_in_software(self.env)  # whether MuJoCo renders with the cheap settings of `simplify`
         if self.simple:
             self._renew()
