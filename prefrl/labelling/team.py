@@ -81,11 +81,8 @@ class Reports:
 
 def _labeller(name: str, rows: list[Row], truth: dict[int, Answer], reliable: float | None) -> m.LabellerReport:
     speed = pace([(row["answered_at"], row["response_seconds"]) for row in rows])
-    places, (same, reordered), known = (
-        reliability.place_shares(rows),
-        reliability.self_agreement(rows),
-        reliability.known_answers(rows, truth),
-    )
+    places, known = reliability.place_shares(rows), reliability.known_answers(rows, truth)
+    same, reordered = reliability.self_agreement(rows)
     timed = sum(row["response_seconds"] is not None for row in rows)
     answered = [row for row in rows if row["answer"] is not None]
     return {
