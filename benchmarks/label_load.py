@@ -33,7 +33,7 @@ import yaml
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, update
 from prefrl.core.data import Queries, Segments
-from prefrl.rendering.clips import write_clip
+from prefrl.rendering.clip_cache import write_clip
 from prefrl.runs.address import Address, read
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore

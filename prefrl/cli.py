@@ -129,18 +129,18 @@ def resume(arguments: list[str]) -> int:
 
 def label(arguments: list[str]) -> int:
     """Label pairs of a run in the browser, while it trains or afterwards."""
-    from prefrl.labelling import command
+    from prefrl.labelling import label_command
 
-    return command.label(arguments)
+    return label_command.label(arguments)
 
 
 def render(arguments: list[str]) -> int:
     """Make videos of a run: answered pairs, what the reward model likes, how the policy came to be."""
-    from prefrl.reels import command
+    from prefrl.reels import render_command
 
-    options = command.parser().parse_args(arguments)
+    options = render_command.parser().parse_args(arguments)
     import_modules(options.modules)
-    return command.render(options)
+    return render_command.render(options)
 
 
 def export(arguments: list[str]) -> int:

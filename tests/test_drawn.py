@@ -11,7 +11,7 @@ from stable_baselines3 import PPO
 
 from prefrl.environments.making import env_maker
 from prefrl.labelling.worker import work
-from prefrl.rendering.clips import clip_of, clips_ready
+from prefrl.rendering.clip_cache import clip_of, clips_ready
 from prefrl.rendering.sheets import frames_of
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore

@@ -16,6 +16,7 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
 Array = np.ndarray
@@ -46,7 +47,7 @@ class Gradients:
             for each, end in zip(self.parameters, ends, strict=True)
         ]
 
-    def of(self, parameter: nn.Parameter) -> Array:
+    def of(self, parameter: torch.Tensor) -> Array:
         [view] = [view for each, view in zip(self.parameters, self.views, strict=True) if each is parameter]
         return view
 
@@ -194,7 +195,8 @@ class NumpyPolicy:
         if isinstance(space, spaces.Box):
             self.distribution = Gaussian(policy.log_std, self.gradients)
         else:
-            self.distribution = Categorical(space.nvec if isinstance(space, spaces.MultiDiscrete) else [int(space.n)])  # type: ignore[attr-defined]
+            choices = space.nvec if isinstance(space, spaces.MultiDiscrete) else cast(spaces.Discrete, space).n
+            self.distribution = Categorical(np.ravel(choices).tolist())
         self.action_type = np.float32 if isinstance(space, spaces.Box) else np.int64
 
     @staticmethod
@@ -219,8 +221,11 @@ class NumpyPolicy:
         x = observations.numpy()
         return x.reshape(len(x), -1).astype(np.float32, copy=False)
 
-    def act(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sampled actions (N, *act), values (N, 1) and log-probabilities (N,), as ActorCriticPolicy.forward."""
+    def act(
+        self, observations: torch.Tensor, deterministic: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sampled actions (N, *act), values (N, 1) and log-probabilities (N,), as ActorCriticPolicy.forward in a rollout."""
+        assert not deterministic, "rollouts sample"
         x = self.features(observations)
         outputs = self.actor(x)
         actions = self.distribution.sample(outputs)
@@ -228,6 +233,6 @@ class NumpyPolicy:
         shaped = actions.reshape(len(x), *self.policy.action_space.shape).astype(self.action_type, copy=False)  # type: ignore[misc]
         return torch.from_numpy(shaped), torch.from_numpy(self.critic(x)), torch.from_numpy(chances)
 
-    def value(self, observations: torch.Tensor) -> torch.Tensor:
+    def value(self, observations: PyTorchObs) -> torch.Tensor:
         """(N, 1), as ActorCriticPolicy.predict_values."""
-        return torch.from_numpy(self.critic(self.features(observations)))
+        return torch.from_numpy(self.critic(self.features(cast(torch.Tensor, observations))))

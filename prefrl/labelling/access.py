@@ -6,16 +6,13 @@ import hmac
 import ipaddress
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal, Role
 
-Role = Literal["experimenter", "labeller"]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-MOST_INVITES = 1000
+MOST_INVITES = MOST_SESSIONS = 1000
 SEPARATOR = "."
 RATE, BURST = 50.0, 100.0  # requests a second and session, and how many at once
 
@@ -54,17 +51,13 @@ class Access:
     def knows(self, host: str) -> bool:
         """Whether a Host header names this server, and not a name that an attacker points at it (DNS rebinding)."""
         name, _, port = host.lower().rpartition(":")
-        if f"{name}:{port}" in self.hosts:
-            return True
-        return self.addresses and port == str(self.port) and _is_address(name)
+        return host.lower() in self.hosts or (self.addresses and port == str(self.port) and _is_address(name))
 
     def caller(self, token: str) -> Caller | None:
         """The holder of this token, compared in constant time."""
-        caller = Caller("experimenter", self.token) if _same(token, self.token) else None
-        for name, secret in list(self.invites.items()):
-            if _same(token, secret):
-                caller = Caller("labeller", secret, name)
-        return caller
+        callers = [Caller("labeller", secret, name) for name, secret in list(self.invites.items())]
+        matching = [each for each in (*callers, Caller("experimenter", self.token)) if _same(token, each.token)]
+        return matching[0] if matching else None
 
     def invite(self, name: str) -> str:
         """The token of an invited labeller, made when first asked for."""
@@ -82,9 +75,10 @@ def _same(given: str, secret: str) -> bool:
 
 def _is_address(name: str) -> bool:
     try:
-        return bool(ipaddress.ip_address(name.strip("[]")))
+        ipaddress.ip_address(name.strip("[]"))
     except ValueError:
         return False
+    return True
 
 
 def open_session(caller: Caller, labeller: str) -> str:
@@ -115,16 +109,16 @@ def _signature(caller: Caller, id: str, labeller: str) -> str:
 class Rate:
     """A rate limit (token bucket) for each of the latest sessions."""
 
-    def __init__(self, rate: float = RATE, burst: float = BURST, remembered: int = 1000):
-        self.rate, self.burst, self.remembered = rate, burst, remembered
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    def __init__(self, rate: float = RATE, burst: float = BURST):
+        self.rate, self.burst = rate, burst
+        self._left: dict[str, tuple[float, float]] = {}  # session -> requests left, and when; the latest last
 
     def count(self, session: str) -> None:
         now = time.monotonic()
         left, at = self._left.pop(session, (self.burst, now))
         left = min(self.burst, left + (now - at) * self.rate)
         self._left[session] = (max(0.0, left - 1), now)
-        if len(self._left) > self.remembered:
-            self._left.popitem(last=False)
+        if len(self._left) > MOST_SESSIONS:
+            del self._left[next(iter(self._left))]
         if left < 1:
             raise Refusal("too_fast", f"more than {self.rate:g} requests a second; wait a moment")

@@ -1,4 +1,4 @@
-"""Backups of the labels in the run's folder: they are people's work, and a copy takes about a megabyte."""
+"""Backups of the labels, in the run's folder: they are people's work, and a copy takes about a megabyte."""
 
 from __future__ import annotations
 
@@ -41,11 +41,10 @@ class Backups:
             return None
         self.copied_at = time.monotonic()
         try:
-            made = backup(self.store, self.folder, seq)
+            made, self.seq = backup(self.store, self.folder, seq), seq
         except (OSError, sqlite3.Error, UserError) as fault:
             log.warning("no backup of the labels could be written: %s", fault)
             return None
-        self.seq = seq
         return made
 
 
@@ -56,7 +55,11 @@ def backup(store: LabelStore, folder: Path, seq: int) -> Path:
     store.export_jsonl(made)
     if store.engine.name == "sqlite":
         made = made.with_suffix(".db")
-        _copy_database(Path(str(store.engine.url.database)), made)
+        with new_file(made) as unfinished:
+            database, copy = sqlite3.connect(str(store.engine.url.database)), sqlite3.connect(unfinished)
+            with closing(database), closing(copy):
+                database.backup(copy)  # which sees one state of the database while others write to it
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
     for suffix in (".jsonl", ".db"):
         for old in sorted(folder.glob(f"labels-*{suffix}"))[:-KEPT]:
             old.unlink(missing_ok=True)
@@ -65,15 +68,4 @@ def backup(store: LabelStore, folder: Path, seq: int) -> Path:
 
 def latest(folder: Path) -> int:
     """The number of the last answer in the latest complete backup."""
-    return max(
-        (int(path.stem.partition("-")[2]) for path in folder.glob("labels-" + "[0-9]" * 8 + ".jsonl")), default=0
-    )
-
-
-def _copy_database(source: Path, target: Path) -> None:
-    """By SQLite's own backup, which sees one state of the database while others write to it."""
-    with new_file(target) as unfinished:
-        database, copy = sqlite3.connect(source), sqlite3.connect(unfinished)
-        with closing(database), closing(copy):
-            database.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
+    return max((int(path.stem[-8:]) for path in folder.glob(f"labels-{'[0-9]' * 8}.jsonl")), default=0)

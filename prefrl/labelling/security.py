@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
 from prefrl.labelling.access import Access, Caller
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal
 
 MOST_BODY = 64 * 1024  # bytes
 READING = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -21,6 +25,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+"""Headers of every reply that does not set them itself."""
+
 LOCKED = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <title>prefrl</title><h1>This page needs its token</h1>
 <p>Open the whole address that <code>prefrl label</code> printed. To see it again: <code>prefrl label RUN --url</code></p>
@@ -31,88 +37,73 @@ ONWARD = '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0; 
 class Gate:
     """ASGI middleware. A request that passes carries its Caller in scope["state"]["caller"]."""
 
-    def __init__(self, app: Any, access: Access):
+    def __init__(self, app: FastAPI, access: Access):
         self.app, self.access = app, access
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            headers = Given(scope["headers"])
-            try:
-                await self._pass(scope, headers, receive, send)
-            except Refusal as refusal:
-                await _refuse(send, refusal, headers, scope)
-        elif scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-        else:  # the page uses no websockets
-            await send({"type": "websocket.close", "code": 1008})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # the page uses no websockets
+            return await send({"type": "websocket.close", "code": 1008})
+        request, send = Request(scope, receive), _with_headers(send)
+        try:
+            if scope["path"] == "/" and request.method == "GET" and b"token=" in scope["query_string"]:
+                return await self._exchange(request)(scope, receive, send)
+            scope.setdefault("state", {})["caller"] = self._admit(request)
+            await self.app(scope, _replay(await _whole_body(request), receive), send)
+        except Refusal as refusal:
+            await _reply(refusal, request)(scope, receive, send)
 
-    async def _pass(self, scope: dict[str, Any], headers: Given, receive: Any, send: Any) -> None:
-        if scope["path"] == "/" and scope["method"] == "GET" and b"token=" in scope["query_string"]:
-            await self._exchange(scope, headers, send)
-            return
-        scope.setdefault("state", {})["caller"] = self._admit(scope["method"], headers)
-        body = await _whole_body(headers, receive)
-        await self.app(scope, _replay(body, receive), _with_headers(send))
-
-    def _admit(self, method: str, headers: Given) -> Caller:
-        self._check_host(headers)
-        caller = self.access.caller(self._token(headers))
+    def _admit(self, request: Request) -> Caller:
+        self._check_host(request)
+        caller = self.access.caller(self._token(request))
         if caller is None:
             raise Refusal("token", "open the whole address that `prefrl label` printed; it ends with the token")
-        if method not in READING:
-            _check_write(headers)
+        if request.method not in READING:
+            _check_write(request)
         return caller
 
-    def _check_host(self, headers: Given) -> None:
-        host = headers.get("host", "")
+    def _check_host(self, request: Request) -> None:
+        host = _header(request, "host")
         if not self.access.knows(host):
             expected = ", ".join(sorted(self.access.hosts))
             raise Refusal("host", f"this server is not {host[:100]!r}; it is {expected}. A tunnel must keep the port")
 
-    def _token(self, headers: Given) -> str:
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return token.strip()
-        for part in headers.get("cookie", "").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == self.access.cookie:
-                return value
-        return ""
+    def _token(self, request: Request) -> str:
+        kind, _, token = _header(request, "authorization").partition(" ")
+        return token.strip() if kind.lower() == "bearer" else request.cookies.get(self.access.cookie, "")
 
-    async def _exchange(self, scope: dict[str, Any], headers: Given, send: Any) -> None:
+    def _exchange(self, request: Request) -> Response:
         """Swap the token in the address for a cookie, so that it stays in no history and no screenshot."""
-        self._check_host(headers)
-        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        self._check_host(request)
+        token = parse_qs(request.scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if self.access.caller(token) is None:
             raise Refusal(
                 "token", "this token is of another server, or of an earlier one; see `prefrl label RUN --url`"
             )
         cookie = {"Set-Cookie": f"{self.access.cookie}={token}; HttpOnly; SameSite=Strict; Path=/"}
-        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
-            await _reply(send, 303, b"", {"Location": "/", **cookie})
-        else:  # a redirect in a chain that began elsewhere (a link in a chat) would leave out the strict cookie
-            await _reply(send, 200, ONWARD.encode(), {"Content-Type": "text/html; charset=utf-8", **cookie})
+        if _is_own_site(request):
+            return Response(status_code=303, headers={"Location": "/", **cookie})
+        # a redirect in a chain that began elsewhere (a link in a chat) would leave out the strict cookie
+        return HTMLResponse(ONWARD, headers=cookie)
 
 
-class Given(dict[str, str]):
-    """A request's headers by lower-case name. Repeated ones are joined, so two hosts match none."""
-
-    def __init__(self, raw: list[tuple[bytes, bytes]]):
-        super().__init__()
-        for name, value in raw:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            self[key] = f"{self[key]}; {text}" if key in self else text
+def _header(request: Request, name: str, missing: str = "") -> str:
+    """A header of the request. Repeated ones are joined, so that two hosts match none."""
+    return "; ".join(request.headers.getlist(name) or [missing])
 
 
-def _check_write(headers: Given) -> None:
-    if headers.get("x-prefrl") != "1":
+def _is_own_site(request: Request) -> bool:
+    return _header(request, "sec-fetch-site", "none") in ("none", "same-origin")
+
+
+def _check_write(request: Request) -> None:
+    if _header(request, "x-prefrl") != "1":
         raise Refusal("header", "requests that change something carry the header X-Prefrl: 1")
-    origin = headers.get("origin")
-    if origin is not None and _authority(origin) != headers["host"].lower():
+    origin = _header(request, "origin")
+    if "origin" in request.headers and _authority(origin) != _header(request, "host").lower():
         raise Refusal("origin", f"requests from {origin[:100]!r} are not taken")
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    if not _is_own_site(request):
         raise Refusal("origin", "requests from other sites are not taken")
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _header(request, "content-type").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Refusal("content_type", f"expected application/json, got {kind[:100]!r}")
 
@@ -125,61 +116,47 @@ def _authority(origin: str) -> str | None:
     return parts.netloc if parts.scheme in ("http", "https") and not parts.path else None
 
 
-async def _whole_body(headers: Given, receive: Any) -> bytes:
+async def _whole_body(request: Request) -> bytes:
     """Read a body up to the size limit, whatever its Content-Length claims."""
-    if "content-length" not in headers and "transfer-encoding" not in headers:
-        return b""
-    claimed = headers.get("content-length", "0")
+    claimed = _header(request, "content-length", "0")
     too_large = Refusal("too_large", f"a request may have {MOST_BODY} bytes")
     if not claimed.isdigit() or int(claimed) > MOST_BODY:
         raise too_large
     body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Refusal("invalid", "the connection ended within the request")
-        body += message["body"]
-        if len(body) > MOST_BODY:
-            raise too_large
-        if not message.get("more_body", False):
-            return bytes(body)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MOST_BODY:
+                raise too_large
+    except ClientDisconnect as fault:
+        raise Refusal("invalid", "the connection ended within the request") from fault
+    return bytes(body)
 
 
-def _replay(body: bytes, receive: Any) -> Any:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """A receive function that yields the body already read, then further messages."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> Any:
+    async def replayed() -> Message:
         return waiting.pop() if waiting else await receive()
 
     return replayed
 
 
-def _with_headers(send: Any) -> Any:
-    async def sending(message: dict[str, Any]) -> None:
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            present = {name.lower() for name, _ in message["headers"]}
-            own = {"Cache-Control": "no-store", **HEADERS}
-            more = [pair for pair in _encoded(own) if pair[0] not in present]
-            message = {**message, "headers": [*message["headers"], *more]}
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return sending
 
 
-def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-
-
-async def _refuse(send: Any, refusal: Refusal, headers: Given, scope: dict[str, Any]) -> None:
-    """Send an error reply and close the connection; the rest of the request is not read."""
-    kind, body = "application/json", json.dumps(refusal.body).encode()
-    if refusal.status == 401 and scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
-        kind, body = "text/html; charset=utf-8", LOCKED.encode()
-    await _reply(send, refusal.status, body, {"Content-Type": kind, "Connection": "close"})
-
-
-async def _reply(send: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    own = {"Content-Length": str(len(body)), **headers}
-    await _with_headers(send)({"type": "http.response.start", "status": status, "headers": _encoded(own)})
-    await send({"type": "http.response.body", "body": body})
+def _reply(refusal: Refusal, request: Request) -> Response:
+    """An error reply that closes the connection; the rest of the request is not read."""
+    closing = {"Connection": "close"}
+    if refusal.status == 401 and request.method == "GET" and "text/html" in _header(request, "accept"):
+        return HTMLResponse(LOCKED, 401, closing)
+    return JSONResponse(refusal.body, refusal.status, closing)

@@ -45,12 +45,18 @@ class Options:
 
 def serve(options: Options) -> int:
     """Serve until stopped; if a server of this run exists already, print its address."""
-    _check(options)
+    service.require_run(options.folder)
+    if not address.is_loopback(options.host) and not options.allow_remote:
+        raise UserError(
+            f"--host {options.host} lets other machines reach the page, unencrypted, whoever has the token;"
+            " say --allow-remote if that is meant. Safer: leave out --host and use the tunnel that"
+            f" `prefrl label {options.folder} --url` prints"
+        )
     lock = FileLock(options.folder / address.LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _running_already(options)
+        return _show_running(options)
     try:
         return _serve(options)
     finally:
@@ -109,17 +115,7 @@ def _access(options: Options, port: int, crashed: Address | None) -> Access:
     return Access(token, port, names, addresses=remote, invites=crashed.invites if crashed else None)
 
 
-def _check(options: Options) -> None:
-    service.require_run(options.folder)
-    if not address.is_loopback(options.host) and not options.allow_remote:
-        raise UserError(
-            f"--host {options.host} lets other machines reach the page, unencrypted, whoever has the token;"
-            " say --allow-remote if that is meant. Safer: leave out --host and use the tunnel that"
-            f" `prefrl label {options.folder} --url` prints"
-        )
-
-
-def _running_already(options: Options) -> int:
+def _show_running(options: Options) -> int:
     """Print the address of the server that runs already, and have it invite people."""
     server = address.read(options.folder)
     if server is None:
@@ -163,7 +159,5 @@ def _announce(server: Address, options: Options) -> None:
 
 def has_display() -> bool:
     """Whether a browser opened by this process appears on the user's own screen."""
-    if os.environ.get("SSH_CONNECTION"):
-        return False
-    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return sys.platform in ("darwin", "win32") or bool(display)
+    screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(screen) and not os.environ.get("SSH_CONNECTION")

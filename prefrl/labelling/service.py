@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from prefrl.config.values import load
 from prefrl.core.errors import UserError
-from prefrl.labelling import render_worker as drawing
+from prefrl.labelling import supervisor
 from prefrl.labelling.access import Access
 from prefrl.labelling.backups import Backups
 from prefrl.labelling.security import Gate
-from prefrl.labelling.server import make_app
+from prefrl.labelling.server import Shared, make_app
+from prefrl.labelling.supervisor import Supervisor
 from prefrl.store.store import LabelStore, open_store
 
 LOOK = 5.0  # seconds between two rounds of backups and notices
@@ -36,28 +36,29 @@ def require_run(folder: Path) -> None:
 
 @contextmanager
 def opened(
-    folder: Path, access: Access, *, modules: Sequence[str] = (), store: str | None = None, **options: Any
+    folder: Path, access: Access, *, modules: Sequence[str] = (), store: str | None = None, labeller: str | None = None
 ) -> Iterator[Gate]:
     """The application of a run with its render worker and backups, until the end of the block.
 
-    store: database of the labels, where it is not the run's own; options: labeller and rng, as make_app has them. A run may be opened several times, in several processes; one of them draws clips and makes backups for all.
+    store: database of the labels, where it is not the run's own; labeller: the name that the page proposes. A run may
+    be opened several times, in several processes; one of them draws clips and makes backups for all.
     """
     config = load(folder / "config.yaml")
     url = store or config.record.labels or None
     with open_store(folder, config, store) as labels:
-        worker = drawing.Drawing(drawing.command(folder, modules, url), folder / "render-worker.log")
+        worker = Supervisor(supervisor.command(folder, modules, url), folder / "render-worker.log")
         present: dict[str, float] = {}
-        app = make_app(folder, labels, access, trouble=worker.trouble, present=present, **options)
+        shared = Shared(folder, labels, access, trouble=worker.trouble, present=present, labeller=labeller)
         worker.start()
         try:
             with _upkeep(labels, folder, present, worker):
-                yield app
+                yield make_app(shared)
         finally:
             worker.stop()
 
 
 @contextmanager
-def _upkeep(store: LabelStore, folder: Path, present: dict[str, float], worker: drawing.Drawing) -> Iterator[None]:
+def _upkeep(store: LabelStore, folder: Path, present: dict[str, float], worker: Supervisor) -> Iterator[None]:
     """Make backups and tell the trainer who is labelling, in a thread of its own."""
     backups, end = Backups(store, folder), threading.Event()
 
@@ -71,7 +72,7 @@ def _upkeep(store: LabelStore, folder: Path, present: dict[str, float], worker: 
             except UserError as fault:
                 log.warning("%s", fault)
 
-    thread = threading.Thread(target=look, name="looking-after", daemon=True)
+    thread = threading.Thread(target=look, name="backups", daemon=True)
     thread.start()
     try:
         yield

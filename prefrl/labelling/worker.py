@@ -15,11 +15,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from select import select as wait_for
-from typing import Any, NoReturn
+from typing import NoReturn
 
+import gymnasium as gym
 from sqlalchemy import func, select
 
 from prefrl.config.modules import import_modules
@@ -28,7 +29,7 @@ from prefrl.core.errors import StorageFull, UserError
 from prefrl.environments.making import MakeEnv, env_maker
 from prefrl.environments.origins import FILMED
 from prefrl.kinds import KINDS
-from prefrl.rendering.clips import clip_of, clips_ready, prune, write_clip
+from prefrl.rendering.clip_cache import clip_of, clips_ready, prune, write_clip
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.store import lookup
@@ -58,16 +59,16 @@ class Worker:
         self.refused: set[int] = set()
         self.done, self.error = 0, ""
         self._durations: deque[float] = deque(maxlen=20)  # seconds per question
-        self._news: Any = None
+        self._news: tuple[object, ...] = ()
         self._scanned_at, self._notice_at, self._state = -RESCAN, -OFTEN, ""
 
     def turn(self) -> bool:
         """Draw the next question. Returns False if there is none."""
         self._look()
         if not self.waiting:
-            self.tell("idle")
+            self.post_state("idle")
             return False
-        self.tell("drawing")
+        self.post_state("drawing")
         place, started = self.waiting.pop(0), time.monotonic()
         self._draw(place)
         self._durations.append(time.monotonic() - started)
@@ -83,9 +84,9 @@ class Worker:
         self._news, self._scanned_at = news, now
         request = self.store.notices.read("wanted")
         requested = [int(id) for id in request[0].get("queries", [])] if request else []
-        places = {**lookup.places(self.store, requested), **{one.query: one for one in lookup.due_places(self.store)}}
-        drawable = [one for one in places.values() if one.kind in KINDS and one.query not in self.refused]
-        ready = clips_ready(self.folder, [one.clips for one in drawable])
+        places = lookup.places(self.store, requested) | {place.query: place for place in lookup.due_places(self.store)}
+        drawable = [place for place in places.values() if place.kind in KINDS and place.query not in self.refused]
+        ready = clips_ready(self.folder, [place.clips for place in drawable])
         self.waiting = [place for place, is_ready in zip(drawable, ready, strict=True) if not is_ready]
 
     def _draw(self, place: Place) -> None:
@@ -95,7 +96,7 @@ class Worker:
                     self._draw_segment(place, segment)
             self.done += 1
             if self.done % PRUNE_EVERY == 0:
-                due = [one.clips for one in lookup.due_places(self.store) if one.kind in KINDS]
+                due = [due.clips for due in lookup.due_places(self.store) if due.kind in KINDS]
                 prune(self.folder, MOST_CLIPS, due)
         except (CannotDraw, StorageFull):  # no fault of this question
             raise
@@ -107,8 +108,7 @@ class Worker:
         origin = self.store.files.origin(place.file, place.row, number)
         if origin and origin.opening.startswith(FILMED):
             raise Unfaithful("it was filmed while it happened, and its clip is gone")
-        if self.redrawer is None:
-            self.redrawer = Redrawer(self.make_env)
+        self.redrawer = self.redrawer or Redrawer(self.make_env)
         frames = self.redrawer.redraw(segment, origin)
         write_clip(self.folder, place.file, place.row, number, frames, self.redrawer.fps)
 
@@ -116,11 +116,11 @@ class Worker:
         """Close a question whose clips may not show what really happened."""
         self.refused.add(place.query)
         self.error = f"question {place.query}: {fault if isinstance(fault, UserError) else repr(fault)}"
-        self.say(f"not shown: {self.error}")
+        print(f"not shown: {self.error}", file=sys.stderr, flush=True)
         if place.query in self.store.open_queries():
             self.store.close_questions([place.query], "unfaithful")
 
-    def tell(self, state: str) -> None:
+    def post_state(self, state: str) -> None:
         """Post a notice: a change of state at once, progress every few seconds."""
         now = time.monotonic()
         if state == self._state and (state == "idle" or now - self._notice_at < OFTEN):
@@ -131,10 +131,6 @@ class Worker:
             "state": state, "waiting": len(self.waiting), "done": self.done, "refused": len(self.refused),
             "per_second": rate, "error": self.error or None, "pid": os.getpid(),
         })  # fmt: skip
-
-    @staticmethod
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.redrawer:
@@ -160,8 +156,7 @@ class Parent:
 def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool, opinions: float = 1) -> None:
     """Draw until the parent has ended; once: only the questions that wait now."""
     parent = Parent()
-    with LabelStore.open(folder, store_url, opinions) as store:
-        worker = Worker(store, folder, make_env)
+    with LabelStore.open(folder, store_url, opinions) as store, closing(Worker(store, folder, make_env)) as worker:
         try:
             while True:
                 idle = not worker.turn()
@@ -170,15 +165,18 @@ def work(folder: Path, make_env: MakeEnv, store_url: str | None, once: bool, opi
         except UserError as fault:
             worker.error = str(fault)
             with suppress(UserError):
-                worker.tell("failed")
+                worker.post_state("failed")
             raise
-        finally:
-            worker.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one worker. Returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.worker", description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("--import", action="append", default=[], dest="modules", help="registers environments")
+    parser.add_argument("--store", help="database of the labels, where it is not labels.db in the run's folder")
+    parser.add_argument("--once", action="store_true", help="draw what waits, and end")
+    options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     with suppress(OSError):
         os.nice(NICE)
@@ -186,23 +184,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         import_modules(options.modules)
         config = load(options.run / "config.yaml")
         url = options.store or config.record.labels or None
-        late, opinions = (lambda: env_maker(config.env, "rgb_array", config.pixels)()), config.wanted_opinions()
-        work(options.run, late, url, options.once, opinions)  # the environment is found when it is needed
+
+        def make_env() -> gym.Env:  # which is looked up when it is needed
+            return env_maker(config.env, "rgb_array", config.pixels)()
+
+        work(options.run, make_env, url, options.once, config.wanted_opinions())
     except UserError as fault:
         print("error:", " ".join(str(fault).split()), file=sys.stderr)  # in one line, which the server shows
         return fault.code
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m prefrl.labelling.worker", description=__doc__.split("\n")[0])
-    parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--import", action="append", default=[], dest="modules", help="registers environments")
-    parser.add_argument("--store", help="database of the labels, where it is not labels.db in the run's folder")
-    parser.add_argument("--once", action="store_true", help="draw what waits, and end")
-    return parser
 
 
 def _stop(*_: object) -> NoReturn:

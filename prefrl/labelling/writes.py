@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -13,19 +15,7 @@ from prefrl.core.errors import StorageFull
 from prefrl.store.database import together
 
 Result = TypeVar("Result")
-Outcome = tuple[Any, "BaseException | None"]
-
-
-class Entry:
-    """A write that waits, and later its result or exception."""
-
-    def __init__(self, job: Callable[[], Any]):
-        self.job, self.done = job, False
-        self.result: Any = None
-        self.fault: BaseException | None = None
-
-    def settle(self, result: Any = None, fault: BaseException | None = None) -> None:
-        self.result, self.fault, self.done = result, fault, True
+Job = Callable[[], Any]
 
 
 class Writes:
@@ -36,35 +26,33 @@ class Writes:
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self._write_lock, self._waiting_lock = threading.Lock(), threading.Lock()
-        self._waiting: list[Entry] = []
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Job, Future[Any]]] = deque()
 
     def do(self, job: Callable[[], Result]) -> Result:
         """Run a job that writes, and return its result once it is on disk."""
-        entry = Entry(job)
-        with self._waiting_lock:
-            self._waiting.append(entry)
-        with self._write_lock:
-            if not entry.done:
-                with self._waiting_lock:
-                    batch, self._waiting = self._waiting, []
-                self._write(batch)
-        if entry.fault:
-            raise entry.fault
-        return entry.result
+        future: Future[Result] = Future()
+        self._waiting.append((job, future))
+        with self._lock:
+            if not future.done():
+                self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
+        return future.result()
 
-    def _write(self, batch: list[Entry]) -> None:
-        results: list[Outcome] = []
+    def _write(self, batch: list[tuple[Job, Future[Any]]]) -> None:
+        outcomes: list[tuple[Any, BaseException | None]] = []
         try:
             with together(self.engine) as connection:
-                results = [_run_in_savepoint(entry.job, connection) for entry in batch]
+                outcomes = [_run_in_savepoint(job, connection) for job, _ in batch]
         except BaseException as fault:  # the disk is full, or the database is gone: nothing of this is stored
-            results = [(None, fault)] * len(batch)
-        for entry, outcome in zip(batch, results, strict=True):
-            entry.settle(*outcome)
+            outcomes = [(None, fault)] * len(batch)
+        for (_, future), (result, refused) in zip(batch, outcomes, strict=True):
+            if refused:
+                future.set_exception(refused)
+            else:
+                future.set_result(result)
 
 
-def _run_in_savepoint(job: Callable[[], Any], connection: Connection) -> Outcome:
+def _run_in_savepoint(job: Job, connection: Connection) -> tuple[Any, BaseException | None]:
     """Run a job in a savepoint: a refused job rolls back its own writes only; a database error fails the whole batch."""
     own = connection.begin_nested()
     try:

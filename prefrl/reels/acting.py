@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from moviepy import VideoClip
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from tqdm import tqdm
 
 from prefrl.core.errors import UserError
-from prefrl.core.observations import mapped, parts, whole
+from prefrl.core.observations import Observations, combined, mapped, parts, whole
 from prefrl.evaluation.returns import SEED
 from prefrl.reels import panels
-from prefrl.reels.writing import Form, form, target, write_reel
-from prefrl.rendering.footage import Footage
-from prefrl.rendering.video import record_episode
+from prefrl.reels.writing import VideoFormat, output_path, video_format, write_scenes
+from prefrl.rendering.sheets import Footage
+from prefrl.rendering.video import RecordedEpisode, record_episode
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.run import Run
@@ -32,61 +29,42 @@ from prefrl.runs.run import Run
 class Episode:
     """An evaluation episode, or its first T steps: frames and rewards."""
 
+    heading: str
     film: Footage  # T + 1 frames
     true: np.ndarray  # (T,) rewards
     learned: np.ndarray | None  # (T,) rewards; None: no reward was learned yet
 
-    def summary(self) -> str:
-        return f"true return {self.true.sum():.4g} in {len(self.true)} steps"
-
-
-class EpisodeRecorder(gym.Wrapper):
-    """Records the observations, actions and true rewards of an episode."""
-
-    def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
-        observation, info = self.env.reset(**how)
-        self.observations, self.actions, self.rewards = [observation], [], []  # type: ignore[var-annotated]
-        return observation, info
-
-    def step(self, action: Any) -> Any:
-        transition = self.env.step(action)
-        self.observations.append(transition[0])
-        self.actions.append(action)
-        self.rewards.append(float(transition[1]))
-        return transition
-
 
 def episode(
     folder: Path | str, out: Path | str | None = None, *, episodes: int = 1, steps: int = 1000,
-    fps: float | None = None, width: int | None = None, **own: Any,
+    fps: float | None = None, width: int | None = None, **own: object,
 ) -> Path:  # fmt: skip
     """Write a video of evaluation episodes of the newest checkpoint's policy, with the rewards of each step."""
-    path, run = target(folder, out, "episode"), load_run(folder, **own)
+    path, run = output_path(folder, out, "episode"), load_run(folder, **own)
+    names = [f"episode {number}, " for number in range(1, episodes + 1)] if episodes > 1 else [""]
     try:
         with _bar(episodes, steps) as bar:
-            played = [play(run, SEED + number, steps, bar.update) for number in range(episodes)]
-        names = [f"episode {number}, " for number in range(1, episodes + 1)] if episodes > 1 else [""]
-        headings = [f"step {run.restored:,}: {name}{e.summary()}" for name, e in zip(names, played, strict=True)]
+            played = [
+                play(run, f"step {run.restored:,}: {name}", SEED + number, steps, bar.update)
+                for number, name in enumerate(names)
+            ]
     finally:
         run.close()
-    return _write(path, played, headings, fps, width)
+    return _write(path, played, fps, width)
 
 
 def progress(
     folder: Path | str, out: Path | str | None = None, *, steps: int = 200, fps: float | None = None,
-    width: int | None = None, **own: Any,
+    width: int | None = None, **own: object,
 ) -> Path:  # fmt: skip
     """Write a video of one evaluation episode as the untrained policy acts in it, then that of each kept checkpoint."""
-    path, run = target(folder, out, "progress"), load_run(folder, **own)
-    played, headings = [], []
+    path, run = output_path(folder, out, "progress"), load_run(folder, **own)
     try:
         with _bar(1 + len(checkpoint.found(run.folder / "checkpoints")), steps) as bar:
-            for stage, model in _stages(run):
-                played.append(play(model, SEED, steps, bar.update))
-                headings.append(f"{stage}: {played[-1].summary()}")
+            played = [play(model, f"{stage}: ", SEED, steps, bar.update) for stage, model in _stages(run)]
     finally:
         run.close()
-    return _write(path, played, headings, fps, width)
+    return _write(path, played, fps, width)
 
 
 def _stages(run: Run) -> Iterator[tuple[str, Run]]:
@@ -106,55 +84,53 @@ def _stages(run: Run) -> Iterator[tuple[str, Run]]:
             yield f"step {step:,}", run
 
 
-def play(run: Run, seed: int, steps: int, tick: Callable[[], Any]) -> Episode:
-    """One episode of the run's policy, or its first steps."""
-    policy, recorders = run.agent, []
+def play(run: Run, name: str, seed: int, steps: int, tick: Callable[[], object]) -> Episode:
+    """One episode of the run's policy, or its first steps. name: what its heading begins with"""
 
-    def make_env() -> gym.Env:
-        recorders.append(EpisodeRecorder(build.maker(run.config, run.own, "rgb_array")()))
-        return recorders[-1]
-
-    def act(observation: Any) -> Any:
+    def act(observation: Observations) -> np.ndarray:
         tick()
-        return policy.predict(mapped(lambda part: np.asarray(part)[None], observation), deterministic=True)[0][0]
+        return run.agent.predict(mapped(lambda part: np.asarray(part)[None], observation), deterministic=True)[0][0]
 
-    frames, _ = record_episode(make_env, act, seed, steps)
-    film = Footage.of(frames, float(recorders[0].metadata.get("render_fps") or 30))
-    return Episode(film, np.array(recorders[0].rewards), _learned(run, recorders[0]))
+    recorded = record_episode(build.maker(run.config, run.own, "rgb_array"), act, seed, steps)
+    true = recorded.true_rewards
+    heading = f"{name}true return {true.sum():.4g} in {len(true)} steps"
+    return Episode(heading, Footage.of(recorded.frames, recorded.fps), true, _learned(run, recorded))
 
 
-def _learned(run: Run, recorder: EpisodeRecorder) -> np.ndarray | None:
+def _learned(run: Run, recorded: RecordedEpisode) -> np.ndarray | None:
+    """The learned reward of each step, (T,); None before the first fit."""
     if not run.reward_model.version:
         return None
     space = run.recorder.observation_space
-    dtypes = {key: part.dtype for key, part in parts(getattr(space, "spaces", space)).items()}
-    observed = {k: np.stack([np.asarray(parts(o)[k], t) for o in recorder.observations]) for k, t in dtypes.items()}
+    spaces, observed = parts(getattr(space, "spaces", space)), parts(combined(np.stack, recorded.observations))
+    each = {key: np.asarray(observed[key], spaces[key].dtype)[:, None] for key in spaces}
     rollout = SimpleNamespace(
-        observations=whole({key: part[:-1, None] for key, part in observed.items()}),
-        next_observations=whole({key: part[1:, None] for key, part in observed.items()}),
-        actions=np.stack(recorder.actions)[:, None], true_rewards=np.array(recorder.rewards)[:, None],
-        begins=np.arange(len(recorder.rewards))[:, None] == 0, earlier=None,
+        observations=whole({key: part[:-1] for key, part in each.items()}),
+        next_observations=whole({key: part[1:] for key, part in each.items()}),
+        actions=np.stack(recorded.actions)[:, None], true_rewards=recorded.true_rewards[:, None],
+        begins=np.arange(len(recorded.actions))[:, None] == 0, earlier=None,
     )  # fmt: skip
     return run.reward_model.rewards(rollout)[:, 0]
 
 
-def _bar(episodes: int, steps: int) -> Any:
-    return tqdm(total=episodes * steps, desc="acting", unit="step", leave=False, file=sys.stderr, delay=1)
+def _bar(episodes: int, steps: int) -> tqdm:
+    return tqdm(total=episodes * steps, desc="acting", unit="step", leave=False, delay=1)
 
 
-def _write(path: Path, played: list[Episode], headings: list[str], fps: float | None, width: int | None) -> Path:
+def _write(path: Path, played: list[Episode], fps: float | None, width: int | None) -> Path:
     if not played:
         raise UserError("no checkpoint could be read; they come and go while a run trains, so try again")
-    output = form(path, max((episode.film for episode in played), key=len), fps, width)
+    output = video_format(path, max((episode.film for episode in played), key=len), fps, width)
     learned = [episode.learned for episode in played if episode.learned is not None]
-    scales = panels.scale_of(*(episode.true for episode in played)), panels.scale_of(*learned)
-    both = scales if learned else scales[:1]
-    return write_reel([_scene(e, heading, both, output) for e, heading in zip(played, headings, strict=True)], output)
+    scales = [panels.scale_of(*(episode.true for episode in played))]
+    if learned:
+        scales.append(panels.scale_of(*learned))
+    return write_scenes([_scene(episode, scales, output) for episode in played], output)
 
 
-def _scene(episode: Episode, heading: str, scales: Sequence[tuple[float, float]], output: Form) -> VideoClip:
+def _scene(episode: Episode, scales: Sequence[tuple[float, float]], output: VideoFormat) -> VideoClip:
     clip = panels.picture(episode.film, output.fps, output.width)
-    parts = [panels.text(" · ".join(filter(None, [heading, output.slowed])), clip.width, 15, rows=2), clip]
+    parts = [panels.text(" · ".join(filter(None, [episode.heading, output.slowed])), clip.width, 15, rows=2), clip]
     for name, rewards, scale in zip(("true", "learned"), (episode.true, episode.learned), scales, strict=False):
         caption = f"{name} reward of each step" if rewards is not None else f"no reward was {name} yet"
         shown = np.zeros(1) if rewards is None else rewards

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from moviepy import VideoClip
@@ -14,9 +12,9 @@ from tqdm import tqdm
 
 from prefrl.core.errors import UserError
 from prefrl.reels import panels
-from prefrl.reels.writing import Form, form, target, write_reel
-from prefrl.rendering.footage import Footage
+from prefrl.reels.writing import VideoFormat, output_path, video_format, write_scenes
 from prefrl.rendering.redraw import Unfaithful
+from prefrl.rendering.sheets import Footage
 from prefrl.runs.footage import BATCH, Source, opened
 from prefrl.store.lookup import Place, by_kind, places
 
@@ -43,21 +41,21 @@ class Valued:
 
 def best(
     folder: Path | str, out: Path | str | None = None, *, count: int = 5, fps: float | None = None,
-    width: int | None = None, **own: Any,
+    width: int | None = None, **own: object,
 ) -> Path:  # fmt: skip
     """Write a video of the `count` segments with the highest predicted returns, each beside one of the lowest."""
-    path = target(folder, out, "best")
+    path = output_path(folder, out, "best")
     with opened(folder, own) as source:
         valued = sorted(_valued(source), key=lambda segment: segment.predicted)
         if len(valued) < 2:
             raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or answer more questions")
-        with tqdm(total=2 * count, desc="drawing", unit="clip", leave=False, file=sys.stderr, delay=1) as bar:
-            highest = _filmed(source, valued[: len(valued) // 2 - 1 : -1], count, bar)
-            lowest = _filmed(source, valued[: len(valued) // 2], count, bar)
+        with tqdm(total=2 * count, desc="drawing", unit="clip", leave=False, delay=1) as bar:
+            highest = _drawn(source, valued[: len(valued) // 2 - 1 : -1], count, bar)
+            lowest = _drawn(source, valued[: len(valued) // 2], count, bar)
     ends = list(zip(highest, lowest, strict=False))
-    output = form(path, max((film for end in ends for _, film in end), key=len), fps, width)
+    output = video_format(path, max((film for end in ends for _, film in end), key=len), fps, width)
     scale = panels.scale_of(*(segment.learned for end in ends for segment, _ in end))
-    return write_reel([_scene(rank, end, scale, output) for rank, end in enumerate(ends, 1)], output)
+    return write_scenes([_scene(rank, end, scale, output) for rank, end in enumerate(ends, 1)], output)
 
 
 def _valued(source: Source) -> list[Valued]:
@@ -68,55 +66,54 @@ def _valued(source: Source) -> list[Valued]:
         for ids in by_kind(source.store, source.store.asked_queries()).values()
         for start in range(0, len(ids), BATCH)
     ]
-    for ids in tqdm(batches, "predicting", leave=False, file=sys.stderr, delay=1):
-        place_of = places(source.store, ids)
-        predictions = source.thoughts(ids)
-        predicted = [id for id in ids if id in predictions]
-        if not predicted:
+    for batch in tqdm(batches, "predicting", leave=False, delay=1):
+        predictions = source.thoughts(batch)
+        ids = [id for id in batch if id in predictions]
+        if not ids:
             continue
-        segments = source.store.queries(predicted).segments
+        place_of, segments = places(source.store, ids), source.store.queries(ids).segments
         valued += [
             Valued(
                 place_of[id], k, int(segments.env_index[row, k]), int(segments.start_step[row, k]),
                 predictions[id].rewards[k], float(segments.true_returns[row, k]),
             )
-            for row, id in enumerate(predicted) for k in range(place_of[id].segments)
+            for row, id in enumerate(ids) for k in range(place_of[id].segments)
         ]  # fmt: skip
     return valued
 
 
-def _filmed(source: Source, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:
+def _drawn(source: Source, ranked: Sequence[Valued], count: int, bar: tqdm) -> list[tuple[Valued, Footage]]:
     """The first `count` segments that can be drawn, no two of them overlapping."""
-    filmed: list[tuple[Valued, Footage]] = []
+    drawn: list[tuple[Valued, Footage]] = []
     fault: Unfaithful | None = None
     for valued in ranked:
-        if len(filmed) == count:
+        if len(drawn) == count:
             break
-        if any(valued.overlaps(other) for other, _ in filmed):
+        if any(valued.overlaps(other) for other, _ in drawn):
             continue
         try:
-            filmed.append((valued, source.footage(valued.place, valued.segment)))
+            drawn.append((valued, source.footage(valued.place, valued.segment)))
             bar.update()
         except Unfaithful as unfaithful:
             fault = Unfaithful(f"question {valued.place.query} cannot be drawn: {unfaithful}")
-    if not filmed and fault:
+    if not drawn and fault:
         raise fault
-    return filmed
+    return drawn
 
 
-def _scene(rank: int, ends: Sequence[tuple[Valued, Footage]], scale: tuple[float, float], output: Form) -> VideoClip:
-    words = (f"liked best: {rank}", f"liked least: {rank}")
-    both = [_panel(word, valued, film, scale, output) for word, (valued, film) in zip(words, ends, strict=True)]
-    return panels.scene(panels.row(both), max(len(film) for _, film in ends) / output.fps)
-
-
-def _panel(words: str, valued: Valued, film: Footage, scale: tuple[float, float], output: Form) -> panels.Panel:
-    clip = panels.picture(film, output.fps, output.width)
-    caption = f"question {valued.place.query}, clip {valued.segment + 1}"
-    return panels.column([
-        panels.text(words, clip.width, 17),
-        clip,
-        panels.strip(valued.learned, scale, clip.width, len(film), output.fps),
-        panels.text(f"predicted return {valued.predicted:.3g}, true return {valued.true_return:.4g}", clip.width, rows=2),
-        panels.text(" · ".join(filter(None, [caption, output.slowed])), clip.width, 12, colour=panels.SOFT),
-    ])  # fmt: skip
+def _scene(
+    rank: int, ends: Sequence[tuple[Valued, Footage]], scale: tuple[float, float], output: VideoFormat
+) -> VideoClip:
+    columns = []
+    for words, (valued, film) in zip((f"liked best: {rank}", f"liked least: {rank}"), ends, strict=True):
+        clip = panels.picture(film, output.fps, output.width)
+        returns = f"predicted return {valued.predicted:.3g}, true return {valued.true_return:.4g}"
+        caption = f"question {valued.place.query}, clip {valued.segment + 1}"
+        columns.append(panels.column([
+            panels.text(words, clip.width, 17),
+            clip,
+            panels.strip(valued.learned, scale, clip.width, len(film), output.fps),
+            panels.text(returns, clip.width, rows=2),
+            panels.text(" · ".join(filter(None, [caption, output.slowed])), clip.width, 12, colour=panels.SOFT),
+        ]))  # fmt: skip
+    return panels.scene(panels.row(columns), max(len(film) for _, film in ends) / output.fps)

@@ -1,4 +1,4 @@
-"""Panels that scenes are composed of: a clip with an edge, text, a strip of rewards with a moving cursor."""
+"""Panels that scenes are composed of: a clip with an edge, text, rewards as bars with a moving cursor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from moviepy import ColorClip, CompositeVideoClip, TextClip, VideoClip
 from PIL import ImageFont
 
-from prefrl.rendering.footage import Footage
+from prefrl.rendering.sheets import Footage
 
 PAGE, TEXT, SOFT, LINE = (255, 255, 255), (26, 33, 48), (86, 96, 116), (219, 224, 232)  # the label page's colours
 RAISED, ACCENT, ABOVE, BELOW = (243, 244, 247), (58, 91, 217), (23, 114, 74), (176, 58, 43)
@@ -104,10 +104,11 @@ def broken(words: str, width: int, size: int, rows: int) -> list[str]:
 
 
 def _shortened(line: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    shortened = line
-    while shortened and font.getlength(line if shortened == line else shortened + "…") > width:
-        shortened = shortened[:-1]
-    return line if shortened == line else shortened + "…"
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + "…") > width:
+        line = line[:-1]
+    return line + "…"
 
 
 def strip(rewards: np.ndarray, scale: tuple[float, float], width: int, frames: int, fps: float) -> Panel:
@@ -140,5 +141,5 @@ def bars(rewards: np.ndarray, scale: tuple[float, float], width: int) -> np.ndar
 
 def scale_of(*rewards: np.ndarray) -> tuple[float, float]:
     """The common (low, high) of strips that are compared; it includes zero."""
-    values = np.concatenate([np.zeros(1), *(np.nan_to_num(np.ravel(strip_rewards)) for strip_rewards in rewards)])
+    values = np.nan_to_num(np.concatenate([np.zeros(1), *map(np.ravel, rewards)]))
     return (float(values.min()), float(values.max())) if values.any() else (-1.0, 1.0)

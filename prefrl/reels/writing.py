@@ -1,8 +1,7 @@
-"""Write a composed video (reel) as a file in which each frame is present exactly once."""
+"""Write scenes, one after the other, as a video in which each frame is present exactly once."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from prefrl.core.errors import UserError
 from prefrl.reels.panels import PAGE
-from prefrl.rendering.footage import Footage
+from prefrl.rendering.sheets import Footage
 from prefrl.rendering.video import codec_of, write_frames
 
 SECONDS = 2.0  # a clip takes at least so long: shorter ones are slowed down
@@ -24,8 +23,8 @@ GIF_WIDTH = 320  # pixels across each clip in a GIF, unless told otherwise
 
 
 @dataclass(frozen=True)
-class Form:
-    """Output path, frame rate and size of a reel."""
+class VideoFormat:
+    """Output path, frame rate and size of a video."""
 
     path: Path
     fps: float
@@ -33,14 +32,14 @@ class Form:
     slowed: str  # a caption of its speed; empty: real time
 
 
-def target(folder: Path | str, out: Path | str | None, name: str) -> Path:
+def output_path(folder: Path | str, out: Path | str | None, name: str) -> Path:
     """The output path, its ending checked before anything is drawn."""
     path = Path(out or Path(folder) / f"{name}.mp4")
     codec_of(path, 1)
     return path
 
 
-def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> Form:
+def video_format(path: Path, longest: Footage, fps: float | None, width: int | None) -> VideoFormat:
     """Choose frame rate and width: by default clips last at least SECONDS, and a GIF is small enough for a README."""
     rate = fps or min(longest.fps, len(longest) / SECONDS)
     if path.suffix == GIF:
@@ -49,27 +48,22 @@ def form(path: Path, longest: Footage, fps: float | None, width: int | None) -> 
         rate = min(rate, FASTEST_GIF)
         width = width or min(GIF_WIDTH, longest.size[0])
     share = rate / longest.fps
-    return Form(path, rate, width, "" if abs(share - 1) < 0.05 else f"{share:.2g} × speed")
+    return VideoFormat(path, rate, width, "" if abs(share - 1) < 0.05 else f"{share:.2g} × speed")
 
 
-def write_reel(parts: Sequence[VideoClip], output: Form) -> Path:
-    """Write clips one after the other, each a whole number of frames long."""
+def write_scenes(scenes: Sequence[VideoClip], output: VideoFormat) -> Path:
+    """Write scenes one after the other, each a whole number of frames long."""
     path, fps = output.path, output.fps
-    same_size = len({tuple(part.size) for part in parts}) == 1
+    same_size = len({tuple(scene.size) for scene in scenes}) == 1
     page = np.array(PAGE, np.uint8)
-    reel = concatenate_videoclips(list(parts), method="chain" if same_size else "compose", bg_color=page)
-    count = sum(round(part.duration * fps) for part in parts)
-    if path.suffix == GIF:
-        _require_short(count, reel.size)
-    places = tqdm(range(count), f"writing {path.name}", unit="frame", leave=False, file=sys.stderr, delay=1)
-    frames = (reel.get_frame((place + 0.5) / fps) for place in places)  # its middle, which rounding cannot miss
-    return write_frames(frames, path, fps)
-
-
-def _require_short(count: int, size: tuple[int, int]) -> None:
-    needed = 4 * count * size[0] * size[1]
-    if needed > MOST_GIF:
+    video = concatenate_videoclips(list(scenes), method="chain" if same_size else "compose", bg_color=page)
+    count = sum(round(scene.duration * fps) for scene in scenes)
+    needed = 4 * count * video.size[0] * video.size[1]
+    if path.suffix == GIF and needed > MOST_GIF:
         raise UserError(
-            f"a GIF of {count} frames of {size[0]} x {size[1]} pixels takes {needed / 2**30:.1f} GiB to make; write .mp4,"
-            " or choose fewer clips or a smaller --width"
+            f"a GIF of {count} frames of {video.size[0]} x {video.size[1]} pixels takes {needed / 2**30:.1f} GiB to make;"
+            " write .mp4, or choose fewer clips or a smaller --width"
         )
+    numbers = tqdm(range(count), f"writing {path.name}", unit="frame", leave=False, delay=1)
+    frames = (video.get_frame((number + 0.5) / fps) for number in numbers)  # its middle, which rounding cannot miss
+    return write_frames(frames, path, fps)

@@ -1,8 +1,9 @@
-"""Check, before people are asked, whether and how segments of this environment can be redrawn exactly."""
+"""Find, before people are asked, an exact way to redraw segments of this environment; else film it at every step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ from prefrl.environments.making import MakeEnv
 from prefrl.environments.origins import possible_notes
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
-from prefrl.rendering.clips import write_clip
+from prefrl.rendering.clip_cache import write_clip
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.rendering.sheets import shrinkage, shrunk
 from prefrl.store.segment_files import SegmentFiles
 
-Maker = Callable[[str | None], MakeEnv]  # render mode -> how to make the environment
-OriginsOf = Callable[[Segments], Origins]
+MakerOf = Callable[[str | None], MakeEnv]
+"""Render mode -> how to make the environment."""
 
 EPISODES, STEPS = 3, 100  # played at random
 LENGTH, SHOWN = 4, 6  # steps of the segments that are redrawn, and how many segments
@@ -30,9 +31,10 @@ def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: in
 
     make_env: the environment as the agent has it; make_drawing: with rgb_array rendering.
     """
-    recorder = Recorder(make_venv(make_env, 1), EPISODES * STEPS + 1)
-    redrawer = Redrawer(make_drawing)
-    try:
+    with (
+        closing(Recorder(make_venv(make_env, 1), EPISODES * STEPS + 1)) as recorder,
+        closing(Redrawer(make_drawing)) as redrawer,
+    ):
         recorder.note_openings(notes)
         recorder.action_space.seed(seed)
         recorder.seed(seed)
@@ -41,22 +43,18 @@ def check_drawing(make_env: MakeEnv, make_drawing: MakeEnv, notes: str, seed: in
             for _ in range(STEPS):
                 recorder.step(np.array([recorder.action_space.sample()]))
         rng = np.random.default_rng(seed)
-        segments = recorder.cut_segments(min(LENGTH, STEPS), rng, since=STEPS)  # what comes after a second reset
+        segments = recorder.cut_segments(LENGTH, rng, since=STEPS)  # what comes after a second reset
         segments = segments[rng.permutation(len(segments))[:SHOWN]]
         origins = recorder.origins(segments)
         for place in range(len(segments)):
             redrawer.redraw(segments[place], origins[place])
-    finally:
-        recorder.close()
-        redrawer.close()
 
 
-def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
+def prepare(recorder: Recorder, maker: MakerOf, seed: int) -> None:
     """Let the recorder note what redrawing needs, in the first way that is exact. Raises Unfaithful if none is."""
     fault = None
-    env = maker(None)()
-    possible = possible_notes(env)
-    env.close()
+    with closing(maker(None)()) as env:
+        possible = possible_notes(env)
     for notes in possible:
         try:
             check_drawing(maker(None), maker("rgb_array"), notes, seed)
@@ -67,7 +65,9 @@ def prepare(recorder: Recorder, maker: Maker, seed: int) -> None:
     raise Unfaithful(f"this environment cannot be redrawn exactly: {fault}") from fault
 
 
-def film(recorder: Recorder, maker: Maker, megabytes: float, folder: Path, files: SegmentFiles) -> OriginsOf:
+def film(
+    recorder: Recorder, maker: MakerOf, megabytes: float, folder: Path, files: SegmentFiles
+) -> Callable[[Segments], Origins]:
     """Film the first environment at every step. Returns a function that writes segments' clips and gives their origins."""
     redrawer = Redrawer(maker("rgb_array"))
     recorder.film_first(redrawer.env, megabytes)

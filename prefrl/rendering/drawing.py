@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from prefrl.core.errors import UserError
+from prefrl.environments.making import MakeEnv
 from prefrl.environments.offscreen import HEADLESS
 
 SOFTWARE = (b"llvmpipe", b"softpipe", b"swrast", b"software")  # names of Mesa's software renderers
@@ -19,7 +19,7 @@ class CannotDraw(UserError):
     """This environment cannot be rendered on this machine."""
 
 
-def drawn(make_env: Callable[[], gym.Env]) -> gym.Env:
+def drawn(make_env: MakeEnv) -> gym.Env:
     """Make an environment that renders rgb_array, with its camera on the body. Raises CannotDraw."""
     try:
         env = make_env()
@@ -47,15 +47,19 @@ def picture_of(env: gym.Env) -> np.ndarray:
     return frame
 
 
+def fps_of(env: gym.Env) -> float:
+    """How many of its frames make a second."""
+    return float(env.metadata.get("render_fps") or 30)
+
+
 def follow(env: gym.Env) -> None:
     """Let the model's own "track" camera draw. Gymnasium 1.4 passes it over: a body that runs leaves the picture."""
     renderer, model = _mujoco(env)
     if renderer is None or renderer.camera_id != -1:
         return
-    cameras = [model.camera(number) for number in range(model.ncam)]
-    for camera in cameras:
-        if camera.name == "track":
-            renderer.camera_id = camera.id
+    for number in range(model.ncam):
+        if model.camera(number).name == "track":
+            renderer.camera_id = number
 
 
 def draws_in_software(env: gym.Env) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,10 +11,10 @@ import numpy as np
 from prefrl.core.data import Origin, Segments
 from prefrl.core.errors import UserError
 from prefrl.core.frames import stacked
-from prefrl.core.observations import PLAIN, Part, parts
+from prefrl.core.observations import PLAIN, parts
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.origins import reopen
-from prefrl.rendering.drawing import close, drawn, draws_in_software, picture_of, simplify
+from prefrl.rendering.drawing import close, drawn, draws_in_software, fps_of, picture_of, simplify
 from prefrl.rendering.sheets import shrinkage, shrunk
 
 FADING = 10  # pictures after which Gymnasium's lunar lander has forgotten its exhaust, which ages when it is drawn
@@ -36,11 +35,18 @@ class Redrawer:
 
     def __init__(self, make_env: MakeEnv):
         self.make_env = make_env
-        self.simple = self._renders_in_software()  # whether MuJoCo renders with the cheap settings of `simplify`
         self.single = False  # make an environment for every segment: a reused one has differed
         self.used = False
-        self.env = self._ready()
-        self.fps = float(self.env.metadata.get("render_fps") or 30)
+        self.env = drawn(make_env)
+        try:
+            _render_once(self.env)
+        except UserError:
+            close(self.env)
+            raise
+        self.simple = draws_in_software(self.env)  # whether MuJoCo renders with the cheap settings of `simplify`
+        if self.simple:
+            self._renew()
+        self.fps = fps_of(self.env)
 
     def redraw(self, segment: Segments, origin: Origin | None) -> np.ndarray:
         """The frames of one segment, (T + 1, H, W, 3) uint8, so small that they fit on a sheet."""
@@ -73,24 +79,12 @@ class Redrawer:
             frames[step] = shrunk(frame, factor)
         return frames
 
-    def _renders_in_software(self) -> bool:
-        env = drawn(self.make_env)
-        try:
-            _render_once(env)
-            return draws_in_software(env)
-        finally:
-            close(env)
-
-    def _ready(self) -> gym.Env:
-        env = drawn(self.make_env)
-        if self.simple:
-            simplify(env)
-        _render_once(env)
-        return env
-
     def _renew(self) -> None:
         close(self.env)
-        self.env, self.used = self._ready(), False
+        self.env, self.used = drawn(self.make_env), False
+        if self.simple:
+            simplify(self.env)
+        _render_once(self.env)
 
 
 def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0) -> Iterator[int]:
@@ -102,8 +96,6 @@ def replay(env: gym.Env, segment: Segments, origin: Origin | None, lead: int = 0
         raise Unfaithful("how its episode began is no longer known, so it cannot be drawn")
     try:
         yield from _states(env, segment, origin, lead)
-    except Unfaithful:
-        raise
     except UserError:
         raise
     except Exception as fault:  # an environment in another state than recorded may raise anything
@@ -119,7 +111,10 @@ def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Itera
             yield age - len(origin.actions)
         observation, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    recorded = {key: _as_given(segment, part) for key, part in parts(segment.observations).items()}
+    recorded = {  # as the environment gave it: (T + 1, *obs)
+        key: stacked(np.asarray(part), segment.history_of(part), time_axis=0)
+        for key, part in parts(segment.observations).items()
+    }
     for step, action in enumerate([*segment.actions.astype(origin.actions.dtype), None]):
         for key, part in recorded.items():
             name = f"observation {step}" if key == PLAIN else f"observation {step}, {key!r},"
@@ -132,12 +127,7 @@ def _states(env: gym.Env, segment: Segments, origin: Origin, lead: int) -> Itera
             over = terminated or truncated
 
 
-def _as_given(segment: Segments, part: Part) -> np.ndarray:
-    """A part of the observations as the environment gave it: (T + 1, *obs)"""
-    return stacked(np.asarray(part), segment.history_of(part), time_axis=0)
-
-
-def _compare(observed: Any, recorded: np.ndarray, name: str) -> None:
+def _compare(observed: object, recorded: np.ndarray, name: str) -> None:
     """Bit for bit, so that NaN equals NaN and a change in the last digit counts."""
     again = np.empty(recorded.shape, recorded.dtype)
     again[...] = observed  # the cast that the recorder's memory made

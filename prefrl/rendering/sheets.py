@@ -1,8 +1,9 @@
-"""A clip as one picture: all its frames in rows, in lossless WebP, so that a browser shows exactly these pixels."""
+"""Frames in lossless WebP: a clip's all in rows of one picture (a sheet), of which a browser shows exactly these pixels."""
 
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,8 @@ MAX_WIDTH = 4096  # pixels: what every browser's canvas takes
 MAX_HEIGHT = 16383  # what WebP takes
 MAX_PIXELS = 16 * 2**20  # of all frames together; a browser unpacks a sheet to four bytes for each
 PALETTE = 256  # with more colours WebP's better compression takes six times as long
+CHUNK = 8  # frames of a `Footage` that are packed together: unpacking one unpacks them all
+UNPACKED = 4  # sheets held unpacked, of all clips together; two clips are seen at a time
 
 
 def sheet(frames: np.ndarray) -> tuple[bytes, int]:
@@ -66,3 +69,33 @@ def _colours(frame: np.ndarray) -> int:
     """The number of colours in a quarter of the frame's pixels."""
     pixels = frame[::2, ::2].reshape(-1, 3).astype(np.uint32)
     return len(np.unique(pixels @ np.array([65536, 256, 1], np.uint32)))
+
+
+class Footage:
+    """The frames of a clip by number, packed without loss so that many clips fit into memory, and unpacked when read."""
+
+    def __init__(self, sheets: list[tuple[bytes, int, int]], size: tuple[int, int], fps: float):
+        """sheets: WebP, number of frames, and how many in a row; all but the last hold as many. size: of a frame"""
+        self.sheets, self.size, self.fps = sheets, size, fps
+        self.each = sheets[0][1]
+
+    @classmethod
+    def of(cls, frames: np.ndarray, fps: float) -> Footage:
+        """Pack frames (N, H, W, 3) uint8."""
+        small = shrunk(frames, shrinkage(CHUNK, *frames.shape[1:3]))
+        sheets = []
+        for start in range(0, len(small), CHUNK):
+            chunk = small[start : start + CHUNK]
+            content, columns = sheet(chunk)
+            sheets.append((content, len(chunk), columns))
+        return cls(sheets, (small.shape[2], small.shape[1]), fps)
+
+    def __len__(self) -> int:
+        return self.each * (len(self.sheets) - 1) + self.sheets[-1][1]
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """One frame (H, W, 3)"""
+        return _unpacked(*self.sheets[number // self.each])[number % self.each]
+
+
+_unpacked = lru_cache(UNPACKED)(frames_of)

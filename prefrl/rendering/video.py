@@ -1,19 +1,20 @@
-"""Film an episode and write it as a video in which every frame is present exactly once."""
+"""Record an episode with its frames, and write frames as a video in which each is present exactly once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from prefrl.core.errors import UserError
 from prefrl.core.files import new_file
-from prefrl.rendering.drawing import close, drawn, picture_of
+from prefrl.environments.making import MakeEnv
+from prefrl.rendering.drawing import close, drawn, fps_of, picture_of
 
 Codec = tuple[str, list[str]]  # its name, and how ffmpeg is to use it
 _AT_ONCE = ["-movflags", "+faststart"]  # the index before the pictures: a browser plays while it loads
@@ -22,26 +23,33 @@ VIDEOS: dict[str, Codec] = {ending: ("libx264", _AT_ONCE) for ending in (".mp4",
 KINDS: dict[str, Codec] = {**VIDEOS, ".gif": ("gif", ["-vf", _COLOURS])}
 
 
-def record_episode(
-    make_env: Callable[[], gym.Env], act: Callable[[Any], Any], seed: int, max_steps: int
-) -> tuple[np.ndarray, float]:
-    """Act for one episode, or max_steps of it. Returns frames (steps + 1, H, W, 3) uint8, and the true return so far.
+@dataclass(frozen=True)
+class RecordedEpisode:
+    """T steps of an episode from its start."""
 
-    The environment needs render_mode="rgb_array". The first frame is the state after reset, the last the final state.
-    """
+    frames: np.ndarray  # (T + 1, H, W, 3) uint8: first the state after reset, last the final state
+    fps: float
+    observations: list[Any]  # T + 1
+    actions: list[Any]  # T
+    true_rewards: np.ndarray  # (T,)
+
+
+def record_episode(make_env: MakeEnv, act: Callable[[Any], Any], seed: int, max_steps: int) -> RecordedEpisode:
+    """Act for one episode, or max_steps of it. The environment needs render_mode="rgb_array"."""
     env = drawn(make_env)
     try:
-        observation, _ = env.reset(seed=seed)
+        observations, actions, rewards = [env.reset(seed=seed)[0]], [], []
         first = picture_of(env)
         frames = np.empty((max_steps + 1, *first.shape), np.uint8)  # stacking a list would need twice the memory
-        frames[0], steps, true_return = first, 0, 0.0
-        over = max_steps < 1
+        frames[0], over = first, max_steps < 1
         while not over:
-            observation, reward, terminated, truncated, _ = env.step(act(observation))
-            steps, true_return = steps + 1, true_return + float(reward)
-            frames[steps] = env.render()
-            over = terminated or truncated or steps == max_steps
-        return frames[: steps + 1], true_return
+            actions.append(act(observations[-1]))
+            observation, reward, terminated, truncated, _ = env.step(actions[-1])
+            observations.append(observation)
+            rewards.append(float(reward))
+            frames[len(rewards)] = env.render()
+            over = terminated or truncated or len(rewards) == max_steps
+        return RecordedEpisode(frames[: len(rewards) + 1], fps_of(env), observations, actions, np.array(rewards))
     finally:
         close(env)
 

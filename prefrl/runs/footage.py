@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from prefrl.core.errors import UserError
-from prefrl.rendering.clips import clip_of, write_clip
-from prefrl.rendering.footage import Footage
+from prefrl.rendering.clip_cache import CachedClip, clip_of, write_clip
 from prefrl.rendering.redraw import Redrawer, Unfaithful
+from prefrl.rendering.sheets import Footage
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
 from prefrl.runs.build import Own
@@ -92,7 +92,7 @@ class Source:
             for id, each, reward in zip(ids, chances, rewards, strict=True)
         }
 
-    def _draw(self, place: Place, number: int) -> dict[str, Any]:
+    def _draw(self, place: Place, number: int) -> CachedClip:
         segment = self.store.files.read(place.file)[place.row, number]
         origin = self.store.files.origin(place.file, place.row, number)
         if origin is None:

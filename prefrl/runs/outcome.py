@@ -124,11 +124,8 @@ def film(policy: Any, config: Config, own: Own, path: Path) -> Path | None:
         def act(observation: Any) -> Any:
             return policy.predict(observation[None], deterministic=True)[0][0]
 
-        frames, _ = record_episode(make_env, act, config.seed, LONGEST_VIDEO)
-        env = make_env()
-        fps = float(env.metadata.get("render_fps") or 30)
-        env.close()
-        return write_video(frames, path, fps)
+        recorded = record_episode(make_env, act, config.seed, LONGEST_VIDEO)
+        return write_video(recorded.frames, path, recorded.fps)
     except Exception as fault:  # a rendering error must not fail a finished run
         warnings.warn(f"no video of {config.env}: {fault}; --record.no-video asks for none", stacklevel=3)
         return None

@@ -15,7 +15,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(run: Path):
-    """Starts a server in this process. Options are those of make_app; access: those of Access."""
+    """Starts a server in this process. Options are those of Shared; access: those of Access."""
     started = []
 
     def start(folder: Path = run, **options) -> Serving:

@@ -8,11 +8,10 @@ import sys
 import warnings
 
 from prefrl.cli import main
-from prefrl.labelling import render_worker as drawing
-from prefrl.labelling import serve
+from prefrl.labelling import serve, supervisor
 
 warnings.filterwarnings("ignore")
-drawing.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]  # no clips to draw
+supervisor.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]  # no clips to draw
 
 if __name__ == "__main__":
     assert serve

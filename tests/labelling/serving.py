@@ -28,7 +28,7 @@ from prefrl.core.data import Queries, Segments
 from prefrl.kinds import KINDS
 from prefrl.labelling.access import Access, Rate
 from prefrl.labelling.connections import guarded
-from prefrl.labelling.server import make_app
+from prefrl.labelling.server import Shared, make_app
 from prefrl.store.database import reading
 from prefrl.store.store import LabelStore, open_store
 from prefrl.store.tables import questions
@@ -99,7 +99,7 @@ class Serving:
         self.folder, self.base = folder, f"http://127.0.0.1:{self.port}"
         self.store = open_store(folder, load(folder / "config.yaml"))
         self.access = Access(TOKEN, self.port, **options.pop("access", {}))
-        gate = make_app(folder, self.store, self.access, **{**NEVER_TOO_FAST, **options})
+        gate = make_app(Shared(folder, self.store, self.access, **{**NEVER_TOO_FAST, **options}))
         settings = uvicorn.Config(
             gate,
             http=guarded(deadline),
@@ -164,8 +164,8 @@ class Person:
 WITHOUT_WORKER = """
 import sys
 from prefrl.cli import main
-from prefrl.labelling import render_worker as drawing
-drawing.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+from prefrl.labelling import supervisor
+supervisor.command = lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
 sys.exit(main(sys.argv[1:]))
 """
 """The render worker loads for seconds, and these tests have drawn their clips."""

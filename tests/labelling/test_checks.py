@@ -10,7 +10,7 @@ from prefrl.config.settings import Config
 from prefrl.config.values import update
 from prefrl.core.data import Queries
 from prefrl.core.errors import UserError
-from prefrl.labelling import checks, questions
+from prefrl.labelling import questions, reliability
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import GOLD
 
@@ -139,7 +139,7 @@ def test_the_experimenter_sees_who_is_right_how_often_and_what_people_differ_on(
     team = serving.person("ann").get("/api/team")
     relied = {one["name"]: one["reliability"] for one in team["labellers"]}
     assert relied["ann"] > 0.85 and relied["ben"] > 0.8 and relied["eve"] < 0.4
-    assert len(team["disputed"]) == checks.MOST_DISPUTED
+    assert len(team["disputed"]) == reliability.MOST_DISPUTED
     worst = team["disputed"][0]
     assert {one["labeller"]: one["words"] for one in worst["said"]}.keys() == {"ann", "ben", "eve"}
     assert worst["label"][0] <= 0.5 and len(worst["clips"]) == 2
@@ -147,9 +147,9 @@ def test_the_experimenter_sees_who_is_right_how_often_and_what_people_differ_on(
 
 def test_whose_clear_answers_are_often_wrong_is_flagged():
     rows = [{"query_id": q, "asked_kind": "pair", "answer": {"preference": float(q % 2)}} for q in range(40)]
-    found = checks.known_answers(rows, dict.fromkeys(range(40), {"preference": 1.0}))
+    found = reliability.known_answers(rows, dict.fromkeys(range(40), {"preference": 1.0}))
     assert found["n"] == 40 and found["share"] == 0.5 and found["high"] < 0.7
-    assert checks.known_answers(rows, {}) is None
+    assert reliability.known_answers(rows, {}) is None
 
 
 def test_shares_that_are_more_than_all_are_refused():

@@ -7,8 +7,8 @@ from PIL import ImageFont
 
 from prefrl.core.errors import UserError
 from prefrl.reels import panels
-from prefrl.reels.writing import form, write_reel
-from prefrl.rendering.footage import Footage
+from prefrl.reels.writing import video_format, write_scenes
+from prefrl.rendering.sheets import Footage
 
 
 def test_packed_frames_come_back_as_they_were():
@@ -20,16 +20,16 @@ def test_packed_frames_come_back_as_they_were():
 def test_scenes_of_different_size_follow_each_other(tmp_path):
     sizes = [(30, 40), (50, 60)]
     films = [Footage.of(np.full((5, *size, 3), 50, np.uint8), 10) for size in sizes]
-    wanted = form(tmp_path / "a.mp4", films[0], 29.97, 100)
+    wanted = video_format(tmp_path / "a.mp4", films[0], 29.97, 100)
     scenes = [panels.scene(panels.picture(film, wanted.fps, wanted.width), len(film) / wanted.fps) for film in films]
-    assert imageio_ffmpeg.count_frames_and_secs(str(write_reel(scenes, wanted)))[0] == 10
+    assert imageio_ffmpeg.count_frames_and_secs(str(write_scenes(scenes, wanted)))[0] == 10
 
 
 def test_an_endless_gif_is_refused(tmp_path):
     film = Footage.of(np.zeros((300, 4, 4, 3), np.uint8), 10)
     scene = panels.scene(panels.picture(film, 10, 1200), 30)
     with pytest.raises(UserError, match=r"a GIF of 300 frames of 1220 x 1220 pixels takes 1.7 GiB to make; write .mp4"):
-        write_reel([scene], form(tmp_path / "a.gif", film, 10, 1200))
+        write_scenes([scene], video_format(tmp_path / "a.gif", film, 10, 1200))
 
 
 def test_bars_grow_up_and_down_from_zero():

@@ -243,9 +243,7 @@ def test_the_command_says_where_the_video_is_and_leaves_nothing_else(run, tmp_pa
 
 
 def test_a_look_at_the_help_costs_no_moviepy():
-    code = (
-        "import sys; from prefrl.reels import command; command.parser(); print({'moviepy', 'torch'} & set(sys.modules))"
-    )
+    code = "import sys; from prefrl.reels import render_command; render_command.parser(); print({'moviepy', 'torch'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert found.stdout.strip() == "set()"
 

@@ -15,7 +15,7 @@ from patience import LONG, until
 from serving import ROOT, address, ask, make_run, person_at, running, start
 
 from prefrl.cli import main
-from prefrl.labelling import render_worker as drawing
+from prefrl.labelling import supervisor
 from prefrl.labelling.backups import KEPT, Backups
 from prefrl.runs.address import is_loopback, listen
 from prefrl.store.store import LabelStore
@@ -150,10 +150,10 @@ def test_a_run_has_its_usual_port_so_that_a_page_finds_its_server_again(tmp_path
 
 
 def test_a_worker_that_dies_is_started_again_and_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.05)
     counts = tmp_path / "starts"
     code = f"import sys; open({str(counts)!r}, 'a').write('x'); sys.exit('install libegl1')"
-    worker = drawing.Drawing([sys.executable, "-c", code], tmp_path / "log")
+    worker = supervisor.Supervisor([sys.executable, "-c", code], tmp_path / "log")
     worker.start()
     until(lambda: counts.exists() and len(counts.read_text()) >= 3)
     assert worker.trouble() == "clips cannot be drawn: install libegl1"
@@ -162,7 +162,7 @@ def test_a_worker_that_dies_is_started_again_and_says_why(tmp_path, monkeypatch)
 
 
 def test_the_worker_goes_when_the_server_stops(tmp_path):
-    worker = drawing.Drawing(SLEEPER, tmp_path / "log")
+    worker = supervisor.Supervisor(SLEEPER, tmp_path / "log")
     worker.start()
     until(lambda: worker.log.exists() and worker.log.read_text() == "up\n")
     worker.stop()

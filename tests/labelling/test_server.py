@@ -12,8 +12,8 @@ import pytest
 from serving import ask, make_run
 
 from prefrl.labelling import questions
+from prefrl.labelling.reliability import kappa
 from prefrl.labelling.status import trainer_state
-from prefrl.labelling.team import kappa
 from prefrl.store.store import Counts
 
 CHOICES = {"left": 1.0, "equal": 0.5, "right": 0.0, "skip": None}

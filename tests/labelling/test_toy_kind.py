@@ -149,7 +149,7 @@ def test_shown_in_another_order_it_is_stored_about_the_stored_one(run, serve):
         assert ann.say(f"/api/answers/{row['seq']}/revise", ticket="revise-2", answer=wrong).status_code == 422
 
 
-def test_what_the_model_foretold_is_shown_in_the_order_displayed(run, serve):
+def test_the_models_prediction_is_shown_in_the_order_displayed(run, serve):
     serving = serve(run)
     rewards = [[float(k)] * 4 for k in range(3)]
     serving.store.notices.predict({4: {"model_version": 2, "chances": [0.1, 0.2, 0.7], "rewards": rewards}})

@@ -15,9 +15,9 @@ from played import make_run, pairs, played
 from prefrl.core.data import Origins, Queries
 from prefrl.core.errors import StorageFull
 from prefrl.environments.making import env_maker
-from prefrl.labelling.render_worker import command
+from prefrl.labelling.supervisor import command
 from prefrl.labelling.worker import Worker, work
-from prefrl.rendering.clips import clip_of, clips_ready
+from prefrl.rendering.clip_cache import clip_of, clips_ready
 from prefrl.rendering.redraw import redraw
 from prefrl.rendering.sheets import frames_of
 from prefrl.store import lookup

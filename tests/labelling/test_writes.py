@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from prefrl.core.errors import StorageFull
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal
 from prefrl.labelling.writes import Writes
 from prefrl.store.database import reading, writing
 from prefrl.store.store import LabelStore

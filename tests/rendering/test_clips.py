@@ -8,7 +8,7 @@ import pytest
 
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.rendering import sheets
-from prefrl.rendering.clips import clip_of, clips_ready, prune, write_clip
+from prefrl.rendering.clip_cache import clip_of, clips_ready, prune, write_clip
 from prefrl.rendering.sheets import frames_of, sheet, shrinkage, shrunk
 
 FILE = "ab" * 32 + ".npz"

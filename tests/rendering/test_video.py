@@ -127,22 +127,23 @@ class Counter(gym.Env):
 
 def test_an_episode_is_filmed_from_reset_to_end():
     env, seen = Counter(), []
-    frames, true_return = record_episode(lambda: env, lambda obs: seen.append(obs.item()) or 0, seed=3, max_steps=100)
-    assert frames[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 6] and true_return == 12
+    episode = record_episode(lambda: env, lambda obs: seen.append(obs.item()) or 0, seed=3, max_steps=100)
+    assert episode.frames[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 6] and episode.true_rewards.sum() == 12
+    assert [obs.item() for obs in episode.observations] == [0, 1, 2, 3, 4, 5, 6] and episode.actions == [0] * 6
     assert seen == [0, 1, 2, 3, 4, 5] and env.seed == 3 and env.closed
 
 
 def test_a_long_episode_is_cut():
-    frames, true_return = record_episode(Counter, lambda obs: 0, seed=0, max_steps=2)
-    assert frames.shape == (3, 4, 4, 3) and true_return == 4
+    episode = record_episode(Counter, lambda obs: 0, seed=0, max_steps=2)
+    assert episode.frames.shape == (3, 4, 4, 3) and episode.true_rewards.sum() == 4
 
 
 def test_a_real_environment_can_be_filmed():
-    frames, true_return = record_episode(
+    episode = record_episode(
         lambda: gym.make("Pendulum-v1", render_mode="rgb_array"), lambda obs: np.zeros(1), seed=0, max_steps=5
     )
-    assert frames.shape == (6, 500, 500, 3) and true_return < 0
-    assert (frames[0] != frames[-1]).any()
+    assert episode.frames.shape == (6, 500, 500, 3) and episode.true_rewards.sum() < 0
+    assert (episode.frames[0] != episode.frames[-1]).any()
 
 
 def test_an_environment_that_cannot_render_is_explained():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from prefrl.labelling.ai.tasks import LabelTask
-from prefrl.labelling.render_worker import Drawing, command
-from prefrl.rendering.clips import clip_of
+from prefrl.labelling.supervisor import Supervisor, command
+from prefrl.rendering.clip_cache import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.lookup import Place
 from prefrl.store.store import LabelStore
@@ -26,7 +26,7 @@ class ClipFrames:
     def __init__(self, folder: Path, store: LabelStore, modules: Sequence[str], store_url: str | None):
         self.folder, self.store = folder, store
         self.worker = command(folder, modules, store_url)
-        self._own: Drawing | None = None
+        self._own: Supervisor | None = None
         self._checked_at = -LOOK
         self._missing: set[int] = set()
         self._changed_at = time.monotonic()
@@ -66,7 +66,7 @@ class ClipFrames:
             self._own.stop()
             self._own = None
         elif not self._own and not served:
-            self._own = Drawing(self.worker, self.folder / "render-worker.log")
+            self._own = Supervisor(self.worker, self.folder / "render-worker.log")
             self._own.start()
 
     def stuck(self) -> str | None:

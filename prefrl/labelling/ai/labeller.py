@@ -25,7 +25,7 @@ from prefrl.labelling.ai.ledger import BudgetSpent, CallLedger
 from prefrl.labelling.ai.run_view import RunView, open_run
 from prefrl.labelling.ai.summary import COUNTED, Summary, with_oracle, with_people
 from prefrl.labelling.ai.tasks import LabelTask
-from prefrl.labelling.model_view import details_of
+from prefrl.labelling.history import details_of
 from prefrl.labelling.status import WORKING, trainer_state
 from prefrl.store import lookup
 

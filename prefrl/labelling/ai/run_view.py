@@ -15,9 +15,9 @@ from prefrl.labelling.ai.clip_frames import ClipFrames
 from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.prompt import Prompt
 from prefrl.labelling.ai.tasks import LabelTask, TaskQueue
-from prefrl.labelling.instructions import instructions
 from prefrl.labelling.service import require_run
-from prefrl.rendering.clips import clips_ready
+from prefrl.labelling.status import instructions
+from prefrl.rendering.clip_cache import clips_ready
 from prefrl.store.store import LabelStore
 
 

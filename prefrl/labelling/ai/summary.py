@@ -10,7 +10,7 @@ import numpy as np
 from prefrl.core.errors import UserError
 from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.labelling.ai.ledger import Total
-from prefrl.labelling.team import agreement
+from prefrl.labelling.reliability import agreement
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
 from prefrl.teachers.oracle import Oracle

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from prefrl.labelling.files import STATIC as PAGE
+from prefrl.labelling.static_files import STATIC as PAGE
 
 OURS = Path(__file__).parent / "static"
 STYLES = ("style.css", "pages.css", "cell.css")

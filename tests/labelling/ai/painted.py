@@ -9,7 +9,7 @@ import numpy as np
 from serving import ask
 from serving import make_run as make_serving_run
 
-from prefrl.rendering.clips import write_clip
+from prefrl.rendering.clip_cache import write_clip
 from prefrl.store import lookup
 from prefrl.store.store import LabelStore
 

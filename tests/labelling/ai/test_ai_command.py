@@ -8,7 +8,7 @@ from painted import make_run
 
 import prefrl
 from prefrl.cli import main
-from prefrl.labelling.command import parser
+from prefrl.labelling.label_command import parser
 
 
 @pytest.fixture

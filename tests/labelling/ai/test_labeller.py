@@ -22,7 +22,7 @@ from sqlalchemy import select
 from prefrl.core.errors import UserError
 from prefrl.labelling.ai.clip_picture import strip
 from prefrl.labelling.ai.ledger import FILE
-from prefrl.rendering.clips import clip_of
+from prefrl.rendering.clip_cache import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.database import reading
 from prefrl.store.lookup import by_key, places

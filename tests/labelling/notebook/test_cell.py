@@ -17,7 +17,7 @@ from serving import ask, make_run, person_at, running
 
 import prefrl
 from prefrl.core.errors import UserError
-from prefrl.labelling import render_worker as drawing
+from prefrl.labelling import supervisor
 from prefrl.labelling.notebook.bundle import bundle
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.store import LabelStore
@@ -30,7 +30,7 @@ SLEEPER = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
 @pytest.fixture
 def undrawn(monkeypatch):
     """Workers that only wait: these clips are drawn already, and a real one loads for seconds."""
-    monkeypatch.setattr(drawing, "command", lambda *_: SLEEPER)
+    monkeypatch.setattr(supervisor, "command", lambda *_: SLEEPER)
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +177,7 @@ def test_a_cell_that_is_run_again_takes_the_place_of_its_earlier_self(run, undra
 
 
 def test_a_second_service_waits_until_the_first_has_gone(tmp_path):
-    first, second = (drawing.Drawing(SLEEPER, tmp_path / "render-worker.log") for _ in range(2))
+    first, second = (supervisor.Supervisor(SLEEPER, tmp_path / "render-worker.log") for _ in range(2))
     first.start()
     until(lambda: first.process)
     second.start()

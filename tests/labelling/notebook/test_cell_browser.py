@@ -17,9 +17,9 @@ from patience import LONG, until  # noqa: E402
 from played import make_run  # noqa: E402
 
 from prefrl.environments.making import env_maker
-from prefrl.labelling import render_worker as drawing
+from prefrl.labelling import supervisor
 from prefrl.labelling.worker import work
-from prefrl.rendering.clips import clip_of
+from prefrl.rendering.clip_cache import clip_of
 from prefrl.rendering.sheets import frames_of
 from prefrl.store.lookup import places
 from prefrl.store.store import LabelStore
@@ -124,7 +124,7 @@ class Notebook:
 @pytest.fixture
 def notebook(tmp_path, browser, monkeypatch):
     """A cell that shows a run of CartPole with six open questions whose clips are drawn."""
-    monkeypatch.setattr(drawing, "command", lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"])
+    monkeypatch.setattr(supervisor, "command", lambda *_: [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"])
     run = tmp_path / "run"
     make_run(run, asked=6)
     work(run, env_maker("CartPole-v1", "rgb_array"), None, once=True)

@@ -23,14 +23,14 @@ def command(folder: Path, modules: Sequence[str] = (), store_url: str | None = N
     return [sys.executable, "-m", "prefrl.labelling.worker", str(folder), *imports, *store]
 
 
-class Drawing(threading.Thread):
+class Supervisor(threading.Thread):
     """A thread that keeps one worker running. If another process does so for this run, it waits to take over.
 
     The worker's standard input is a pipe that ends with this process, however it dies.
     """
 
     def __init__(self, worker: Sequence[str], log: Path):
-        super().__init__(name="drawing", daemon=True)
+        super().__init__(name="render-supervisor", daemon=True)
         self.worker, self.log = list(worker), log
         self.process: subprocess.Popen[bytes] | None = None
         self.on_duty = False  # whether our worker is the one that draws
@@ -60,7 +60,8 @@ class Drawing(threading.Thread):
             status = self._run_worker()
             if self._end.is_set():
                 return
-            self._fault = self._last_line() or f"the render worker ended with status {status}"
+            last_line = self.log.read_text(errors="replace").strip().rpartition("\n")[2].strip()[:300]
+            self._fault = last_line or f"the render worker ended with status {status}"
             if time.monotonic() - self._started_at > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             self._end.wait(pause)
@@ -87,7 +88,3 @@ class Drawing(threading.Thread):
         if self._end.is_set():  # stop() came too early to see it
             self.process.kill()
         return self.process.wait()
-
-    def _last_line(self) -> str:
-        lines = self.log.read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")[:300]

@@ -9,6 +9,7 @@ from pathlib import Path
 from prefrl.config.modules import import_modules
 from prefrl.core.errors import UserError
 from prefrl.labelling.ai import ai_command as ai
+from prefrl.labelling.messages import labeller_name
 
 ABOUT = """\
 Label pairs of a run in the browser, while it trains or afterwards.
@@ -53,11 +54,7 @@ def parser() -> argparse.ArgumentParser:
     add("--labeller", type=_name, metavar="NAME", help="the name to propose for your answers (default: your user name)")
     add("--invite", type=_name, metavar="NAME", action="append", default=[], dest="invites",
         help="print an address for this person, also of a page that is open already; may be repeated")  # fmt: skip
-    add(
-        "--url",
-        action="store_true",
-        help="print address, token and tunnel command, open no browser, and serve until Ctrl-C",
-    )
+    add("--url", action="store_true", help="print address, token and tunnel; open no browser, serve until Ctrl-C")
     add("--no-browser", action="store_false", dest="browser", help="open no browser")
     add("--port", type=_port, default=0, help="port to listen on (default: the run's usual one, or a free one)")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
@@ -85,7 +82,7 @@ def _port(text: str) -> int:
 
 
 def _name(text: str) -> str:
-    name = text.strip()
-    if not 1 <= len(name) <= 40 or not name.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} must have 1 to 40 printable characters")
-    return name
+    try:
+        return labeller_name(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(f"{text!r}: {fault}") from fault

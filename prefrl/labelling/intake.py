@@ -6,23 +6,23 @@ Answers come as their clips were displayed, and are stored about the segments in
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
 
 from prefrl.core.errors import UserError
 from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.labelling import messages as m
 from prefrl.labelling.access import Caller, Session
-from prefrl.labelling.model_view import details_of, model_view
-from prefrl.labelling.questions import Offer, Questions
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.history import details_of, model_view
+from prefrl.labelling.messages import Refusal
+from prefrl.labelling.questions import Questions
+from prefrl.labelling.reliability import Row
 from prefrl.labelling.writes import Writes
 from prefrl.store import lookup
 from prefrl.store.lookup import place_of
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import JUDGEMENTS
 
-Reply = tuple[dict[str, Any], int]
-MEASURED = ("decision_ms", "shown_ms", "loops", "speed", "revealed")
+MEASURED = {"decision_ms", "shown_ms", "loops", "speed", "revealed"}
 ANSWERED_ALREADY = "somebody else answered this one meanwhile; yours is kept as a second opinion"
 
 
@@ -32,28 +32,30 @@ class Intake:
     def __init__(self, store: LabelStore, questions: Questions, writes: Writes):
         self.store, self.questions, self.writes = store, questions, writes
 
-    def answer(self, caller: Caller, session: Session, given: m.Answer) -> Reply:
-        """The answer to a display: 201, 200 when it came before, 409 if another's answer stands already."""
+    def answer(self, caller: Caller, session: Session, given: m.FirstAnswer) -> m.Answered:
+        """Store the answer to a display, unless it came before. Raises Refusal if another's answer stands already."""
         display = self._display(caller, session, given)
-        kind = kind_of(lookup.places(self.store, [given.query])[given.query].kind)
+        kind = kind_of(display["asked_kind"])
         answer, order = _displayed(kind, given), display["order"]
         predicted = self.store.notices.predictions([given.query]).get(given.query)
         role = "answer" if display["purpose"] == "new" else "opinion"
         fields = {
             "labeller": session.labeller, "keys": [given.ticket], "kind": role, "first_only": True,
             "response_seconds": None if given.decision_ms is None else [given.decision_ms / 1000],
-            "details": [_details(session, given, display, predicted)],
+            "details": [json.dumps({
+                "session": session.id, "order": order, "purpose": display["purpose"],
+                **given.model_dump(include=MEASURED), "model": details_of(predicted),  # from before it knew the answer
+            })],
         }  # fmt: skip
         row, duplicate = self.writes.do(lambda: self._stored(session, given, kind.stored(answer, order), fields))
-        self.questions.taken(given.query, session.labeller)
-        body = {"seq": row["seq"], "duplicate": duplicate, "model": model_view(kind, predicted, answer, order)}
+        self.questions.answered(given.query, session.labeller)
+        model = model_view(kind, predicted, answer, order)
+        reply: m.Answered = {"seq": row["seq"], "duplicate": duplicate, "model": model}
         if role == "answer" and row["kind"] == "opinion" and not lookup.was_wanted(self.store, row):
-            return {**Refusal("answered_already", ANSWERED_ALREADY).body, **body}, 409
-        return body, 200 if duplicate else 201
+            raise Refusal("answered_already", ANSWERED_ALREADY, **reply)
+        return reply
 
-    def _stored(
-        self, session: Session, given: m.Answer, answer: Answer | None, fields: dict[str, Any]
-    ) -> tuple[dict[str, Any], bool]:
+    def _stored(self, session: Session, given: m.FirstAnswer, answer: Answer | None, fields: Row) -> tuple[Row, bool]:
         """The stored row of this ticket, and whether it is a duplicate."""
         row = lookup.by_key(self.store, given.ticket)
         if row is None:
@@ -64,38 +66,32 @@ class Intake:
             raise Refusal("ticket_used", f"this display was answered otherwise; revise answer {row['seq']} instead")
         return row, True
 
-    def revise(self, caller: Caller, session: Session, seq: int, given: m.Revision) -> Reply:
-        """Replace an earlier answer, which stays on record."""
+    def revise(self, caller: Caller, session: Session, seq: int, given: m.GivenAnswer) -> tuple[m.Revised, bool]:
+        """Replace an earlier answer, which stays on record. Returns also whether this is new."""
         old = self._own_answer(caller, session, seq)
         kind, display = kind_of(old["asked_kind"]), lookup.shown(old["details"], old["asked_kind"])
         displayed = _displayed(kind, given)
         answer = kind.stored(displayed, display["order"])
         predicted = self.store.notices.predictions([old["query_id"]]).get(old["query_id"])
+        details = json.dumps({**display, "session": session.id, "revised": True})
 
-        def job() -> tuple[int, int]:
-            key, done = self._correction(self._own_answer(caller, session, seq), given.ticket, old["kind"], answer)
-            if done:
-                return done, 200
-            details = json.dumps({**display, "session": session.id, "revised": True})
-            return self.store.revise(seq, answer, labeller=session.labeller, key=key, details=details), 201
+        def revise(key: str) -> int:
+            return self.store.revise(seq, answer, labeller=session.labeller, key=key, details=details)
 
-        done, status = self.writes.do(job)
-        return {"seq": done, "model": model_view(kind, predicted, displayed, display["order"])}, status
+        done, new = self._correct(caller, session, seq, given.ticket, (old["kind"], answer), revise)
+        return {"seq": done, "model": model_view(kind, predicted, displayed, display["order"])}, new
 
-    def withdraw(self, caller: Caller, session: Session, seq: int, ticket: str) -> Reply:
-        """Withdraw an answer, and show its question again with its clips in the same order."""
+    def withdraw(self, caller: Caller, session: Session, seq: int, ticket: str) -> tuple[m.Withdrawn, bool]:
+        """Withdraw an answer, and show its question again as it was shown. Returns also whether this is new."""
+        old = self._own_answer(caller, session, seq)
 
-        def job() -> tuple[dict[str, Any], int, int]:
-            old = self._own_answer(caller, session, seq)
-            key, done = self._correction(old, ticket, "withdrawal", None)
-            if done:
-                return old, done, 200
-            return old, self.store.withdraw(seq, labeller=session.labeller, key=key), 201
+        def withdraw(key: str) -> int:
+            return self.store.withdraw(seq, labeller=session.labeller, key=key)
 
-        old, done, status = self.writes.do(job)
-        display, place = lookup.shown(old["details"], old["asked_kind"]), place_of(old)
-        offer = Offer(place, display["order"], display["purpose"], self.questions.clips(place, display["order"]))
-        return {"seq": done, "question": self.questions.show_again(session, offer)}, status
+        done, new = self._correct(caller, session, seq, ticket, ("withdrawal", None), withdraw)
+        display = lookup.shown(old["details"], old["asked_kind"])
+        question = self.questions.show_again(session, place_of(old), display["order"], display["purpose"])
+        return {"seq": done, "question": question}, new
 
     def known(self, session: Session, seq: int, known: bool) -> None:
         """Mark an answer as known to be right, to check labellers by it; or unmark it."""
@@ -125,7 +121,7 @@ class Intake:
         self.writes.do(lambda: self.store.close_questions([flag.query], reason))
         self.questions.closed(flag.query)
 
-    def _display(self, caller: Caller, session: Session, given: m.Answer) -> dict[str, Any]:
+    def _display(self, caller: Caller, session: Session, given: m.FirstAnswer) -> Row:
         display = self.store.displays.find(given.ticket)
         if display is None:
             raise Refusal("unknown_ticket", "no question was shown with this ticket")
@@ -135,7 +131,7 @@ class Intake:
             raise Refusal("ticket_used", f"this ticket belongs to question {display['query_id']}, not {given.query}")
         return display
 
-    def _own_answer(self, caller: Caller, session: Session, seq: int) -> dict[str, Any]:
+    def _own_answer(self, caller: Caller, session: Session, seq: int) -> Row:
         old = lookup.by_seq(self.store, seq)
         if old is None:
             raise Refusal("unknown_answer", f"there is no answer {seq}")
@@ -145,19 +141,26 @@ class Intake:
             raise Refusal("superseded", f"{seq} is a {old['kind']}; answer the question anew")
         return old
 
-    def _correction(self, old: dict[str, Any], ticket: str, role: str, answer: Answer | None) -> tuple[str, int | None]:
-        """The key of a correction, and its number if it was stored before."""
-        key = f"{old['seq']}:{ticket}"
-        stored = lookup.by_key(self.store, key)
-        if stored is None and old["superseded_by"] is not None:
-            by = old["superseded_by"]
-            raise Refusal("superseded", f"answer {old['seq']} was corrected by {by} already; correct {by}", by=by)
-        if stored and not (stored["kind"] == role and stored["answer"] == answer):
-            raise Refusal("ticket_used", f"this ticket made another correction, {stored['seq']}")
-        return key, stored["seq"] if stored else None
+    def _correct(
+        self, caller: Caller, session: Session, seq: int, ticket: str, correction: tuple[str, Answer | None],
+        store: Callable[[str], int],
+    ) -> tuple[int, bool]:  # fmt: skip
+        """Store a correction (its kind and answer) by its key, unless it came before. Returns its number, and whether it is new."""
+
+        def job() -> tuple[int, bool]:
+            by = self._own_answer(caller, session, seq)["superseded_by"]
+            stored = lookup.by_key(self.store, key)
+            if stored is None and by is not None:
+                raise Refusal("superseded", f"answer {seq} was corrected by {by} already; correct {by}", by=by)
+            if stored and (stored["kind"], stored["answer"]) != correction:
+                raise Refusal("ticket_used", f"this ticket made another correction, {stored['seq']}")
+            return (stored["seq"], False) if stored else (store(key), True)
+
+        key = f"{seq}:{ticket}"
+        return self.writes.do(job)
 
 
-def _displayed(kind: Kind, given: m.Payload) -> Answer | None:
+def _displayed(kind: Kind, given: m.GivenAnswer) -> Answer | None:
     """The answer about the clips as displayed."""
     if "answer" in given.model_fields_set:
         try:
@@ -169,10 +172,3 @@ def _displayed(kind: Kind, given: m.Payload) -> Answer | None:
         words = ", ".join(choice.word for choice in kind.choices)
         raise Refusal("invalid", f"choice: {given.choice!r} is no answer of kind {kind.name!r}; choose from {words}")
     return choice.answer
-
-
-def _details(session: Session, given: m.Answer, display: dict[str, Any], predicted: dict[str, Any] | None) -> str:
-    """JSON stored with an answer: its display, its timing, and the model's prediction from before it knew the answer."""
-    measured = {name: getattr(given, name) for name in MEASURED}
-    displayed = {name: display[name] for name in ("order", "purpose")}
-    return json.dumps({"session": session.id, **displayed, **measured, "model": details_of(predicted)})

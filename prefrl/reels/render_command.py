@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def render(options: argparse.Namespace) -> int:
         os.nice(NICE)
     from prefrl.reels import acting, best, pairs
 
-    make = {"pairs": pairs.pairs, "best": best.best, "progress": acting.progress, "episode": acting.episode}
+    make: dict[str, Callable[..., Path]] = {
+        "pairs": pairs.pairs, "best": best.best, "progress": acting.progress, "episode": acting.episode
+    }  # fmt: skip
     arguments = {name: value for name, value in vars(options).items() if name not in ("kind", "run", "modules")}
     path = make[options.kind](options.run, **arguments)
     print(f"{path}  {path.stat().st_size / 1000:,.0f} kB")

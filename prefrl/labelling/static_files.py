@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 from fastapi import Request, Response
 
-from prefrl.labelling.refusals import Refusal
+from prefrl.labelling.messages import Refusal
+from prefrl.rendering.clip_cache import SHA256
 
 STATIC = Path(__file__).parent / "static"
 KINDS = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp",
 }  # fmt: skip
-_CLIP = re.compile(r"[0-9a-f]{64}")
 
 
 def static_file(name: str, request: Request) -> Response:
     """A file of the page; a browser asks again each time, so that an update is seen at once."""
-    files = {path.name: path for path in STATIC.iterdir() if path.suffix in KINDS} if STATIC.is_dir() else {}
-    if name not in files:
+    file = next((path for path in STATIC.iterdir() if path.name == name and path.suffix in KINDS), None)
+    if file is None:
         raise Refusal("not_found", f"the page has no file {name[:100]!r}")
-    content = files[name].read_bytes()
+    content = file.read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"Cache-Control": "no-cache", "ETag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=KINDS[files[name].suffix])
+    return Response(content, headers=headers, media_type=KINDS[file.suffix])
 
 
 def clip_file(clips: Path, name: str) -> Response:
     """A frame sheet, if its content is what its name says."""
     missing = Refusal("not_found", "there is no such clip; ask for the question again")
-    if not _CLIP.fullmatch(name):
+    if not SHA256.fullmatch(name):
         raise missing
     path = clips / f"{name}.webp"
     try:
