@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from prefrl.core.errors import StorageFull
-from prefrl.store.database import together
+from prefrl.store.database import one_transaction
 
 Result = TypeVar("Result")
 Outcome = tuple[Any, "BaseException | None"]
@@ -56,7 +56,7 @@ class Writes:
     def _write(self, batch: list[Entry]) -> None:
         results: list[Outcome] = []
         try:
-            with together(self.engine) as connection:
+            with one_transaction(self.engine) as connection:
                 results = [_run_in_savepoint(entry.job, connection) for entry in batch]
         except BaseException as fault:  # the disk is full, or the database is gone: nothing of this is stored
             results = [(None, fault)] * len(batch)

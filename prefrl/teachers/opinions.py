@@ -10,9 +10,10 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from prefrl.kinds import FIRST, Answer, Kind, kind_of
+from prefrl.store.conditions import standing
 from prefrl.store.database import reading
-from prefrl.store.payloads import answer_rows, with_answer
-from prefrl.store.tables import JUDGEMENTS, answers, questions, standing
+from prefrl.store.rows import answer_rows, with_answer
+from prefrl.store.tables import JUDGEMENTS, answers, questions
 from prefrl.teachers.crowd import Judgements
 
 CHECKS = ("repeat",)  # purposes of displays whose answers are no judgement of their own

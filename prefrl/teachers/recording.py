@@ -10,9 +10,8 @@ from typing import Any
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.observations import shapes
-from prefrl.store.contents import Contents, Row, read_contents, standing
-from prefrl.store.digests import digests
-from prefrl.store.segment_files import SegmentFiles
+from prefrl.store.contents import Contents, Row, files_of, read_contents, standing_rows
+from prefrl.store.segment_files import SegmentFiles, digests
 from prefrl.store.store import LabelStore
 
 NEVER = 2**62  # the step of answers that came after the recorded trainer had read its last
@@ -77,19 +76,19 @@ class Recording:
         marks = [(row["seq"], row["round"]) for row in record.watermarks]
         events = [Event(row, _step_read(marks, row["seq"])) for row in record.answers]
         by_query: dict[int, list[Event]] = defaultdict(list)
-        stood = {row["seq"] for row in standing(record.answers)}
+        stood = {row["seq"] for row in standing_rows(record.answers)}
         for event in events:
             if event.seq in stood:
                 by_query[event.row["query_id"]].append(event)
         stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
-        recording = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.rooms])
+        recording = cls(events, dict(by_query), stale, [(row["step"], row["room"]) for row in record.capacities])
         recording._index(record, store.files)
         return recording
 
     def _index(self, record: Contents, files: SegmentFiles) -> None:
         """Index all questions by their segments' digests, a file at a time."""
         held: dict[str, list[Shown]] = {}
-        for name in record.files():
+        for name in files_of(record.questions):
             segments = files.read(name)
             held[name] = shown_by(segments)
             self.lengths.add(segments.length)

@@ -14,8 +14,7 @@ from prefrl.core.data import Origin, Origins, Segments
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.core.frames import Frames
 from prefrl.store import segment_files
-from prefrl.store.digests import digests
-from prefrl.store.segment_files import PARTS, TAPE_PARTS, SegmentFiles, decode, decode_origins, encode
+from prefrl.store.segment_files import ORIGIN_PARTS, PARTS, SegmentFiles, decode, decode_origins, digests, encode
 
 
 def batch(count=3, seed=0, observations=None):
@@ -299,7 +298,7 @@ def test_tapes_count_for_the_size_of_a_batch(files, monkeypatch):
 
 
 def tape_parts(**changes):
-    return {part: getattr(noting(), part.removeprefix("tape_")) for part in TAPE_PARTS} | changes
+    return {part: getattr(noting(), part.removeprefix("tape_")) for part in ORIGIN_PARTS} | changes
 
 
 ENDS = np.array([9, 18, 18, 27, 36, 45])
@@ -332,7 +331,7 @@ def test_hostile_tapes_are_refused(files, case):
 
 def test_encoding_and_decoding_of_tapes_are_inverse():
     found = decode_origins(encode(batch(), noting()))
-    for part in TAPE_PARTS:
+    for part in ORIGIN_PARTS:
         np.testing.assert_array_equal(
             getattr(found, part.removeprefix("tape_")), getattr(noting(), part.removeprefix("tape_"))
         )

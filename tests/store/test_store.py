@@ -8,8 +8,9 @@ import pytest
 
 from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
+from prefrl.store.reader import Counts
 from prefrl.store.segment_files import PARTS
-from prefrl.store.store import Counts, LabelStore
+from prefrl.store.store import LabelStore
 
 FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
 
@@ -76,7 +77,7 @@ def test_soft_answers_are_learned_from_and_skips_are_not(store):
 @pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf, -np.inf])
 def test_a_preference_outside_the_range_is_refused_with_all_its_batch(store, wrong):
     ids = store.ask(pairs(2))
-    with pytest.raises(UserError, match=rf"preference {wrong} at place 1 of 2 is not in"):
+    with pytest.raises(UserError, match=rf"preference {wrong} for question 2 of 2 is not in"):
         store.answer(ids, [FIRST, wrong], labeller="ann")
     assert store.last_seq() == 0
 

@@ -12,8 +12,9 @@ from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
 from prefrl.kinds import KINDS, Kind
 from prefrl.store import lookup, tables
-from prefrl.store.contents import read_contents, standing, write_contents
-from prefrl.store.store import Counts, LabelStore
+from prefrl.store.contents import read_contents, standing_rows, write_contents
+from prefrl.store.reader import Counts
+from prefrl.store.store import LabelStore
 
 
 class Stars(BaseModel):
@@ -124,7 +125,7 @@ def test_answers_of_any_kind_are_corrected_withdrawn_and_given_once(store):
     assert not len(batches["pair"]) and store.open_queries() == [3]  # of the other pair somebody could not tell
     assert store.counts() == Counts(asked=6, answered=1, skipped=4, open=1)
     assert {batch.kind: len(batch) for batch in store.feedback(until=6)} == {"rating": 1, "pair": 1, "ranking": 1}
-    assert [row["seq"] for row in standing(list(store.history()))] == [2, 4, 6, 7, 8]
+    assert [row["seq"] for row in standing_rows(store.history())] == [2, 4, 6, 7, 8]
 
 
 @pytest.mark.parametrize("kind, answer, message", [
