@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from prefrl.config.values import as_dict
 from prefrl.core.errors import UserError, pick
 from prefrl.core.files import new_folder, refuse_occupied, write_durably
 from prefrl.dataset import layout
-from prefrl.dataset.content import Content, rows_of
-from prefrl.dataset.names import Pseudonyms
+from prefrl.dataset.content import Content, Pseudonyms, rows_of
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
 from prefrl.runs.folder import read_run
-from prefrl.store.contents import standing
+from prefrl.store.contents import Row, files_of, standing_rows
 from prefrl.store.rows import json_lines
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
@@ -44,7 +44,8 @@ def export_run(
     chosen = [name for name in layout.FORMATS if name in formats]
     writers = [_writer(name) for name in chosen]
     config, run_json = read_run(folder)
-    _require_labels(Path(folder), config)
+    if not config.record.labels and not (Path(folder) / "labels.db").is_file():
+        raise UserError(f"{folder} has no labels.db; choose a run that asked somebody")
     with LabelStore.open(folder, config.record.labels or None) as store:
         labels, questions, trainer = rows_of(store)
         if not questions:
@@ -65,24 +66,10 @@ Writer = Callable[[Content, Path], None]
 
 def _writer(name: str) -> Writer:
     """The writer of a format. Imports the format's own packages, so that a missing one is reported before any file is made."""
-    if name == "mp4":
-        from prefrl.dataset.clips import write_clips
-
-        return write_clips
-    if name == "parquet":
-        from prefrl.dataset.columns import write_tables
-
-        return write_tables
-    if name == "minari":
-        from prefrl.dataset.episodes import write_episodes
-
-        return write_episodes
-    return _write_lines
-
-
-def _require_labels(folder: Path, config: Config) -> None:
-    if not config.record.labels and not (folder / "labels.db").is_file():
-        raise UserError(f"{folder} has no labels.db; choose a run that asked somebody")
+    if name == "jsonl":
+        return _write_lines
+    writer: Writer = import_module(f"prefrl.dataset.format_{name}").write
+    return writer
 
 
 def _write_lines(content: Content, out: Path) -> None:
@@ -91,30 +78,27 @@ def _write_lines(content: Content, out: Path) -> None:
     ):  # fmt: skip
         write_durably(out / name, json_lines(rows))
     (out / layout.SEGMENTS).mkdir()
-    for name in tqdm(content.files, "segments", unit="file", leave=False, file=sys.stderr, delay=1):
+    for name in tqdm(files_of(content.questions), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         content.store.files.read(name)  # raises UserError if it is damaged
         shutil.copyfile(content.store.files.folder / name, out / layout.SEGMENTS / name)
 
 
-def _describe(content: Content, run_json: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
+def _describe(content: Content, run_json: Row, out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
-    steps = {content.store.files.read(name).length for name in content.files}
-    stand = len(standing(content.labels))
+    steps = {content.store.files.read(name).length for name in files_of(content.questions)}
+    stand = len(standing_rows(content.labels))
     counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
     write_durably(out / layout.README, readme(content, formats, counts).encode())
+    names = ("method", "started", "python", "packages", "machine", "threads")
+    machine = Machine.model_validate({name: run_json.get(name) for name in names} | {"own": sorted(run_json["own"])})
     made = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,
-        anonymous=anonymous or run_json.get("anonymous") is True, formats=formats, run=_machine(run_json),
+        anonymous=anonymous or run_json.get("anonymous") is True, formats=formats, run=machine,
         config=_shareable(content.config), files=_entries(out),
     )  # fmt: skip
     write_durably(out / layout.ABOUT, (json.dumps(made.model_dump(), indent=1) + "\n").encode())
     return made
-
-
-def _machine(run_json: dict[str, Any]) -> Machine:
-    fields = {name: run_json.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
-    return Machine.model_validate({**fields, "own": sorted(run_json["own"])})
 
 
 def _shareable(config: Config) -> dict[str, Any]:

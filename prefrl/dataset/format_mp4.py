@@ -25,7 +25,7 @@ def clip_name(place: Place, segment: int) -> str:
     return f"{layout.CLIPS}/{place.query:06d}-{OF_TWO[segment] if place.segments == 2 else segment + 1}.mp4"
 
 
-def write_clips(content: Content, out: Path) -> None:
+def write(content: Content, out: Path) -> None:
     """Draw what is not drawn yet. Segments that cannot be drawn exactly are left out, with one warning that says why."""
     answered = {row["query_id"] for row in content.labels}
     clips = [

@@ -7,7 +7,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from prefrl.core.errors import UserError, near
 from prefrl.dataset.layout import DEFAULT, FORMATS, README
 
 EXPORT = """\
@@ -51,7 +50,7 @@ def import_parser() -> argparse.ArgumentParser:
 
 def export(options: argparse.Namespace) -> int:
     """Write a dataset and say where it is."""
-    formats = _formats(options.formats)
+    formats = [name.strip() for name in options.formats.split(",")]
     with suppress(OSError):
         os.nice(NICE)
     from prefrl.dataset.export import export_run
@@ -78,13 +77,3 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f"prefrl {name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in FORMATS:
-            raise UserError(f"--formats {text}: unknown format {name!r}{near(name, FORMATS)}")
-    if not names:
-        raise UserError(f"--formats names nothing; choose from {', '.join(FORMATS)}")
-    return tuple(name for name in FORMATS if name in names)

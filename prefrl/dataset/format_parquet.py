@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,7 +15,7 @@ from prefrl.core.observations import parts
 from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.kinds import kind_of
-from prefrl.store.contents import standing
+from prefrl.store.contents import standing_rows
 from prefrl.store.tables import JUDGEMENTS
 
 try:
@@ -41,11 +40,11 @@ CLOSED = pa.struct({"reason": _TEXT, "step": _INT, "closed_at": _WHEN})
 QUESTIONS = pa.schema({"id": _INT, "kind": _TEXT, **_ASKED, "model_version": _INT, "closed": CLOSED})
 
 
-def write_tables(content: Content, out: Path) -> None:
+def write(content: Content, out: Path) -> None:
     """labels.parquet, questions.parquet and segments.parquet."""
     folder = out / layout.TABLES
     folder.mkdir()
-    stand = {row["seq"] for row in standing(content.labels, (*JUDGEMENTS, "truth"))}
+    stand = {row["seq"] for row in standing_rows(content.labels, (*JUDGEMENTS, "truth"))}
     labels = [{**row, "stands": row["seq"] in stand} for row in content.labels]
     for row in labels:
         row["answer"] = None if row["answer"] is None else json.dumps(row["answer"])
@@ -61,7 +60,7 @@ def write_tables(content: Content, out: Path) -> None:
             writer.close()
 
 
-def _segments(content: Content) -> Iterator[Any]:
+def _segments(content: Content) -> Iterator[pa.Table]:
     """Tables with a row for each segment, a batch of questions at a time."""
     for rows in tqdm(content.batches(BATCH), "segments.parquet", leave=False, file=sys.stderr, delay=1):
         count = kind_of(rows[0]["kind"]).segments
@@ -76,7 +75,7 @@ def _segments(content: Content) -> Iterator[Any]:
         })  # fmt: skip
 
 
-def _tensor(values: np.ndarray) -> Any:
+def _tensor(values: np.ndarray) -> pa.FixedShapeTensorArray:
     """(N, ...) as N tensors; Arrow has none of booleans."""
     numbers = values.astype(np.uint8) if values.dtype == bool else values
     return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(numbers))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from tqdm import tqdm
 
 from prefrl import __version__
@@ -33,7 +33,7 @@ except ImportError as fault:
 BATCH = 64  # questions whose segments are held at once
 
 
-def write_episodes(content: Content, out: Path) -> None:
+def write(content: Content, out: Path) -> None:
     """The segments of one question after the other, each truncated at its end; rewards are the true ones."""
     folder = out / layout.EPISODES / layout.MINARI_ID / "data"
     folder.parent.mkdir(parents=True)
@@ -52,7 +52,7 @@ def write_episodes(content: Content, out: Path) -> None:
         written += len(metadata)
 
 
-def _episodes(content: Content, rows: list[Row], first: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+def _episodes(content: Content, rows: list[Row], first: int) -> Iterator[tuple[EpisodeBuffer, Row]]:
     """Episodes of some questions of one kind, numbered from `first` on, each with its metadata."""
     count = kind_of(rows[0]["kind"]).segments
     segments = content.store.files.gather([row["segments_file"] for row in rows], [row["row"] for row in rows]).flat()
@@ -73,7 +73,7 @@ def _spaces(content: Content) -> tuple[gym.Space, gym.Space]:
     try:
         env = build.maker(content.config, Own(**content.own))()
     except UserError:
-        first = content.store.files.read(content.files[0])
+        first = content.store.files.read(content.questions[0]["segments_file"])
         each = mapped(lambda part: _widest(np.asarray(part), 3), first.observations)
         return spaces.Dict(each) if isinstance(each, dict) else each, _widest(first.actions, 3)
     try:
@@ -90,7 +90,7 @@ def _widest(values: np.ndarray, lead: int) -> gym.Space:
     return spaces.Box(low, high, values.shape[lead:], values.dtype if values.dtype != bool else np.uint8)
 
 
-def _spec(env: str) -> Any:
+def _spec(env: str) -> EnvSpec | None:
     """The spec from which Minari makes the environment; None for a name that Gymnasium does not know."""
     try:
         return gym.spec(env)
