@@ -19,9 +19,9 @@ from prefrl.config.values import as_dict
 from prefrl.core.errors import UserError, pick
 from prefrl.core.files import new_folder, refuse_occupied, write_durably
 from prefrl.dataset import layout
-from prefrl.dataset.content import Content, Pseudonyms, rows_of
+from prefrl.dataset.exported_run import ExportedRun, Pseudonyms, rows_of
 from prefrl.dataset.readme import readme
-from prefrl.dataset.schema import About, Entry, Machine
+from prefrl.dataset.schema import About, FileEntry, Machine
 from prefrl.runs.folder import read_run
 from prefrl.store.contents import Row, files_of, standing_rows
 from prefrl.store.rows import json_lines
@@ -53,15 +53,15 @@ def export_run(
         if anonymous:
             pseudonyms = Pseudonyms(labels)
             labels, questions = list(map(pseudonyms.label, labels)), list(map(pseudonyms.question, questions))
-        content = Content(Path(folder), config, store, labels, questions, trainer, own)
+        exported = ExportedRun(Path(folder), config, store, labels, questions, trainer, own)
         refuse_occupied(Path(out), layout.ABOUT if force else None, FORCE)
         with new_folder(Path(out)) as unfinished:
             for write in writers:
-                write(content, unfinished)
-            return _describe(content, run_json, unfinished, chosen, anonymous)
+                write(exported, unfinished)
+            return _describe(exported, run_json, unfinished, chosen, anonymous)
 
 
-Writer = Callable[[Content, Path], None]
+Writer = Callable[[ExportedRun, Path], None]
 
 
 def _writer(name: str) -> Writer:
@@ -72,30 +72,30 @@ def _writer(name: str) -> Writer:
     return writer
 
 
-def _write_lines(content: Content, out: Path) -> None:
+def _write_lines(exported: ExportedRun, out: Path) -> None:
     for name, rows in (
-        (layout.LABELS, content.labels), (layout.QUESTIONS, content.questions), (layout.TRAINER, content.trainer),
+        (layout.LABELS, exported.labels), (layout.QUESTIONS, exported.questions), (layout.TRAINER, exported.trainer),
     ):  # fmt: skip
         write_durably(out / name, json_lines(rows))
     (out / layout.SEGMENTS).mkdir()
-    for name in tqdm(files_of(content.questions), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
-        content.store.files.read(name)  # raises UserError if it is damaged
-        shutil.copyfile(content.store.files.folder / name, out / layout.SEGMENTS / name)
+    for name in tqdm(files_of(exported.questions), "segments", unit="file", leave=False, file=sys.stderr, delay=1):
+        exported.store.files.read(name)  # raises UserError if it is damaged
+        shutil.copyfile(exported.store.files.folder / name, out / layout.SEGMENTS / name)
 
 
-def _describe(content: Content, run_json: Row, out: Path, formats: list[str], anonymous: bool) -> About:
+def _describe(exported: ExportedRun, run_json: Row, out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
-    steps = {content.store.files.read(name).length for name in files_of(content.questions)}
-    stand = len(standing_rows(content.labels))
-    counts = {"questions": len(content.questions), "answers": len(content.labels), "that stand": stand}
-    write_durably(out / layout.README, readme(content, formats, counts).encode())
+    steps = {exported.store.files.read(name).length for name in files_of(exported.questions)}
+    stand = len(standing_rows(exported.labels))
+    counts = {"questions": len(exported.questions), "answers": len(exported.labels), "that stand": stand}
+    write_durably(out / layout.README, readme(exported, formats, counts).encode())
     names = ("method", "started", "python", "packages", "machine", "threads")
     machine = Machine.model_validate({name: run_json.get(name) for name in names} | {"own": sorted(run_json["own"])})
     made = About(
-        kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=content.config.env,
+        kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=exported.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,
         anonymous=anonymous or run_json.get("anonymous") is True, formats=formats, run=machine,
-        config=_shareable(content.config), files=_entries(out),
+        config=_shareable(exported.config), files=_entries(out),
     )  # fmt: skip
     write_durably(out / layout.ABOUT, (json.dumps(made.model_dump(), indent=1) + "\n").encode())
     return made
@@ -110,16 +110,16 @@ def _shareable(config: Config) -> dict[str, Any]:
     return settings
 
 
-def _entries(out: Path) -> dict[str, Entry]:
+def _entries(out: Path) -> dict[str, FileEntry]:
     """Sizes and digests of all files but the segments, whose names are their digests."""
     paths = sorted(path for path in out.rglob("*") if path.is_file() and path.parent.name != layout.SEGMENTS)
     return {str(path.relative_to(out).as_posix()): _entry(path) for path in paths}
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(2**20):
             digest.update(block)
             size += len(block)
-    return Entry(bytes=size, sha256=digest.hexdigest())
+    return FileEntry(bytes=size, sha256=digest.hexdigest())

@@ -18,8 +18,8 @@ from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.files import new_folder, refuse_occupied, write_durably
 from prefrl.core.observations import parts, shapes
-from prefrl.dataset import layout
-from prefrl.dataset.schema import About, Asked, Label, Model, Moment, Question, content_of, lines_of, parsed
+from prefrl.dataset import layout, schema
+from prefrl.dataset.schema import Model
 from prefrl.kinds import Answer, Kind, kind_of
 from prefrl.runs.folder import FORMAT as RUN_FORMAT
 from prefrl.runs.lists import check
@@ -30,7 +30,7 @@ from prefrl.store.store import LabelStore
 MOST_ABOUT = 2**24  # bytes of dataset.json
 
 
-def import_dataset(source: Path | str, folder: Path | str) -> About:
+def import_dataset(source: Path | str, folder: Path | str) -> schema.About:
     """Make the run folder of a dataset, whole or not at all. Raises UserError naming the file and line of a fault."""
     dataset = Path(source)
     about = _about(dataset)
@@ -42,15 +42,17 @@ def import_dataset(source: Path | str, folder: Path | str) -> About:
             _copy_segments(dataset / layout.SEGMENTS, store.files, record)
             write_contents(store, record)
         write_durably(unfinished / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
-        write_durably(unfinished / "run.json", json.dumps(_run(about), indent=1).encode())
+        run = {**about.run.model_dump(), "own": dict.fromkeys(about.run.own, "imported"), "anonymous": about.anonymous}
+        run_json = json.dumps({"format": RUN_FORMAT, "command": None, **run}, indent=1)
+        write_durably(unfinished / "run.json", run_json.encode())
     return about
 
 
-def _about(dataset: Path) -> About:
+def _about(dataset: Path) -> schema.About:
     path = dataset / layout.ABOUT
     if not path.is_file():
         raise UserError(f"{dataset} has no {layout.ABOUT}; give a folder that prefrl export wrote")
-    about = parsed(path, content_of(path, MOST_ABOUT), About)
+    about = schema.parsed(path, schema.content_of(path, MOST_ABOUT), schema.About)
     if about.format > layout.FORMAT:
         raise UserError(f"{path} has format {about.format}, this prefrl reads up to {layout.FORMAT}; update prefrl")
     if "jsonl" not in about.formats:
@@ -58,7 +60,7 @@ def _about(dataset: Path) -> About:
     return about
 
 
-def _config(path: Path, about: About) -> Config:
+def _config(path: Path, about: schema.About) -> Config:
     config = update(Config(), about.config, str(path))
     if config.record.labels:
         raise UserError(f"{path}: config.record.labels names a database, {config.record.labels!r}; it must be empty")
@@ -68,23 +70,23 @@ def _config(path: Path, about: About) -> Config:
     return config
 
 
-def _record(dataset: Path, about: About) -> Contents:
+def _record(dataset: Path, about: schema.About) -> Contents:
     """All rows, each checked by itself and against those before it."""
 
     def read(name: str, model: type[Model]) -> Iterable[tuple[str, Model]]:
         path = dataset / name
-        return lines_of(path, content_of(path, entry=about.files.get(name)), model)
+        return schema.lines_of(path, schema.content_of(path, entry=about.files.get(name)), model)
 
-    questions = _questions(read(layout.QUESTIONS, Question))
-    labels = _labels(read(layout.LABELS, Label), questions)
-    marks, capacities = _moments(read(layout.TRAINER, Moment), len(labels) and labels[-1]["seq"])
+    questions = _questions(read(layout.QUESTIONS, schema.QuestionLine))
+    labels = _labels(read(layout.LABELS, schema.LabelLine), questions)
+    marks, capacities = _trainer_rows(read(layout.TRAINER, schema.TrainerLine), len(labels) and labels[-1]["seq"])
     closures = [{"query_id": id, **line.closed.model_dump()} for id, line in questions.items() if line.closed]
     question_rows = [line.model_dump(exclude={"closed"}) for line in questions.values()]
     return Contents(question_rows, labels, closures, marks, capacities)
 
 
-def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, Question]:
-    by_id: dict[int, Question] = {}
+def _questions(lines: Iterable[tuple[str, schema.QuestionLine]]) -> dict[int, schema.QuestionLine]:
+    by_id: dict[int, schema.QuestionLine] = {}
     uids: set[str] = set()
     for where, line in lines:
         if line.id != len(by_id) + 1:  # reward models count on it
@@ -100,13 +102,13 @@ def _questions(lines: Iterable[tuple[str, Question]]) -> dict[int, Question]:
     return by_id
 
 
-def _labels(lines: Iterable[tuple[str, Label]], questions: dict[int, Question]) -> list[Row]:
+def _labels(lines: Iterable[tuple[str, schema.LabelLine]], questions: dict[int, schema.QuestionLine]) -> list[Row]:
     """Rows of answers, without what they repeat about their questions."""
     rows: list[Row] = []
     keys: set[str] = set()
     asked: dict[int, int] = {}  # the question of each earlier label, by its seq
     superseded: set[int] = set()
-    repeated = {*Asked.model_fields, "asked_kind", "asked_model_version"}
+    repeated = {*schema.Asked.model_fields, "asked_kind", "asked_model_version"}
     for where, line in lines:
         if rows and line.seq <= rows[-1]["seq"]:
             raise UserError(f"{where}: seq {line.seq} does not come after {rows[-1]['seq']}")
@@ -120,7 +122,7 @@ def _labels(lines: Iterable[tuple[str, Label]], questions: dict[int, Question]) 
     return rows
 
 
-def _answer(where: str, line: Label, asked_kind: str) -> Answer | None:
+def _answer(where: str, line: schema.LabelLine, asked_kind: str) -> Answer | None:
     """The answer of a line, checked against the kind of its question."""
     kind, only = kind_of(asked_kind), None if line.preference is None else {"preference": line.preference}
     answer = line.answer if "answer" in line.model_fields_set else only
@@ -141,12 +143,14 @@ def _answer(where: str, line: Label, asked_kind: str) -> Answer | None:
     return answer
 
 
-def _question_of(where: str, line: Label, questions: dict[int, Question]) -> Question:
+def _question_of(where: str, line: schema.LabelLine, questions: dict[int, schema.QuestionLine]) -> schema.QuestionLine:
     """The question of a label, if the label repeats it as it is."""
     question = questions.get(line.query_id)
     if question is None:
         raise UserError(f"{where}: there is no question {line.query_id}; there are {len(questions)}")
-    repeated = {name: getattr(line, name) for name in Asked.model_fields} | {"model_version": line.asked_model_version}
+    repeated = {name: getattr(line, name) for name in schema.Asked.model_fields} | {
+        "model_version": line.asked_model_version
+    }
     if line.asked_kind is not None:
         repeated["kind"] = line.asked_kind
     for name, value in repeated.items():
@@ -157,7 +161,7 @@ def _question_of(where: str, line: Label, questions: dict[int, Question]) -> Que
     return question
 
 
-def _require_superseded(where: str, line: Label, asked: dict[int, int], superseded: set[int]) -> None:
+def _require_superseded(where: str, line: schema.LabelLine, asked: dict[int, int], superseded: set[int]) -> None:
     """Check what a label supersedes, and note it. asked: the question of each earlier label, by its seq"""
     if line.supersedes is None:
         if line.kind == "withdrawal":
@@ -172,7 +176,7 @@ def _require_superseded(where: str, line: Label, asked: dict[int, int], supersed
     superseded.add(line.supersedes)
 
 
-def _moments(lines: Iterable[tuple[str, Moment]], last: int) -> tuple[list[Row], list[Row]]:
+def _trainer_rows(lines: Iterable[tuple[str, schema.TrainerLine]], last: int) -> tuple[list[Row], list[Row]]:
     """Rows of watermarks and of capacities. last: the seq of the last label"""
     marks: list[Row] = []
     capacities: list[Row] = []
@@ -205,7 +209,7 @@ def _copy_segments(folder: Path, files: SegmentFiles, record: Contents) -> None:
     earlier_shapes = None
     for name in tqdm(highest, "segments", unit="file", leave=False, file=sys.stderr, delay=1):
         path = folder / name
-        write_durably(files.folder / name, content_of(path, MAX_FILE))
+        write_durably(files.folder / name, schema.content_of(path, MAX_FILE))
         with _named(path):
             batch = files.read(name)
         _require_segments(path, batch, highest[name], kind_of(kinds[name]))
@@ -245,10 +249,3 @@ def _require_segments(path: Path, batch: Segments, highest: int, kind: Kind) -> 
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             where = np.argwhere(~np.isfinite(values))[0].tolist()
             raise UserError(f"{path}: {name}{where} is {values[tuple(where)]}, expected finite numbers")
-
-
-def _run(about: About) -> Row:
-    """run.json: what the dataset says of the machine that the run was made on."""
-    run = about.run.model_dump()
-    own = dict.fromkeys(run.pop("own"), "imported")
-    return {"format": RUN_FORMAT, "command": None, **run, "own": own, "anonymous": about.anonymous}

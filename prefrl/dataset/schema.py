@@ -51,7 +51,7 @@ class Asked(Strict):
     asked_at: float
 
 
-class Question(Asked):
+class QuestionLine(Asked):
     """A line of questions.jsonl."""
 
     kind: Name  # of prefrl.kinds
@@ -59,7 +59,7 @@ class Question(Asked):
     closed: Closed | None
 
 
-class Label(Asked):
+class LabelLine(Asked):
     """A line of labels.jsonl: an answer, opinion, withdrawal or true answer, and the question it is about."""
 
     seq: Id
@@ -92,7 +92,7 @@ class Label(Asked):
         return details
 
 
-class Moment(Strict):
+class TrainerLine(Strict):
     """A line of trainer.jsonl: at this step the trainer had read answers up to number `heard`, or `room` changed."""
 
     step: Number
@@ -100,7 +100,7 @@ class Moment(Strict):
     room: Number | None
 
 
-class Entry(Strict):
+class FileEntry(Strict):
     """A file of the dataset."""
 
     bytes: Number
@@ -132,10 +132,10 @@ class About(Strict):
     formats: list[str]
     run: Machine
     config: dict[str, Any]
-    files: dict[str, Entry]
+    files: dict[str, FileEntry]
 
 
-def content_of(path: Path, most: int = MOST_BYTES, entry: Entry | None = None) -> bytes:
+def content_of(path: Path, most: int = MOST_BYTES, entry: FileEntry | None = None) -> bytes:
     """The bytes of a plain file. Raises UserError for a large one, and for one that is not as dataset.json lists it.
 
     entry: its size and digest there

@@ -61,20 +61,15 @@ class Leases:
     engine: Engine
     opinions: float = 1  # how many labellers should judge each question
 
-    def take(
-        self, session: str, candidates: Iterable[int], want: int, seconds: float, now: float, answered: bool = False
-    ) -> list[int]:
-        """Lease up to `want` of the candidates, in their order, that others do not hold. Returns their ids.
-
-        answered: also questions that need no more answers, for second opinions.
-        """
+    def take(self, session: str, candidates: Iterable[int], want: int, seconds: float, now: float) -> list[int]:
+        """Lease up to `want` of the open candidates, in their order, that others do not hold. Returns their ids."""
         ids = list(candidates)
         replaced = (leases.c.session == session) | (leases.c.until <= now)
         with writing(self.engine) as connection:
             wanted = conditions.wanted(connection, ids, self.opinions)
             places = {id: most for id, (most, _) in wanted.items()}
             held = _held(connection, session, now)
-            free = [id for id in ids if held[id] < places.get(id, 1 if answered else 0)][: max(0, want)]
+            free = [id for id in ids if held[id] < places.get(id, 0)][: max(0, want)]
             connection.execute(delete(leases).where(leases.c.query_id.in_(free), replaced))
             rows = [{"query_id": id, "session": session, "until": now + seconds} for id in free]
             database.add(connection, leases, rows)

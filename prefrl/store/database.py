@@ -186,21 +186,16 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     for setting in SQLITE_SETUP:
         connection.execute(setting)
     file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-    if share := network_share(file):
-        _set_journal_on_share(connection, file, share)
+    if share := network_share(file):  # WAL needs memory that all processes share, which those of two machines do not
+        if (mode := connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) != "delete":
+            raise UserError(f"{file} is on a network share ({share}) and stays in journal mode {mode!r}; move the run")
+        warnings.warn(
+            f"{file} is on a network share ({share}): labels are written more slowly there, and are only as safe as its"
+            " locks; a local disk is better, and --record.labels postgresql+psycopg://... for several machines",
+            stacklevel=2,
+        )
         return
     if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         return
     if (mode := connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]) != "wal":
         raise UserError(f"{file} stays in journal mode {mode!r}, expected 'wal'; keep the run on a local disk")
-
-
-def _set_journal_on_share(connection: sqlite3.Connection, file: Path, share: str) -> None:
-    """Journal on a network share: WAL needs memory that all processes share, which those of two machines do not."""
-    if (mode := connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]) != "delete":
-        raise UserError(f"{file} is on a network share ({share}) and stays in journal mode {mode!r}; move the run")
-    warnings.warn(
-        f"{file} is on a network share ({share}): labels are written more slowly there, and are only as safe as its"
-        " locks; a local disk is better, and --record.labels postgresql+psycopg://... for several machines",
-        stacklevel=2,
-    )

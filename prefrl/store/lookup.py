@@ -145,7 +145,7 @@ def answered_by_others(store: LabelStore, labeller: str, most: int) -> list[Plac
 
 
 @dataclass(frozen=True)
-class Given:
+class ShownAnswer:
     """A labeller's answer to a question, and how the question was shown."""
 
     seq: int
@@ -154,7 +154,7 @@ class Given:
     order: list[int]  # which segment was shown at each place
 
 
-def given_once(store: LabelStore, labeller: str) -> list[Given]:
+def given_once(store: LabelStore, labeller: str) -> list[ShownAnswer]:
     """This labeller's answers to questions that they judged exactly once, the oldest first."""
     wanted = _with_later.where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged))
     by_query: dict[int, list[Row]] = {}
@@ -162,7 +162,7 @@ def given_once(store: LabelStore, labeller: str) -> list[Given]:
         if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
     return [
-        Given(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
+        ShownAnswer(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
         for row, *more in by_query.values() if not more and row["answer"] is not None
     ]  # fmt: skip
 

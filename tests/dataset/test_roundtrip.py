@@ -14,8 +14,8 @@ from study import PEOPLE, hold_study, weights
 
 from prefrl.cli import main
 from prefrl.core.errors import UserError
-from prefrl.dataset.content import Pseudonyms, rows_of
 from prefrl.dataset.export import export_run
+from prefrl.dataset.exported_run import Pseudonyms, rows_of
 from prefrl.dataset.importing import import_dataset
 from prefrl.runs import build
 from prefrl.runs.api import load_run, train

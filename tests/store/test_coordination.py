@@ -58,12 +58,12 @@ def test_as_many_sessions_hold_a_question_as_should_still_judge_it(tmp_path):
         assert store.leases.take("d", [id], 1, 60, now=2) == [id]
 
 
-def test_an_answered_or_closed_question_is_leased_only_for_second_opinions(store):
+def test_an_answered_or_closed_question_is_not_leased(store):
     ids = store.ask(pairs(3))
     store.answer(ids[:1], [1.0], labeller="ann")
     store.close_questions(ids[1:2], "stale")
     assert store.leases.take("a", ids, 3, 60, now=0) == ids[2:]
-    assert store.leases.take("b", ids, 3, 60, now=0, answered=True) == ids[:2]
+    assert store.leases.take("b", ids, 3, 60, now=0) == []
     store.withdraw(1, labeller="ann")
     assert store.leases.take("b", ids[:1], 1, 60, now=0) == ids[:1]
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tqdm import tqdm
+
 from prefrl.config.settings import Config
+from prefrl.core.data import Segments
+from prefrl.kinds import kind_of
 from prefrl.store.contents import Row, read_contents
 from prefrl.store.store import LabelStore
 from prefrl.store.tables import DAMAGED
 
+BATCH = 64  # questions whose segments are held at once
+_PLACE = itemgetter("id", "segments_file", "row")
+
 
 @dataclass(frozen=True)
-class Content:
+class ExportedRun:
     """A run's labels, questions and trainer events, as rows of the files that README.md describes."""
 
     run: Path
@@ -27,11 +37,19 @@ class Content:
     trainer: list[Row]
     own: dict[str, Any]  # the user's own parts
 
-    def batches(self, size: int) -> Iterator[list[Row]]:
-        """The questions in their order, up to so many of one kind at a time, and of one number of segments."""
-        for _, group in groupby(self.questions, key=lambda row: row["kind"]):
-            rows = list(group)
-            yield from (rows[start : start + size] for start in range(0, len(rows), size))
+    def batches(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray, Segments]]:
+        """The segments of all questions in their order, N of one kind at a time, under a progress bar of this name.
+
+        Yields the ids of their questions (N,), their numbers in these from 0 on (N,), and the segments: batch shape (N,)
+        """
+        with tqdm(total=len(self.questions), desc=name, leave=False, file=sys.stderr, delay=1) as bar:
+            for kind, group in groupby(self.questions, key=lambda row: row["kind"]):
+                of_kind, sides = list(group), np.arange(kind_of(kind).segments)
+                for start in range(0, len(of_kind), BATCH):
+                    ids, files, rows = zip(*map(_PLACE, of_kind[start : start + BATCH]), strict=True)
+                    segments = self.store.files.gather(files, rows).flat()
+                    yield np.repeat(ids, len(sides)), np.tile(sides, len(ids)), segments
+                    bar.update(len(ids))
 
 
 def rows_of(store: LabelStore) -> tuple[list[Row], list[Row], list[Row]]:
