@@ -39,13 +39,15 @@ def export_run(
 
     Raises UserError if `out` is there already (force: if it is no earlier export), or where a package is missing.
     """
+    if not formats:
+        raise UserError(f"no format was given; choose from {', '.join(layout.FORMATS)}")
     for name in formats:
         pick(layout.FORMATS, name, "format")
     chosen = [name for name in layout.FORMATS if name in formats]
     writers = [_writer(name) for name in chosen]
     config, run_json = read_run(folder)
     if not config.record.labels and not (Path(folder) / "labels.db").is_file():
-        raise UserError(f"{folder} has no labels.db; choose a run that asked somebody")
+        raise UserError(f"{folder} has no labels.db; choose a run that asked questions")
     with LabelStore.open(folder, config.record.labels or None) as store:
         labels, questions, trainer = rows_of(store)
         if not questions:
@@ -91,14 +93,14 @@ def _describe(exported: ExportedRun, run_json: Row, out: Path, formats: list[str
     write_durably(out / layout.README, readme(exported, formats, counts).encode())
     names = ("method", "started", "python", "packages", "machine", "threads")
     machine = Machine.model_validate({name: run_json.get(name) for name in names} | {"own": sorted(run_json["own"])})
-    made = About(
+    about = About(
         kind="prefrl preferences", format=layout.FORMAT, prefrl=__version__, env=exported.config.env,
         steps=steps.pop() if len(steps) == 1 else None, counts=counts,
         anonymous=anonymous or run_json.get("anonymous") is True, formats=formats, run=machine,
         config=_shareable(exported.config), files=_entries(out),
     )  # fmt: skip
-    write_durably(out / layout.ABOUT, (json.dumps(made.model_dump(), indent=1) + "\n").encode())
-    return made
+    write_durably(out / layout.ABOUT, (json.dumps(about.model_dump(), indent=1) + "\n").encode())
+    return about
 
 
 def _shareable(config: Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The content of a run's label store as the rows of a dataset."""
+"""What is exported of a run: its label store as the rows of a dataset, and pseudonyms for its labellers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Pseudonyms:
         return {**row, "labeller": labeller, "key": key, "details": details}
 
     def question(self, row: Row) -> Row:
-        """The question without the text that somebody flagged it with."""
+        """The question without the note of whoever flagged it."""
         closed = row["closed"]
         if closed is not None and closed["reason"].startswith("flagged"):
             closed = {**closed, "reason": "flagged"}

@@ -1,4 +1,4 @@
-"""Segments as the episodes of a Minari dataset."""
+"""Write segments as the episodes of a Minari dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every segment that somebody answered about, as a video in which each of its frames is present exactly once."""
+"""Write the segments of answered questions as MP4 videos, which have each frame exactly once."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def write(exported: ExportedRun, out: Path) -> None:
             except Unfaithful as unfaithful:
                 missing, fault = missing + 1, unfaithful
                 continue
-            except CannotDraw as blind:
-                raise CannotDraw(f"{blind}. Without clips it can be exported here: --formats jsonl") from blind
+            except CannotDraw as cannot:
+                raise CannotDraw(f"{cannot}. Without clips it can be exported here: --formats jsonl") from cannot
             frames = (footage[number] for number in range(len(footage)))
             name = SIDES[segment] if place.segments == 2 else segment + 1
             write_frames(frames, out / layout.CLIPS / f"{place.query:06d}-{name}.mp4", footage.fps)

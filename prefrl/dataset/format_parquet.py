@@ -1,4 +1,4 @@
-"""Labels, questions and segments as Parquet tables."""
+"""Write labels, questions and segments as Parquet tables."""
 
 from __future__ import annotations
 

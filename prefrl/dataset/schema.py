@@ -31,7 +31,7 @@ class Strict(BaseModel):
 
 
 class Closed(Strict):
-    """Why nobody need answer a question any more."""
+    """Why a question needs no more answers."""
 
     reason: Annotated[str, Field(max_length=10_000)]
     step: Number | None
@@ -39,7 +39,7 @@ class Closed(Strict):
 
 
 class Asked(Strict):
-    """What both a question and the labels about it say of the question. Segments are `row` of `segments_file`."""
+    """What the line of a question and those of its labels both have. Segments are `row` of `segments_file`."""
 
     id: Id
     uid: Name

@@ -41,7 +41,7 @@ def current_answers(until: int | None = None) -> Select[Any]:
 
 @cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
 def unanswered(opinions: float = 1) -> ColumnElement[bool]:
-    """The condition on a question that somebody should judge it: too few have, and it was not closed."""
+    """The condition on a question that it is open: too few labellers have judged it, and it was not closed."""
     of_question = answers.c.query_id == questions.c.id
     answered = select(answers.c.seq).where(of_question, answers.c.kind == "answer", standing())
     closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
@@ -56,9 +56,9 @@ def unanswered(opinions: float = 1) -> ColumnElement[bool]:
 
 def wanted_of(query: Asked, opinions: float) -> Asked:
     """How many labellers should judge a question; with 1.2 opinions two for every fifth. query: its id, or the column"""
-    whole = int(opinions)
-    thousandths = round(1000 * (opinions - whole))
-    return whole + query * thousandths // 1000 - (query - 1) * thousandths // 1000
+    for_all = int(opinions)
+    thousandths = round(1000 * (opinions - for_all))
+    return for_all + query * thousandths // 1000 - (query - 1) * thousandths // 1000
 
 
 def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[int, tuple[int, set[str]]]:

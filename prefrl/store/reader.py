@@ -28,7 +28,7 @@ class Counts:
     """Number of questions by state: asked = answered + skipped + open + closed."""
 
     asked: int
-    answered: int  # by as many labellers as should, and somebody gave an answer
+    answered: int  # by as many labellers as should, and not all skipped
     skipped: int  # answered, and all who answered could not tell
     open: int  # too few answers yet, or they were withdrawn
     closed: int = 0  # no answer, and none is wanted any more

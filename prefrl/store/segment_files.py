@@ -28,7 +28,7 @@ from prefrl.core.frames import Frames
 from prefrl.core.observations import PLAIN, mapped, nbytes, parts, shapes, whole
 
 MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
-MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
+MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is for headers
 EASY_BATCH = 32 * 2**20  # bytes of frames best kept in one file: reading one frame unpacks them all
 MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, a zip bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
@@ -75,7 +75,7 @@ class SegmentFiles:
         """
         if (cached := self._without_frames.get(name)) is not None:
             return cached
-        segments = self._whole(name)
+        segments = self._decoded(name)
         observed = parts(segments.observations)
         pictures = [key for key, part in observed.items() if part.dtype == np.uint8 and part.ndim == 6]
         if not pictures:
@@ -85,7 +85,7 @@ class SegmentFiles:
         lazy = self._without_frames[name] = replace(segments, observations=whole({**observed, **frames}))
         return lazy
 
-    def _whole(self, name: str) -> Segments:
+    def _decoded(self, name: str) -> Segments:
         with self._lock:
             if name in self._cache:
                 self._cache.move_to_end(name)
@@ -96,7 +96,7 @@ class SegmentFiles:
 
     def _frames(self, name: str, key: str, places: np.ndarray) -> np.ndarray:
         """The frames of a part of the observations, by index into a file's Q * K segments: (M,) -> (M, T', c, H, W)"""
-        each = np.asarray(parts(self._whole(name).observations)[key])
+        each = np.asarray(parts(self._decoded(name).observations)[key])
         return each.reshape(-1, *each.shape[2:])[places]
 
     def origin(self, name: str, row: int, side: int) -> Origin | None:

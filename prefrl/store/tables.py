@@ -145,7 +145,7 @@ def create_or_check(engine: sa.Engine) -> None:
         present = sa.inspect(connection).get_table_names()
     if present and store_format.name not in present:
         raise UserError(f"{name_of(engine)} is a database of something else (tables {present[:5]}); move it away")
-    if not {*metadata.tables, *transient.tables} <= set(present):  # new, of an earlier prefrl, or restored without them
+    if not {*metadata.tables, *transient.tables} <= set(present):  # new, of an earlier prefrl, or restored in part
         with writing(engine) as connection:  # another process may have been faster
             metadata.create_all(connection)
             transient.create_all(connection)

@@ -1,15 +1,9 @@
 """Notices, predictions, leases and displays: what may change, and may be lost."""
 
-import pytest
-from test_store import pairs, raw
+from past_the_store import raw
+from test_store import pairs
 
 from prefrl.store.store import LabelStore
-
-
-@pytest.fixture
-def store(tmp_path):
-    with LabelStore.open(tmp_path) as opened:
-        yield opened
 
 
 def test_a_notice_takes_the_place_of_the_last_one(store):
@@ -80,7 +74,6 @@ def test_displays_are_found_by_ticket(store):
 def test_a_store_without_these_tables_gets_them(store, tmp_path):
     store.ask(pairs(1))
     store.close()
-    for table in ("displays", "holds", "notices", "predictions"):
-        raw(tmp_path, f"DROP TABLE {table}")
+    raw(tmp_path, *(f"DROP TABLE {table}" for table in ("displays", "holds", "notices", "predictions")))
     with LabelStore.open(tmp_path) as again:
         assert again.notices.read("trainer") is None and again.asked() == 1

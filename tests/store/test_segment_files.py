@@ -205,12 +205,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_file_is_refused_without_filling_the_memory(files, case):
-    make, reason = HOSTILE[case]
+def placed(files, make, reason):
+    """The path of a file of these bytes that is named by their digest, and why it is refused."""
     content = make()
     path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
     path.write_bytes(content)
+    return path, reason
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_file_is_refused_without_filling_the_memory(files, case):
+    path, reason = placed(files, *HOSTILE[case])
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
@@ -321,10 +326,7 @@ HOSTILE_TAPES = {
 
 @pytest.mark.parametrize("case", HOSTILE_TAPES)
 def test_hostile_tapes_are_refused(files, case):
-    make, reason = HOSTILE_TAPES[case]
-    content = make()
-    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-    path.write_bytes(content)
+    path, reason = placed(files, *HOSTILE_TAPES[case])
     with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
         files.origin(path.name, 0, 0)
 
@@ -455,9 +457,6 @@ HOSTILE_PARTS = {
 
 @pytest.mark.parametrize("case", HOSTILE_PARTS)
 def test_hostile_parts_are_refused(files, case):
-    make, reason = HOSTILE_PARTS[case]
-    content = make()
-    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-    path.write_bytes(content)
+    path, reason = placed(files, *HOSTILE_PARTS[case])
     with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
         files.read(path.name)

@@ -5,6 +5,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from past_the_store import raw
 
 from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
@@ -25,22 +26,6 @@ def pairs(count=3, seed=0, step=0, score=np.nan, strategy="uniform"):
 def assert_equal(found, expected):
     for part in PARTS:
         np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
-
-
-@pytest.fixture
-def store(tmp_path):
-    with LabelStore.open(tmp_path) as opened:
-        yield opened
-
-
-def raw(tmp_path, statement):
-    """Run one statement past the store, as another program could."""
-    database = sqlite3.connect(tmp_path / "labels.db")
-    try:
-        with database:
-            return database.execute(statement).fetchall()
-    finally:
-        database.close()
 
 
 def test_answers_come_back_in_order_with_their_segments(store, tmp_path):
