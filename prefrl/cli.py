@@ -145,18 +145,18 @@ def render(arguments: list[str]) -> int:
 
 def export(arguments: list[str]) -> int:
     """Write a run's labels, segments and clips in open formats."""
-    from prefrl.dataset import command
+    from prefrl.dataset import dataset_commands
 
-    options = command.export_parser().parse_args(arguments)
+    options = dataset_commands.export_parser().parse_args(arguments)
     import_modules(options.modules)
-    return command.export(options)
+    return dataset_commands.export(options)
 
 
 def import_dataset(arguments: list[str]) -> int:
     """Make a run folder of what `prefrl export` wrote."""
-    from prefrl.dataset import command
+    from prefrl.dataset import dataset_commands
 
-    return command.import_(command.import_parser().parse_args(arguments))
+    return dataset_commands.import_(dataset_commands.import_parser().parse_args(arguments))
 
 
 def evaluate(arguments: list[str]) -> int:

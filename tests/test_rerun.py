@@ -63,7 +63,7 @@ def test_the_same_questions_the_same_answers_at_the_same_steps_the_same_weights(
     old, new = record(study), record(result.folder)
     heard = old.watermarks[-1]["seq"]
     assert heard > 15 and said(result.folder) == said(study)[:heard]
-    assert new.watermarks == old.watermarks and new.rooms == old.rooms
+    assert new.watermarks == old.watermarks and new.capacities == old.capacities
     stale = [[(row["query_id"], row["step"]) for row in one.closures] for one in (old, new)]
     assert stale[0] == stale[1]
     assert told(result)["known"] == told(result)["asked"] == len(old.questions) == len(new.questions)
@@ -74,7 +74,7 @@ def test_a_study_in_which_hardly_anybody_answered(again, tmp_path):
     hardly = {"teacher.wait": 0, "teacher.queue": 2, "teacher.stale": 0.2}
     study = hold_study(tmp_path / "slow", most=6, **hardly)
     old = record(study)
-    assert min(row["room"] for row in old.rooms) == 0 and old.closures
+    assert min(row["room"] for row in old.capacities) == 0 and old.closures
     assert weights(again(study, **hardly).folder) == weights(study)
 
 

@@ -221,18 +221,16 @@ class NumpyPolicy:
         x = observations.numpy()
         return x.reshape(len(x), -1).astype(np.float32, copy=False)
 
-    def act(
-        self, observations: torch.Tensor, deterministic: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def act(self, obs: torch.Tensor, deterministic: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Sampled actions (N, *act), values (N, 1) and log-probabilities (N,), as ActorCriticPolicy.forward in a rollout."""
         assert not deterministic, "rollouts sample"
-        x = self.features(observations)
+        x = self.features(obs)
         outputs = self.actor(x)
         actions = self.distribution.sample(outputs)
         chances = self.distribution.log_prob(outputs, actions)
         shaped = actions.reshape(len(x), *self.policy.action_space.shape).astype(self.action_type, copy=False)  # type: ignore[misc]
         return torch.from_numpy(shaped), torch.from_numpy(self.critic(x)), torch.from_numpy(chances)
 
-    def value(self, observations: PyTorchObs) -> torch.Tensor:
+    def value(self, obs: PyTorchObs) -> torch.Tensor:
         """(N, 1), as ActorCriticPolicy.predict_values."""
-        return torch.from_numpy(self.critic(self.features(cast(torch.Tensor, observations))))
+        return torch.from_numpy(self.critic(self.features(cast(torch.Tensor, obs))))

@@ -9,8 +9,8 @@ ABOUT, LABELS, QUESTIONS, TRAINER, README = (
 )  # fmt: skip
 SEGMENTS, CLIPS, TABLES, EPISODES = "segments", "clips", "parquet", "minari"
 FORMATS = {
-    "jsonl": "labels, questions and what the trainer heard as JSON lines, segments as npz; what `prefrl import` reads",
-    "mp4": "a video of every segment that somebody answered about",
+    "jsonl": "labels, questions and when the trainer read answers as JSON lines, segments as npz; what `prefrl import` reads",
+    "mp4": "a video of every segment of an answered question",
     "parquet": "labels, questions and segments as Parquet tables",
     "minari": "the segments as episodes of a Minari dataset",
 }

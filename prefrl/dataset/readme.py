@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from prefrl.dataset.content import Content
+from prefrl.dataset.exported_run import ExportedRun
 from prefrl.dataset.layout import MINARI_ID
 from prefrl.kinds import Kind, kind_of
 
@@ -89,10 +89,10 @@ Episode metadata name `query_id`, `side` (the number of the segment, from 0 on),
 }
 
 
-def readme(content: Content, formats: Sequence[str], counts: Mapping[str, int]) -> str:
+def readme(exported: ExportedRun, formats: Sequence[str], counts: Mapping[str, int]) -> str:
     """The text of README.md, with a section for each written format."""
-    config = content.config
-    names = dict.fromkeys(row["kind"] for row in content.questions)
+    config = exported.config
+    names = dict.fromkeys(row["kind"] for row in exported.questions)
     head = HEAD.format(
         env=config.env, questions=counts["questions"], answers=counts["answers"], standing=counts["that stand"],
         length=config.questions.length,

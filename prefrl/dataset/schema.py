@@ -1,11 +1,21 @@
-"""Pydantic models that validate every line of a dataset before it is imported."""
+"""Read the files of a dataset, which is not trusted: limits on size, checksums, and a model that validates every line."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Annotated, Any, Literal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from prefrl.core.errors import UserError, brief
+from prefrl.kinds import Answer
+
+MOST_BYTES, LONGEST = 2**30, 2**20  # of a file, of a line
+Model = TypeVar("Model", bound=BaseModel)
 
 Number = Annotated[int, Field(ge=0, le=2**62)]
 Id = Annotated[int, Field(ge=1, le=2**62)]
@@ -21,38 +31,43 @@ class Strict(BaseModel):
 
 
 class Closed(Strict):
-    """Why nobody need answer a question any more."""
+    """Why a question needs no more answers."""
 
     reason: Annotated[str, Field(max_length=10_000)]
     step: Number | None
     closed_at: float
 
 
-class Question(Strict):
-    """A line of questions.jsonl. Segments are `row` of `segments_file`."""
+class Asked(Strict):
+    """What the line of a question and those of its labels both have. Segments are `row` of `segments_file`."""
 
     id: Id
     uid: Name
-    kind: Name  # of prefrl.kinds
     segments_file: File
     row: Number
     asked_step: Number
-    model_version: Number
     strategy: Name
     score: float | None
     asked_at: float
+
+
+class QuestionLine(Asked):
+    """A line of questions.jsonl."""
+
+    kind: Name  # of prefrl.kinds
+    model_version: Number
     closed: Closed | None
 
 
-class Label(Strict):
-    """A line of labels.jsonl: an answer, opinion, withdrawal or what is known, then the question it is about."""
+class LabelLine(Asked):
+    """A line of labels.jsonl: an answer, opinion, withdrawal or true answer, and the question it is about."""
 
     seq: Id
     query_id: Id
     key: Name
     kind: Literal["answer", "opinion", "withdrawal", "truth"]
     preference: Probability | None  # of a pair; null: skipped, or the answer is another kind's
-    answer: dict[str, Any] | None = None  # as its kind has it; null: skipped. The first release wrote none
+    answer: Answer | None = None  # as its kind has it; null: skipped. The first release wrote none
     labeller: Name
     response_seconds: float | None
     step: Number | None
@@ -60,14 +75,6 @@ class Label(Strict):
     supersedes: Id | None
     answered_at: float
     details: Annotated[str, Field(max_length=100_000)] | None
-    id: Id
-    uid: Name
-    segments_file: File
-    row: Number
-    asked_step: Number
-    strategy: Name
-    score: float | None
-    asked_at: float
     asked_kind: Name | None = None  # the first release wrote none
     asked_model_version: Number
 
@@ -85,7 +92,7 @@ class Label(Strict):
         return details
 
 
-class Moment(Strict):
+class TrainerLine(Strict):
     """A line of trainer.jsonl: at this step the trainer had read answers up to number `heard`, or `room` changed."""
 
     step: Number
@@ -93,7 +100,7 @@ class Moment(Strict):
     room: Number | None
 
 
-class Entry(Strict):
+class FileEntry(Strict):
     """A file of the dataset."""
 
     bytes: Number
@@ -125,4 +132,48 @@ class About(Strict):
     formats: list[str]
     run: Machine
     config: dict[str, Any]
-    files: dict[str, Entry]
+    files: dict[str, FileEntry]
+
+
+def content_of(path: Path, most: int = MOST_BYTES, entry: FileEntry | None = None) -> bytes:
+    """The bytes of a plain file. Raises UserError for a large one, and for one that is not as dataset.json lists it.
+
+    entry: its size and digest there
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block
+            raise UserError(f"{path} is no plain file; it is not from prefrl export")
+        if status.st_size > most:
+            raise UserError(f"{path} has {status.st_size} bytes, more than the {most} that prefrl import reads")
+        content = path.read_bytes()
+    except OSError as fault:
+        raise UserError(f"cannot read {path}: {fault}; export the run again, with --formats jsonl") from fault
+    if entry and (len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256):
+        raise UserError(
+            f"{path} is damaged or was changed: it has {len(content)} bytes, and dataset.json says {entry.bytes} with"
+            f" another SHA-256. If it was changed on purpose, remove its entry from `files` in dataset.json"
+        )
+    return content
+
+
+def parsed(where: Path | str, content: bytes, model: type[Model]) -> Model:
+    """JSON as a model. where: the location for the error message"""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as fault:
+        error = fault.errors(include_url=False)[0]
+        name = ".".join(map(str, error["loc"]))
+        value = "" if error["type"] in ("missing", "json_invalid") else f", got {brief(error['input'])}"
+        raise UserError(f"{where}: {name + ': ' if name else ''}{error['msg']}{value}") from fault
+
+
+def lines_of(path: Path, content: bytes, model: type[Model]) -> Iterator[tuple[str, Model]]:
+    """The lines of a JSON Lines file as models, each with its location for error messages."""
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
+        where = f"{path}, line {number}"
+        if not line.endswith(b"\n"):
+            raise UserError(f"{where}: it is cut short, as it does not end with a line break; export the run again")
+        if len(line) > LONGEST:
+            raise UserError(f"{where}: it has {len(line)} bytes, more than {LONGEST}")
+        yield where, parsed(where, line, model)

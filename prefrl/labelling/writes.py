@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from prefrl.core.errors import StorageFull
-from prefrl.store.database import together
+from prefrl.store.database import one_transaction
 
 Result = TypeVar("Result")
 Job = Callable[[], Any]
@@ -41,7 +41,7 @@ class Writes:
     def _write(self, batch: list[tuple[Job, Future[Any]]]) -> None:
         outcomes: list[tuple[Any, BaseException | None]] = []
         try:
-            with together(self.engine) as connection:
+            with one_transaction(self.engine) as connection:
                 outcomes = [_run_in_savepoint(job, connection) for job, _ in batch]
         except BaseException as fault:  # the disk is full, or the database is gone: nothing of this is stored
             outcomes = [(None, fault)] * len(batch)

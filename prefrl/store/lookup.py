@@ -7,27 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 
 from prefrl.kinds import FIRST, Answer, kind_of
-from prefrl.store import tables
-from prefrl.store.database import reading
-from prefrl.store.payloads import answer_rows, order_of, with_answer
+from prefrl.store import conditions
+from prefrl.store.conditions import current_answers, decided, standing, unanswered
+from prefrl.store.database import Row, reading
+from prefrl.store.rows import answer_rows, order_of, with_answer
 from prefrl.store.store import LabelStore
-from prefrl.store.tables import (
-    JUDGEMENTS,
-    answers,
-    closures,
-    current_answers,
-    decided,
-    displays,
-    payloads,
-    questions,
-    standing,
-    unanswered,
-)
+from prefrl.store.tables import JUDGEMENTS, answers, closures, payloads, questions
 
 _later = answers.alias("later")
+_with_later = answer_rows(questions.c.segments_file, questions.c.row, _later.c.seq.label("superseded_by")).outerjoin(
+    _later, _later.c.supersedes == answers.c.seq
+)
+"""Answers, each with its question's place and what superseded it."""
+_closed = select(closures.c.query_id)
+_flagged = _closed.where(closures.c.reason.startswith("flagged"))
+_not_shown = _closed.where(closures.c.reason.startswith("flagged") | (closures.c.reason == "unfaithful"))
+_known = select(answers.c.query_id).select_from(answers.outerjoin(payloads))
+_known = _known.where(answers.c.kind == "truth", decided, standing())
+_checks = questions.c.id.in_(_known) & questions.c.id.not_in(_not_shown)
+"""The condition on a question that its true answer is known, and that it can be shown to check a labeller."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,24 @@ class Place:
         return self.file, self.row, self.segments
 
 
-def place_of(row: dict[str, Any]) -> Place:
+def place_of(row: Row) -> Place:
     """The place of the question that an answer row belongs to."""
     return Place(row["query_id"], row["segments_file"], row["row"], row["asked_kind"])
 
 
-def _rows(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
+def _rows(store: LabelStore, statement: Select[Any]) -> list[Row]:
     with reading(store.engine) as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
 
 
-def _answers(store: LabelStore, statement: Select[Any]) -> list[dict[str, Any]]:
+def _answers(store: LabelStore, statement: Select[Any]) -> list[Row]:
     """Rows with their `answer` and, as `asked_kind`, the kind of their question."""
     return [with_answer(row) for row in _rows(store, statement)]
 
 
-def _places(store: LabelStore, condition: Any, *order: Any, most: int | None = None) -> list[Place]:
+def _places(
+    store: LabelStore, condition: ColumnElement[bool], *order: ColumnElement[Any], most: int | None = None
+) -> list[Place]:
     columns = (questions.c.id, questions.c.segments_file, questions.c.row, questions.c.kind)
     wanted = select(*columns).where(condition).order_by(*order)
     rows = _rows(store, wanted.limit(most) if most else wanted)
@@ -92,16 +95,16 @@ def open_questions(store: LabelStore, most: int) -> list[Open]:
     """Open questions in the same order, and who has judged them."""
     candidates = open_places(store, most)
     with reading(store.engine) as connection:
-        wanted = tables.wanted(connection, [place.query for place in candidates], store.opinions)
+        wanted = conditions.wanted(connection, [place.query for place in candidates], store.opinions)
     return [Open(place, *wanted[place.query]) for place in candidates if place.query in wanted]
 
 
 def due_places(store: LabelStore) -> list[Place]:
     """Questions that people may be shown next: open ones, and those whose true answer is known."""
-    return open_places(store) + _places(store, _known() & questions.c.id.not_in(_closed()), questions.c.id)
+    return open_places(store) + _places(store, _checks, questions.c.id)
 
 
-def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
+def truth(store: LabelStore, ids: list[int]) -> dict[int, Row]:
     """The true answers (kind truth) to these questions, by question; an answer of None: no longer known."""
     wanted = answer_rows().where(answers.c.query_id.in_(ids), answers.c.kind == "truth", standing())
     return {row["query_id"]: row for row in _answers(store, wanted)}
@@ -110,21 +113,7 @@ def truth(store: LabelStore, ids: list[int]) -> dict[int, dict[str, Any]]:
 def known_places(store: LabelStore, labeller: str, most: int) -> list[Place]:
     """Questions whose true answer is known and that this labeller never judged, the newest first."""
     judged = select(answers.c.query_id).where(answers.c.labeller == labeller, answers.c.kind.in_(JUDGEMENTS))
-    wanted = _known() & questions.c.id.not_in(judged) & questions.c.id.not_in(_closed())
-    return _places(store, wanted, questions.c.id.desc(), most=most)
-
-
-def _known() -> Any:
-    """The condition on a question that its true answer is known."""
-    truth = select(answers.c.query_id).select_from(answers.outerjoin(payloads))
-    return questions.c.id.in_(truth.where(answers.c.kind == "truth", decided, standing()))
-
-
-def _closed() -> Select[Any]:
-    """Ids of questions closed because they cannot be shown: flagged, or not drawn faithfully."""
-    return select(closures.c.query_id).where(
-        closures.c.reason.startswith("flagged") | (closures.c.reason == "unfaithful")
-    )
+    return _places(store, _checks & questions.c.id.not_in(judged), questions.c.id.desc(), most=most)
 
 
 def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
@@ -151,16 +140,12 @@ def answered_by_others(store: LabelStore, labeller: str, most: int) -> list[Plac
     """Questions that others have answered and this labeller never has, the newest first."""
     answered = current_answers().with_only_columns(answers.c.query_id)
     judged = select(answers.c.query_id).where(answers.c.labeller == labeller)
-    wanted = questions.c.id.in_(answered) & questions.c.id.not_in(judged) & questions.c.id.not_in(_flagged())
+    wanted = questions.c.id.in_(answered) & questions.c.id.not_in(judged) & questions.c.id.not_in(_flagged)
     return _places(store, wanted, questions.c.id.desc(), most=most)
 
 
-def _flagged() -> Select[Any]:
-    return select(closures.c.query_id).where(closures.c.reason.startswith("flagged"))
-
-
 @dataclass(frozen=True)
-class Given:
+class ShownAnswer:
     """A labeller's answer to a question, and how the question was shown."""
 
     seq: int
@@ -169,30 +154,22 @@ class Given:
     order: list[int]  # which segment was shown at each place
 
 
-def given_once(store: LabelStore, labeller: str) -> list[Given]:
+def given_once(store: LabelStore, labeller: str) -> list[ShownAnswer]:
     """This labeller's answers to questions that they judged exactly once, the oldest first."""
-    wanted = _with_later().where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged()))
-    by_query: dict[int, list[dict[str, Any]]] = {}
+    wanted = _with_later.where(answers.c.labeller == labeller, answers.c.query_id.not_in(_flagged))
+    by_query: dict[int, list[Row]] = {}
     for row in _answers(store, wanted.order_by(answers.c.seq)):
         if row["kind"] in JUDGEMENTS and row["superseded_by"] is None:
             by_query.setdefault(row["query_id"], []).append(row)
-    single = [rows[0] for rows in by_query.values() if len(rows) == 1 and rows[0]["answer"] is not None]
     return [
-        Given(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
-        for row in single
-    ]
+        ShownAnswer(row["seq"], place_of(row), row["answer"], shown(row["details"], row["asked_kind"])["order"])
+        for row, *more in by_query.values() if not more and row["answer"] is not None
+    ]  # fmt: skip
 
 
-def _with_later() -> Select[Any]:
-    """Answers, each with its question's place and what superseded it."""
-    place = (questions.c.segments_file, questions.c.row)
-    wanted = answer_rows(*place, _later.c.seq.label("superseded_by"))
-    return wanted.outerjoin(_later, _later.c.supersedes == answers.c.seq)
-
-
-def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[dict[str, Any]]:
+def page(store: LabelStore, labeller: str | None, before: int | None, most: int) -> list[Row]:
     """Answers with a number below `before`, the latest first, each with its question's place and what superseded it."""
-    wanted = _with_later().where(answers.c.kind != "truth")
+    wanted = _with_later.where(answers.c.kind != "truth")
     if labeller is not None:
         wanted = wanted.where(answers.c.labeller == labeller)
     if before is not None:
@@ -200,33 +177,34 @@ def page(store: LabelStore, labeller: str | None, before: int | None, most: int)
     return _answers(store, wanted.order_by(answers.c.seq.desc()).limit(most))
 
 
-def since(store: LabelStore, seq: int) -> list[dict[str, Any]]:
+def since(store: LabelStore, seq: int) -> list[Row]:
     """Answers after a number, in order, each with what superseded it so far; without true answers."""
-    wanted = _with_later().where(answers.c.kind != "truth", answers.c.seq > seq)
+    wanted = _with_later.where(answers.c.kind != "truth", answers.c.seq > seq)
     return _answers(store, wanted.order_by(answers.c.seq))
 
 
-def was_wanted(store: LabelStore, row: dict[str, Any]) -> bool:
+def was_wanted(store: LabelStore, row: Row) -> bool:
     """Whether an opinion was asked for: too few labellers had judged the question before it."""
     earlier = select(answers.c.labeller).where(
         answers.c.query_id == row["query_id"], answers.c.seq < row["seq"], answers.c.kind.in_(JUDGEMENTS), standing()
     )
-    return len({past["labeller"] for past in _rows(store, earlier)}) < tables.wanted_of(row["query_id"], store.opinions)
+    judges = {past["labeller"] for past in _rows(store, earlier)}
+    return len(judges) < conditions.wanted_of(int(row["query_id"]), store.opinions)
 
 
-def by_key(store: LabelStore, key: str) -> dict[str, Any] | None:
+def by_key(store: LabelStore, key: str) -> Row | None:
     """The answer with this key."""
     rows = _answers(store, answer_rows().where(answers.c.key == key))
     return rows[0] if rows else None
 
 
-def by_seq(store: LabelStore, seq: int) -> dict[str, Any] | None:
+def by_seq(store: LabelStore, seq: int) -> Row | None:
     """The answer with this number, its question's place, and what superseded it."""
-    rows = _answers(store, _with_later().where(answers.c.seq == seq))
+    rows = _answers(store, _with_later.where(answers.c.seq == seq))
     return rows[0] if rows else None
 
 
-def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
+def shown(details: str | None, kind: str = FIRST) -> Row:
     """How the question was shown and answered, from an answer's `details`; those of synthetic teachers give defaults.
 
     order: which segment was shown at each place; model: its version and, in the stored order, the chances it gave the
@@ -237,9 +215,3 @@ def shown(details: str | None, kind: str = FIRST) -> dict[str, Any]:
     if (model := display["model"]) and "chances" not in model:
         display["model"] = {**model, "chances": [model["probability"], 1 - model["probability"]]}
     return display
-
-
-def forget_displays(store: LabelStore, before: float) -> None:
-    """Delete the displays shown before a time, whose tickets have expired."""
-    with tables.writing(store.engine) as connection:
-        connection.execute(displays.delete().where(displays.c.shown_at < before))

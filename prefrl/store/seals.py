@@ -12,12 +12,11 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, select
 
 from prefrl.core.errors import UserError, brief
-from prefrl.store.database import add, by_value, last, name_of, reading, writing
+from prefrl.store.database import Row, add, by_value, last, name_of, reading, writing
 from prefrl.store.tables import DAMAGED, GOLD, answers, payloads, questions, seals
 
 GUARD = "prefrl"  # the labeller of withdrawals of damaged answers
@@ -105,7 +104,7 @@ def _withdraw(connection: Connection, damaged: list[int]) -> None:
         if old in superseded or rows[old]["query_id"] not in existing:
             continue
         seq += 1
-        row: dict[str, Any] = dict.fromkeys(column.name for column in answers.c)
+        row: Row = dict.fromkeys(column.name for column in answers.c)
         row |= {
             "seq": seq, "query_id": rows[old]["query_id"], "key": f"{DAMAGED}{old}", "kind": "withdrawal",
             "labeller": GUARD, "supersedes": old, "answered_at": time.time(),
@@ -113,7 +112,7 @@ def _withdraw(connection: Connection, damaged: list[int]) -> None:
         add(connection, answers, [row])
 
 
-def _digest(before: str, row: Iterable[Any], supersedes: int | None = None) -> str:
+def _digest(before: str, row: Iterable[object], supersedes: int | None = None) -> str:
     """The seal of a row. supersedes: in place of the row's own. Rows without a payload have the digest that the first release gave them."""
     *values, kind, content = row
     if content is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import re
 import threading
@@ -11,10 +12,11 @@ import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -26,14 +28,14 @@ from prefrl.core.frames import Frames
 from prefrl.core.observations import PLAIN, mapped, nbytes, parts, shapes, whole
 
 MAX_FILE = 256 * 2**20  # bytes, on disk and unpacked: the most a reader allocates for one file
-MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is room for headers
+MAX_BATCH = 240 * 2**20  # bytes of arrays that a writer accepts; the rest is for headers
 EASY_BATCH = 32 * 2**20  # bytes of frames best kept in one file: reading one frame unpacks them all
 MAX_RATIO = 400  # unpacked / packed: game screens reach 60 to 200, a zip bomb 1000
 NUMBERS = "biuf"  # dtype kinds: bool, integer, unsigned, float
 PARTS = tuple(part.name for part in fields(Segments))
 OBSERVATIONS = PARTS[0]
 MOST_KEYS, LONGEST_KEY = 64, 200  # of a dict of observations; as encoded characters
-TAPE_PARTS = tuple(f"tape_{part.name}" for part in fields(Origins))  # all of them are in a file, or none
+ORIGIN_PARTS = tuple(f"tape_{part.name}" for part in fields(Origins))  # all of them are in a file, or none
 Part = TypeVar("Part")
 _NAME = re.compile(r"[0-9a-f]{64}\.npz")
 _STALE = 3600.0  # seconds; an unfinished file this old has lost its writer
@@ -51,11 +53,15 @@ class SegmentFiles:
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         for leftover in folder.glob("*.tmp"):
-            _remove_if_stale(leftover)
+            with suppress(FileNotFoundError):  # its writer was alive and has just finished
+                if time.time() - leftover.stat().st_mtime > _STALE:
+                    leftover.unlink()
 
     def write(self, segments: Segments, origins: Origins | None = None) -> str:
         """Write a batch and return the name of its file. segments: batch shape (Q, K), origins: Q * K"""
-        own = Segments(**{part: mapped(_copied, getattr(segments, part)) for part in PARTS})
+        own = Segments(**{
+            part: mapped(lambda array: np.array(np.asarray(array), order="C"), getattr(segments, part)) for part in PARTS
+        })  # fmt: skip
         content = encode(own, origins)
         name = f"{hashlib.sha256(content).hexdigest()}.npz"
         write_durably(self.folder / name, content)
@@ -69,7 +75,7 @@ class SegmentFiles:
         """
         if (cached := self._without_frames.get(name)) is not None:
             return cached
-        segments = self._whole(name)
+        segments = self._decoded(name)
         observed = parts(segments.observations)
         pictures = [key for key, part in observed.items() if part.dtype == np.uint8 and part.ndim == 6]
         if not pictures:
@@ -79,7 +85,7 @@ class SegmentFiles:
         lazy = self._without_frames[name] = replace(segments, observations=whole({**observed, **frames}))
         return lazy
 
-    def _whole(self, name: str) -> Segments:
+    def _decoded(self, name: str) -> Segments:
         with self._lock:
             if name in self._cache:
                 self._cache.move_to_end(name)
@@ -90,18 +96,16 @@ class SegmentFiles:
 
     def _frames(self, name: str, key: str, places: np.ndarray) -> np.ndarray:
         """The frames of a part of the observations, by index into a file's Q * K segments: (M,) -> (M, T', c, H, W)"""
-        each = np.asarray(parts(self._whole(name).observations)[key])
+        each = np.asarray(parts(self._decoded(name).observations)[key])
         return each.reshape(-1, *each.shape[2:])[places]
 
     def origin(self, name: str, row: int, side: int) -> Origin | None:
         """The origin of one segment in a file; None if there is none."""
         segments = self.read(name)
-        with self._lock:
-            last, origins = self._origins
+        last, origins = self._origins
         if last != name:
             origins = _checked(self.folder, name, decode_origins)
-            with self._lock:
-                self._origins = name, origins
+            self._origins = name, origins
         sides = segments.true_rewards.shape[1]
         if origins is None:
             return None
@@ -119,7 +123,12 @@ class SegmentFiles:
         picked = [self._rows(name, [rows[place] for place in wanted]) for name, wanted in places.items()]
         if len(picked) == 1:
             return picked[0]
-        _refuse_mixed(picked)
+        shown = {(b.true_rewards.shape[1:], shapes(b.observations, 2), b.actions.shape[2:]) for b in picked}
+        if len(shown) > 1:
+            raise UserError(
+                f"these questions show segments of different shapes (lengths {sorted({b.length for b in picked})}) and make"
+                " no batch; keep length and environment within a run, or read the answers in parts"
+            )
         order = np.argsort(np.concatenate(list(places.values())))
         return Segments.concatenate(picked)[order]
 
@@ -146,7 +155,7 @@ def encode(segments: Segments, origins: Origins | None = None) -> bytes:
     arrays = {_member(key): observed[key] for key in sorted(observed)}
     arrays |= {part: getattr(segments, part) for part in PARTS if part != OBSERVATIONS}
     if origins is not None:
-        arrays |= {part: getattr(origins, part.removeprefix("tape_")) for part in TAPE_PARTS}
+        arrays |= {part: getattr(origins, part.removeprefix("tape_")) for part in ORIGIN_PARTS}
     for part, array in arrays.items():
         if array.dtype.kind not in NUMBERS:
             raise UserError(f"segments.{part} has dtype {array.dtype}; the label store takes numbers and booleans only")
@@ -161,6 +170,15 @@ def encode(segments: Segments, origins: Origins | None = None) -> bytes:
         if held < 0.9 * MAX_RATIO * len(content):  # a black screen packs so well that it looks like a zip bomb
             return content
     return _npz(np.savez, arrays)
+
+
+def digests(segments: Segments) -> list[bytes]:
+    """SHA-256 of each segment's observations and actions, bit for bit: batch shape (N,) -> N digests"""
+    named = [(json.dumps(key) if key else "", part) for key, part in sorted(parts(segments.observations).items())]
+    arrays = [(name, np.ascontiguousarray(array)) for name, array in (*named, ("", segments.actions))]
+    # plain observations have no name: their digests are those of the first release
+    head = "".join(f"{name}{array.dtype.str}{array.shape[1:]}" for name, array in arrays).encode()
+    return [hashlib.sha256(head + b"".join(a[n].tobytes() for _, a in arrays)).digest() for n in range(len(segments))]
 
 
 def _member(key: str) -> str:
@@ -198,9 +216,9 @@ def decode_origins(content: bytes) -> Origins | None:
     """The origins in the bytes of an npz file, with the same checks; None if it has none."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = _members(archive, len(content))
-        if TAPE_PARTS[0] not in members:
+        if ORIGIN_PARTS[0] not in members:
             return None
-        return Origins(**{part.removeprefix("tape_"): _array(archive, members[part]) for part in TAPE_PARTS})
+        return Origins(**{part.removeprefix("tape_"): _array(archive, members[part]) for part in ORIGIN_PARTS})
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -209,7 +227,7 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     names = [member.filename.removesuffix(".npy") for member in members]
     keys = [key for name in names if (key := _key(name)) is not None]
     others = sorted(name for name in names if _key(name) is None)
-    expected = [sorted(set(PARTS) - {OBSERVATIONS} | set(more)) for more in ((), TAPE_PARTS)]
+    expected = [sorted(set(PARTS) - {OBSERVATIONS} | set(more)) for more in ((), ORIGIN_PARTS)]
     complete = others in expected and all(member.filename.endswith(".npy") for member in members)
     if not complete or not 0 < len(keys) == len(set(keys)) <= MOST_KEYS or (PLAIN in keys and len(keys) > 1):
         raise ValueError(f"it holds {sorted(names)[:9]}, expected {list(PARTS)}")
@@ -257,28 +275,5 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         return np.ndarray(shape, dtype, stream.read(), order="F" if fortran else "C")
 
 
-def _refuse_mixed(batches: list[Segments]) -> None:
-    """Segments of different lengths or spaces make no batch."""
-    kinds = {(b.true_rewards.shape[1:], shapes(b.observations, 2), b.actions.shape[2:]) for b in batches}
-    if len(kinds) > 1:
-        lengths = sorted({batch.length for batch in batches})
-        raise UserError(
-            f"these questions show segments of different shapes (lengths {lengths}) and make no batch;"
-            " keep length and environment within a run, or read the answers in parts"
-        )
-
-
 def _bytes(segments: Segments) -> int:
     return sum(nbytes(getattr(segments, part)) for part in PARTS)
-
-
-def _copied(array: Any) -> np.ndarray:
-    return np.array(np.asarray(array), order="C")
-
-
-def _remove_if_stale(unfinished: Path) -> None:
-    try:
-        if time.time() - unfinished.stat().st_mtime > _STALE:
-            unfinished.unlink()
-    except FileNotFoundError:
-        pass  # its writer was alive and has just finished

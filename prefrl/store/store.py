@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from sqlalchemy import URL, Engine, func, select
 
 from prefrl.config.settings import Config
 from prefrl.core.data import Origins, Queries
-from prefrl.core.errors import StorageFull, UserError
+from prefrl.core.errors import UserError
 from prefrl.kinds import FIRST
 from prefrl.store import database, seals, tables
-from prefrl.store.capacity import Capacity
+from prefrl.store.conditions import unanswered
 from prefrl.store.coordination import Displays, Leases, Notices
-from prefrl.store.database import by_value, reading, writing
-from prefrl.store.payloads import as_stored, columns, read_answers
-from prefrl.store.reader import Counts, StoreReader
-from prefrl.store.rows import BLANK, append, question_rows, supersede, uids_of
+from prefrl.store.database import Row, by_value, reading, writing
+from prefrl.store.reader import StoreReader
+from prefrl.store.rows import BLANK, append, as_stored, columns, question_rows, read_answers, supersede, uids_of
 from prefrl.store.segment_files import SegmentFiles
-from prefrl.store.tables import JUDGEMENTS, answers, closures, questions, unanswered
-
-__all__ = ["Counts", "LabelStore", "StorageFull", "open_store"]
+from prefrl.store.tables import JUDGEMENTS, answers, capacities, closures, questions, watermarks
 
 
 def open_store(folder: Path | str, config: Config, url: str | None = None) -> LabelStore:
@@ -41,7 +38,6 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
     def __init__(self, engine: Engine, files: SegmentFiles, opinions: float = 1) -> None:
         super().__init__(engine, files, opinions)
         self.notices, self.leases, self.displays = Notices(engine), Leases(engine, opinions), Displays(engine)
-        self.capacity = Capacity(engine)
 
     @classmethod
     def open(cls, folder: Path | str, url: str | None = None, opinions: float = 1) -> LabelStore:
@@ -93,7 +89,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
     def answer(
         self,
         query_ids: Sequence[int],
-        given: Any,
+        given: Sequence[object] | np.ndarray,
         *,
         labeller: str,
         response_seconds: Sequence[float] | None = None,
@@ -115,11 +111,11 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         ids = [int(i) for i in query_ids]
         kinds = self.kinds(ids)
         checked = read_answers(given, [kinds[id] for id in ids])
-        seconds = [None] * len(ids) if response_seconds is None else [database.number(s) for s in response_seconds]
+        seconds = [None] * len(ids) if response_seconds is None else [database.plain_float(s) for s in response_seconds]
         if kind not in (*JUDGEMENTS, "truth"):
             raise UserError(f"an answer of kind {kind!r} is neither 'answer' nor 'opinion' nor 'truth'")
         common = {**BLANK, "kind": kind, "labeller": labeller, "answered_at": time.time()}
-        common |= {"step": database.whole(step), "model_version": database.whole(model_version)}
+        common |= {"step": database.plain_int(step), "model_version": database.plain_int(model_version)}
         own_keys = [f"{query}:{labeller}" for query in ids] if keys is None else keys
         notes = [None] * len(ids) if details is None else list(details)
         rows = [
@@ -128,7 +124,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         ]
         return append(self.engine, rows, first_only)
 
-    def copy_answers(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    def copy_answers(self, rows: Sequence[Row]) -> list[int]:
         """Store the answers of another store: an `answer` and all columns but `seq`. Returns their numbers in this one.
 
         One whose key is there already counts once, as with `answer`.
@@ -136,20 +132,20 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         return append(self.engine, [as_stored(row) for row in rows])
 
     def revise(
-        self, seq: int, answer: Any, *, labeller: str, key: str | None = None, details: str | None = None
+        self, seq: int, answer: object, *, labeller: str, key: str | None = None, details: str | None = None
     ) -> int:
         """Correct an answer by a new one that takes its place, None to skip. Returns the new number."""
-        return supersede(self.engine, seq, None, answer, labeller, key, details)
+        return supersede(self.engine, seq, answer, key, labeller=labeller, details=details)
 
     def withdraw(self, seq: int, *, labeller: str, key: str | None = None) -> int:
         """Take an answer back; without another one its question is open again. Returns the withdrawal's number."""
-        return supersede(self.engine, seq, "withdrawal", None, labeller, key)
+        return supersede(self.engine, seq, None, key, labeller=labeller, kind="withdrawal")
 
     def close_questions(self, ids: Sequence[int], reason: str, step: int | None = None) -> None:
         """Close questions: they need no more answers. An answer that still comes is stored."""
         with writing(self.engine) as connection:
             done = by_value(connection, (closures.c.query_id,), list(ids))
-            now = {"reason": reason, "step": database.whole(step), "closed_at": time.time()}
+            now = {"reason": reason, "step": database.plain_int(step), "closed_at": time.time()}
             database.add(connection, closures, [{"query_id": int(id), **now} for id in ids if id not in done])
 
     def close_stale(self, before: int, step: int) -> int:
@@ -158,9 +154,7 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         A resumed run that reaches the same step again gets the same number.
         """
         old = questions.c.asked_step < int(before)
-        with reading(self.engine) as connection:
-            stale = list(connection.execute(select(questions.c.id).where(unanswered(), old)).scalars())
-            partly = list(connection.execute(select(questions.c.id).where(unanswered(self.opinions), old)).scalars())
+        stale, partly = self._ids(unanswered(), old), self._ids(unanswered(self.opinions), old)
         if partly:
             self.close_questions(stale, "stale", step)
             self.close_questions(partly, "enough", step)  # those with some of the answers
@@ -168,24 +162,40 @@ class LabelStore(StoreReader, AbstractContextManager["LabelStore"]):
         with reading(self.engine) as connection:
             return connection.scalar(select(func.count()).select_from(closures).where(closed_now)) or 0
 
+    def capacity_at(self, step: int, now: int) -> int:
+        """How many more questions the teacher accepts at a step of the run: `now`, fixed by the first call for a step.
+
+        It is recorded where it changes. A resumed run gets what a killed one recorded that had reached this step before.
+        """
+        c = capacities.c
+        wanted = select(c.room).where(c.step <= int(step)).order_by(c.step.desc()).limit(1)
+        with reading(self.engine) as connection:
+            newest, recorded = database.last(connection, c.step), connection.scalar(wanted)
+        if recorded is not None and (newest >= step or recorded == now):
+            return int(recorded)
+        if newest <= step:
+            with writing(self.engine) as connection:
+                database.add(connection, capacities, [{"step": int(step), "room": int(now)}])
+        return now
+
     def watermark(self, round: int) -> int:
         """The last answer that belongs to a round: fixed by the first call, also for a resumed run.
 
         Rounds are steps of the run. Answers given at a later step (by a run that was killed and now repeats these steps)
         do not belong to this round; nor does any new one, if a later round was reached and this one has no watermark.
         """
-        marks = tables.watermarks
+        marks = watermarks.c
         with writing(self.engine) as connection:
             known = connection.execute(
-                select(marks.c.round, marks.c.seq).where(marks.c.round <= int(round)).order_by(marks.c.round.desc())
+                select(marks.round, marks.seq).where(marks.round <= int(round)).order_by(marks.round.desc())
             ).first()
             if known and known.round == round:
                 return known.seq
             before = known.seq if known else 0
-            if connection.scalar(select(func.count()).where(marks.c.round > int(round))):
+            if connection.scalar(select(func.count()).where(marks.round > int(round))):
                 return before
             in_time = (answers.c.step.is_(None)) | (answers.c.step <= int(round))
             seq = connection.scalar(select(func.max(answers.c.seq)).where(in_time)) or 0
             if seq > before:
-                database.add(connection, marks, [{"round": int(round), "seq": seq}])
+                database.add(connection, watermarks, [{"round": int(round), "seq": seq}])
         return seq

@@ -1,35 +1,12 @@
-"""The tables of the label store, the triggers that keep them append-only, and the conditions that queries share."""
+"""The tables of the label store, and the triggers that keep them append-only."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from functools import cache
-from typing import Any
-
-from sqlalchemy import (
-    DDL,
-    Boolean,
-    CheckConstraint,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Select,
-    String,
-    Table,
-    event,
-    func,
-    inspect,
-    select,
-)
+import sqlalchemy as sa
+from sqlalchemy import Column, Float, ForeignKey, Integer, String, Table
 
 from prefrl.core.errors import UserError
-from prefrl.store.database import CHUNK, add, last, name_of, reading, writing
+from prefrl.store.database import add, last, name_of, reading, writing
 
 FORMAT = 2
 """Raise it when the tables change in a way that an older prefrl would misread."""
@@ -37,7 +14,7 @@ FORMAT = 2
 PAIRS = 1
 """The format of the first release, which a store has as long as nothing of another kind was asked."""
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
 store_format = Table("store_format", metadata, Column("format", Integer, primary_key=True, autoincrement=False))
 
@@ -72,7 +49,7 @@ answers = Table(
     Column("supersedes", ForeignKey("answers.seq"), unique=True),  # so that corrections form a chain, not a tree
     Column("answered_at", Float, nullable=False),
     Column("details", String),  # JSON: how it was shown and answered; for statistics about people
-    CheckConstraint("preference >= 0 AND preference <= 1"),
+    sa.CheckConstraint("preference >= 0 AND preference <= 1"),
 )
 
 payloads = Table(
@@ -105,18 +82,18 @@ closures = Table(
     Column("closed_at", Float, nullable=False),
 )
 
-rooms = Table(
+capacities = Table(
     "rooms",
     metadata,
     Column("step", Integer, primary_key=True, autoincrement=False),  # of the run; holds until the next row
     Column("room", Integer, nullable=False),  # how many more questions the teacher accepted
 )
 
-passing = MetaData()  # tables whose rows may change: what is lost is written again
+transient = sa.MetaData()  # tables whose rows may change: what is lost is written again
 
 leases = Table(
     "holds",
-    passing,
+    transient,
     Column("query_id", Integer, primary_key=True, autoincrement=False),
     Column("session", String, primary_key=True, index=True),
     Column("until", Float, nullable=False),  # seconds since 1970, by the server's clock
@@ -124,7 +101,7 @@ leases = Table(
 
 notices = Table(
     "notices",
-    passing,
+    transient,
     Column("name", String, primary_key=True),
     Column("content", String, nullable=False),  # JSON
     Column("posted_at", Float, nullable=False),
@@ -132,22 +109,22 @@ notices = Table(
 
 predictions = Table(
     "predictions",
-    passing,
+    transient,
     Column("query_id", Integer, primary_key=True, autoincrement=False),
     Column("content", String, nullable=False),  # JSON
 )
 
 displays = Table(
     "displays",
-    passing,
+    transient,
     Column("ticket", String, primary_key=True),  # the key of the answer that may come
     Column("query_id", Integer, nullable=False),
     Column("labeller", String, nullable=False),
-    Column("mirrored", Boolean, nullable=False),  # whether two segments were shown the other way round
+    Column("mirrored", sa.Boolean, nullable=False),  # whether two segments were shown the other way round
     Column("purpose", String, nullable=False),  # new | repeat | gold | again
     Column("shown_at", Float, nullable=False),
     Column("order", String),  # JSON: which segment was shown at each place; NULL: see `mirrored`
-    Index("displays_by_query", "query_id", "labeller"),
+    sa.Index("displays_by_query", "query_id", "labeller"),
 )
 
 POSTGRESQL_REFUSAL = "BEGIN RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END"
@@ -161,113 +138,44 @@ DAMAGED = "damaged:"
 
 JUDGEMENTS = ("answer", "opinion")  # kinds of rows that are a labeller's judgement
 
-_later = answers.alias("later")
-_corrected = select(_later.c.seq).where(_later.c.supersedes == answers.c.seq)
 
-
-def standing(until: int | None = None) -> Any:
-    """The condition that an answer stands: undamaged, and not corrected or withdrawn up to and including `until`."""
-    if until is None:
-        return ~_corrected.exists()
-    by_then = (_later.c.seq <= until) | _later.c.key.startswith(DAMAGED)
-    return (answers.c.seq <= until) & ~_corrected.where(by_then).exists()
-
-
-decided = answers.c.preference.is_not(None) | payloads.c.seq.is_not(None)
-"""The condition on an answer, joined with its payload, that it was not skipped."""
-
-
-def current_answers(until: int | None = None) -> Select[Any]:
-    """Answers that stand and that may be learned from, one for each answered question."""
-    wanted = select(
-        answers.c.seq, answers.c.query_id, answers.c.preference, payloads.c.content,
-        questions.c.kind, questions.c.segments_file, questions.c.row,
-    ).select_from(answers.join(questions).outerjoin(payloads))  # fmt: skip
-    taught = (answers.c.kind == "answer") & (questions.c.strategy != GOLD)
-    return wanted.where(taught, standing(until))
-
-
-@cache  # building it takes SQLAlchemy longer than SQLite takes to answer it
-def unanswered(opinions: float = 1) -> Any:
-    """The condition on a question that somebody should judge it: too few have, and it was not closed."""
-    of_question = answers.c.query_id == questions.c.id
-    answered = select(answers.c.seq).where(of_question, answers.c.kind == "answer", standing())
-    closed = select(closures.c.query_id).where(closures.c.query_id == questions.c.id)
-    lacking = ~answered.correlate(questions).exists()
-    if opinions > 1:
-        judges = select(func.count(answers.c.labeller.distinct())).where(
-            of_question, answers.c.kind.in_(JUDGEMENTS), standing()
-        )
-        lacking |= judges.correlate(questions).scalar_subquery() < wanted_of(questions.c.id, opinions)
-    return lacking & ~closed.correlate(questions).exists() & (questions.c.strategy != GOLD)
-
-
-def wanted_of(query: Any, opinions: float) -> Any:
-    """How many labellers should judge a question; with 1.2 opinions two for every fifth. query: its id, or the column"""
-    whole = int(opinions)
-    thousandths = round(1000 * (opinions - whole))
-    return whole + query * thousandths // 1000 - (query - 1) * thousandths // 1000
-
-
-def wanted(connection: Connection, ids: Sequence[int], opinions: float) -> dict[int, tuple[int, set[str]]]:
-    """For those of these questions that are open: how many more labellers should judge them, and who has."""
-    judges: dict[int, set[str]] = defaultdict(set)
-    wanted_number: dict[int, int] = {}
-    for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
-        number = select(questions.c.id, wanted_of(questions.c.id, opinions)).where(
-            questions.c.id.in_(chunk), unanswered(opinions)
-        )
-        wanted_number |= {id: most for id, most in connection.execute(number)}
-        if opinions > 1:
-            judged = select(answers.c.query_id, answers.c.labeller)
-            judged = judged.where(answers.c.query_id.in_(chunk), answers.c.kind.in_(JUDGEMENTS), standing())
-            for id, labeller in connection.execute(judged):
-                judges[id].add(labeller)
-    return {id: (max(1, most - len(judges[id])), judges[id]) for id, most in wanted_number.items()}
-
-
-def create_or_check(engine: Engine) -> None:
-    """Make the tables in an empty database; refuse one that this version cannot read."""
+def create_or_check(engine: sa.Engine) -> None:
+    """Make the tables that are missing; refuse a database of something else, and one that this version cannot read."""
     with reading(engine) as connection:
-        tables = inspect(connection).get_table_names()
-    if not tables:
+        present = sa.inspect(connection).get_table_names()
+    if present and store_format.name not in present:
+        raise UserError(f"{name_of(engine)} is a database of something else (tables {present[:5]}); move it away")
+    if not {*metadata.tables, *transient.tables} <= set(present):  # new, of an earlier prefrl, or restored in part
         with writing(engine) as connection:  # another process may have been faster
             metadata.create_all(connection)
-            passing.create_all(connection)
+            transient.create_all(connection)
             if not last(connection, store_format.c.format):
                 add(connection, store_format, [{"format": PAIRS}])
-    elif store_format.name not in tables:
-        raise UserError(f"{name_of(engine)} is a database of something else (tables {tables[:5]}); move it away")
-    elif not {*metadata.tables, *passing.tables} <= set(tables):  # made by an earlier prefrl, or restored without them
-        with writing(engine) as connection:
-            metadata.create_all(connection)
-            passing.create_all(connection)
     _add_order(engine)
     _check(engine)
 
 
-def _add_order(engine: Engine) -> None:
+def _add_order(engine: sa.Engine) -> None:
     """Add the column `order` to displays, which stores of the first release lack."""
-
-    def missing(connection: Connection) -> bool:
-        return displays.c.order.name not in {each["name"] for each in inspect(connection).get_columns(displays.name)}
-
     with reading(engine) as connection:
-        if not missing(connection):
+        if _has_order(connection):
             return
     with writing(engine) as connection:
-        if missing(connection):  # another process may have been faster
+        if not _has_order(connection):  # another process may have been faster
             connection.exec_driver_sql(f'ALTER TABLE {displays.name} ADD COLUMN "order" VARCHAR')
 
 
-def raise_format(connection: Connection) -> None:
+def _has_order(connection: sa.Connection) -> bool:
+    return displays.c.order.name in {each["name"] for each in sa.inspect(connection).get_columns(displays.name)}
+
+
+def raise_format(connection: sa.Connection) -> None:
     """Raise the store's format, so that the first release, which would take these answers for skips, refuses it."""
     if last(connection, store_format.c.format) < FORMAT:
         add(connection, store_format, [{"format": FORMAT}])
 
 
-def _check(engine: Engine) -> None:
+def _check(engine: sa.Engine) -> None:
     with reading(engine) as connection:
         stored_format = last(connection, store_format.c.format)
         state = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar() if engine.name == "sqlite" else "ok"
@@ -299,7 +207,7 @@ def _guard(table: Table) -> None:
     ]
     for dialect, statements in (("sqlite", sqlite), ("postgresql", postgresql)):
         for statement in statements:
-            event.listen(table, "after_create", DDL(statement).execute_if(dialect=dialect))
+            sa.event.listen(table, "after_create", sa.DDL(statement).execute_if(dialect=dialect))
 
 
 for _table in metadata.tables.values():

@@ -16,10 +16,11 @@ import numpy as np
 from sqlalchemy import Engine, select
 
 from prefrl.kinds import FIRST, Answer, Kind, kind_of
+from prefrl.store.conditions import standing
 from prefrl.store.database import reading
 from prefrl.store.lookup import shown
-from prefrl.store.payloads import answer_rows, with_answer
-from prefrl.store.tables import JUDGEMENTS, answers, questions, standing
+from prefrl.store.rows import answer_rows, with_answer
+from prefrl.store.tables import JUDGEMENTS, answers, questions
 
 RIGHT, WRONG = 7.0, 1.0  # prior counts of each labeller's answers, by the error of Christiano et al. 2017
 MAX_ITERATIONS, TOLERANCE = 500, 1e-10  # of expectation maximisation; tolerance on the reliabilities

@@ -74,7 +74,7 @@ class HumanTeacher(StoredTeacher):
     def capacity(self, step: int) -> float:
         """Free places in the queue, recorded by step: without answers no more questions are asked."""
         free = max(self.settings.queue, self.settings.wait) - len(self.store.open_queries())
-        return self.store.capacity.at(step, max(0, free))
+        return self.store.capacity_at(step, max(0, free))
 
     def outdated(self, step: int) -> int:
         """Expire open questions about a much older policy. Returns how many."""

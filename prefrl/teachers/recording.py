@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from prefrl.core.data import Segments
 from prefrl.core.errors import UserError
 from prefrl.core.observations import shapes
-from prefrl.store.contents import Contents, Row, read_contents, standing
-from prefrl.store.digests import digests
-from prefrl.store.segment_files import SegmentFiles
+from prefrl.store.contents import Contents, Row, files_of, read_contents, standing_rows
+from prefrl.store.segment_files import SegmentFiles, digests
 from prefrl.store.store import LabelStore
 
 NEVER = 2**62  # the step of answers that came after the recorded trainer had read its last
@@ -69,8 +68,8 @@ class Recording:
         marks = [(row["seq"], row["round"]) for row in record.watermarks]
         events = [Event(row, _step_read(marks, row["seq"])) for row in record.answers]
         stale = {row["query_id"]: row["step"] for row in record.closures if row["reason"] == "stale"}
-        recording = cls(events, {}, stale, [(row["step"], row["room"]) for row in record.rooms])
-        stand = {row["seq"] for row in standing(record.answers)}
+        recording = cls(events, {}, stale, [(row["step"], row["room"]) for row in record.capacities])
+        stand = {row["seq"] for row in standing_rows(record.answers)}
         for event in events:
             if event.seq in stand:
                 recording.standing.setdefault(event.row["query_id"], []).append(event)
@@ -80,7 +79,7 @@ class Recording:
     def _index(self, record: Contents, files: SegmentFiles) -> None:
         """Index all questions by their segments' digests, a file at a time."""
         held: dict[str, list[Shown]] = {}
-        for name in record.files():
+        for name in files_of(record.questions):
             segments = files.read(name)
             held[name] = shown_by(segments)
             self.lengths.add(segments.length)

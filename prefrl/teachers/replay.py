@@ -12,7 +12,7 @@ import numpy as np
 from prefrl.config.settings import TeacherConfig
 from prefrl.core.data import Feedback, Queries
 from prefrl.kinds import Answer, kind_of
-from prefrl.store.database import together
+from prefrl.store.database import one_transaction
 from prefrl.store.lookup import by_kind, shown
 from prefrl.store.store import LabelStore
 from prefrl.teachers.recording import NEVER, Event, Match, Recording, Shown, shown_by
@@ -73,7 +73,7 @@ class ReplayTeacher(StoredTeacher):
         """Replay this recording from a step of the run on; what was replayed before is in the store."""
         self.recording = recording
         self._match_all()
-        with together(self.store.engine):
+        with one_transaction(self.store.engine):
             self._copy_due(step)
 
     def ask(self, queries: Queries) -> None:
@@ -118,7 +118,7 @@ class ReplayTeacher(StoredTeacher):
         if self.settings.timing == "once" or step > self.diverged:
             return float("inf")
         recorded = self.recording.capacity(step)
-        return recorded if recorded == float("inf") else self.store.capacity.at(step, int(recorded))
+        return recorded if recorded == float("inf") else self.store.capacity_at(step, int(recorded))
 
     def outdated(self, step: int) -> int:
         """Expire the questions that expired in the recorded run. Returns how many did at this step."""
@@ -131,7 +131,7 @@ class ReplayTeacher(StoredTeacher):
 
     def answers(self, step: int) -> list[Feedback]:
         """New answers, copied and read in one transaction: a kill falls before it or after it."""
-        with together(self.store.engine):
+        with one_transaction(self.store.engine):
             self._copy_due(step)
             return super().answers(step)
 

@@ -46,7 +46,9 @@ class Noise(gym.Env):
     def _observation(self) -> np.ndarray:
         space = self.observation_space
         noise = self.np_random.normal(size=space.shape)
-        return (noise * 50 + 120).clip(0, 255).astype(np.uint8) if space.dtype == np.uint8 else noise.astype(space.dtype)
+        return (
+            (noise * 50 + 120).clip(0, 255).astype(np.uint8) if space.dtype == np.uint8 else noise.astype(space.dtype)
+        )
 
 
 def make(algorithm: type, action_space: spaces.Space = BOX, policy: dict | None = None, **settings: Any) -> Any:
@@ -200,7 +202,9 @@ def test_what_it_saves_is_opened_by_sb3(tmp_path):
     opened = PPO.load(tmp_path / "model.zip", device="cpu")
     observation = np.ones((4, 5), np.float32)
     assert type(opened) is PPO
-    assert np.array_equal(opened.predict(observation, deterministic=True)[0], model.predict(observation, deterministic=True)[0])
+    assert np.array_equal(
+        opened.predict(observation, deterministic=True)[0], model.predict(observation, deterministic=True)[0]
+    )
     opened.set_env(model.env)
     opened.learn(400)  # its optimiser's state is whole
     again = FastPPO.load(tmp_path / "model.zip", env=model.env, device="cpu")
@@ -219,7 +223,9 @@ def test_what_it_does_not_know_is_left_to_sb3():
     pixels = DummyVecEnv([lambda: Noise(DISCRETE, spaces.Box(0, 255, (36, 36, 1), np.uint8))])
     pictures = FastPPO("CnnPolicy", pixels, n_steps=64, batch_size=32, device="cpu")
     flat_pictures = FastPPO("MlpPolicy", pixels, n_steps=64, batch_size=32, device="cpu")
-    numbered = FastPPO("MlpPolicy", DummyVecEnv([lambda: gym.make("FrozenLake-v1")]), n_steps=64, batch_size=32, device="cpu")
+    numbered = FastPPO(
+        "MlpPolicy", DummyVecEnv([lambda: gym.make("FrozenLake-v1")]), n_steps=64, batch_size=32, device="cpu"
+    )
     for model in (gsde, own, elu, bits, pictures, flat_pictures, numbered):
         assert not model.is_fast
         before = copy.deepcopy(model.policy.state_dict())

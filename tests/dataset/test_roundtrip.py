@@ -14,10 +14,9 @@ from study import PEOPLE, hold_study, weights
 
 from prefrl.cli import main
 from prefrl.core.errors import UserError
-from prefrl.dataset.content import rows_of
 from prefrl.dataset.export import export_run
+from prefrl.dataset.exported_run import Pseudonyms, rows_of
 from prefrl.dataset.importing import import_dataset
-from prefrl.dataset.names import Pseudonyms
 from prefrl.runs import build
 from prefrl.runs.api import load_run, train
 from prefrl.store.contents import read_contents
@@ -197,7 +196,7 @@ def test_an_export_that_fails_leaves_nothing(study, tmp_path, monkeypatch):
     def no_ffmpeg(*_: object) -> None:
         raise OSError("ffmpeg ended with code 1; is the disk full?")
 
-    monkeypatch.setattr("prefrl.dataset.clips.write_frames", no_ffmpeg)
+    monkeypatch.setattr("prefrl.dataset.format_mp4.write_frames", no_ffmpeg)
     with pytest.raises(OSError, match="ffmpeg"):
         export_run(study, tmp_path / "out", formats=["jsonl", "mp4"])
     assert list(tmp_path.iterdir()) == []
@@ -205,9 +204,7 @@ def test_an_export_that_fails_leaves_nothing(study, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("format", "package"), [("parquet", "pyarrow"), ("minari", "minari")])
 def test_a_missing_package_is_named_with_what_installs_it(study, tmp_path, monkeypatch, format, package):
-    for name in [
-        name for name in sys.modules if name.startswith(("prefrl.dataset.columns", "prefrl.dataset.episodes"))
-    ]:
+    for name in [name for name in sys.modules if name.startswith("prefrl.dataset.format_")]:
         monkeypatch.delitem(sys.modules, name)
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)

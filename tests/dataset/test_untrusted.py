@@ -257,7 +257,7 @@ def test_whatever_was_said_comes_back_row_for_row_and_byte_for_byte(tmp_path_fac
                 else:
                     store.revise(seq, data.draw(told), labeller=data.draw(names))
             store.watermark(step)
-            store.capacity.at(step, data.draw(st.integers(0, 3)))
+            store.capacity_at(step, data.draw(st.integers(0, 3)))
         store.close_questions([1], data.draw(names), 3)
         before = read_contents(store)
     export_run(base / "run", base / "one", formats=["jsonl"])

@@ -14,7 +14,7 @@ from serving import ask, make_run
 from prefrl.labelling import questions
 from prefrl.labelling.reliability import kappa
 from prefrl.labelling.status import trainer_state
-from prefrl.store.store import Counts
+from prefrl.store.reader import Counts
 
 CHOICES = {"left": 1.0, "equal": 0.5, "right": 0.0, "skip": None}
 

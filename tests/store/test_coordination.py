@@ -1,15 +1,9 @@
 """Notices, predictions, leases and displays: what may change, and may be lost."""
 
-import pytest
-from test_store import pairs, raw
+from past_the_store import raw
+from test_store import pairs
 
 from prefrl.store.store import LabelStore
-
-
-@pytest.fixture
-def store(tmp_path):
-    with LabelStore.open(tmp_path) as opened:
-        yield opened
 
 
 def test_a_notice_takes_the_place_of_the_last_one(store):
@@ -58,12 +52,12 @@ def test_as_many_sessions_hold_a_question_as_should_still_judge_it(tmp_path):
         assert store.leases.take("d", [id], 1, 60, now=2) == [id]
 
 
-def test_an_answered_or_closed_question_is_leased_only_for_second_opinions(store):
+def test_an_answered_or_closed_question_is_not_leased(store):
     ids = store.ask(pairs(3))
     store.answer(ids[:1], [1.0], labeller="ann")
     store.close_questions(ids[1:2], "stale")
     assert store.leases.take("a", ids, 3, 60, now=0) == ids[2:]
-    assert store.leases.take("b", ids, 3, 60, now=0, answered=True) == ids[:2]
+    assert store.leases.take("b", ids, 3, 60, now=0) == []
     store.withdraw(1, labeller="ann")
     assert store.leases.take("b", ids[:1], 1, 60, now=0) == ids[:1]
 
@@ -80,7 +74,6 @@ def test_displays_are_found_by_ticket(store):
 def test_a_store_without_these_tables_gets_them(store, tmp_path):
     store.ask(pairs(1))
     store.close()
-    for table in ("displays", "holds", "notices", "predictions"):
-        raw(tmp_path, f"DROP TABLE {table}")
+    raw(tmp_path, *(f"DROP TABLE {table}" for table in ("displays", "holds", "notices", "predictions")))
     with LabelStore.open(tmp_path) as again:
         assert again.notices.read("trainer") is None and again.asked() == 1

@@ -2,11 +2,11 @@
 
 import random
 import shutil
-import sqlite3
 import warnings
 
 import numpy as np
 import pytest
+from past_the_store import raw, unguarded
 
 from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
@@ -42,16 +42,6 @@ def labels(store):
     (told,) = batches
     shown = told.segments.true_rewards.reshape(len(told.seq), -1).tolist()
     return {q: (p, s) for q, p, s in zip(told.query.tolist(), told.answer["preference"].tolist(), shown, strict=True)}
-
-
-def change(folder, statement):
-    """Write to the database behind the store's back."""
-    database = sqlite3.connect(folder / "labels.db")
-    for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        database.execute(f"DROP TRIGGER {name}")
-    database.execute(statement)
-    database.commit()
-    database.close()
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +92,7 @@ def test_one_flipped_bit_anywhere_never_makes_a_wrong_label_without_a_word(writt
 def test_a_changed_row_is_named_and_its_question_open_again(copy, statement):
     with LabelStore.open(copy) as store:
         right = labels(store)
-    change(copy, statement)
+    unguarded(copy, statement)
     with pytest.warns(UserWarning, match=r"answers \[1\] are not what was written"), LabelStore.open(copy) as store:
         found, waiting = labels(store), store.open_queries()
         store.answer([1], [0.5], labeller="cleo")
@@ -117,7 +107,7 @@ def test_a_changed_row_is_named_and_its_question_open_again(copy, statement):
 def test_an_answer_whose_seal_was_hit_still_counts(copy, hit):
     with LabelStore.open(copy) as store:
         right = labels(store)
-    change(copy, hit)
+    unguarded(copy, hit)
     with LabelStore.open(copy) as store:
         assert labels(store) == right
 
@@ -126,7 +116,7 @@ def test_a_damaged_answer_never_stood(copy):
     with LabelStore.open(copy) as store:
         mark = store.watermark(0)
         right = {query: told for query, (told, _) in labels(store).items()}
-    change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
+    unguarded(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
     with pytest.warns(UserWarning, match="damaged"), LabelStore.open(copy) as store:
         [found] = store.feedback(until=store.watermark(0))
         assert store.last_seq() > mark == store.watermark(0)
@@ -138,7 +128,7 @@ def test_a_damaged_answer_never_stood(copy):
 
 @pytest.mark.parametrize("other", ["NULL", "4", "7"])
 def test_what_a_damaged_correction_replaced_does_not_come_back(copy, other):
-    change(copy, f"UPDATE answers SET supersedes = {other} WHERE seq = 6")
+    unguarded(copy, f"UPDATE answers SET supersedes = {other} WHERE seq = 6")
     with pytest.warns(UserWarning, match=r"answers \[5, 6\]"), LabelStore.open(copy) as store:
         assert 5 not in labels(store)
         assert 5 in store.open_queries()
@@ -147,7 +137,7 @@ def test_what_a_damaged_correction_replaced_does_not_come_back(copy, other):
 
 @pytest.mark.parametrize("hit", ["preference = 0.0", "query_id = 4"])
 def test_a_recording_keeps_what_a_damaged_correction_took_back(copy, hit):
-    change(copy, f"UPDATE answers SET {hit} WHERE seq = 6")
+    unguarded(copy, f"UPDATE answers SET {hit} WHERE seq = 6")
     with pytest.warns(UserWarning, match=r"\[6\]"), LabelStore.open(copy) as store:
         recorded = Recording.read(store)
     assert 4 in recorded.standing and 5 not in recorded.standing
@@ -160,7 +150,7 @@ def test_a_question_to_check_labellers_by_never_becomes_one_to_learn_from(copy):
         (id,) = store.ask(Queries(store.queries([1]).segments, np.zeros(1), GOLD))
         store.answer([id], [1.0], labeller="ann")
         before = labels(store)
-    change(copy, f"UPDATE queries SET strategy = 'golf' WHERE id = {id}")
+    unguarded(copy, f"UPDATE queries SET strategy = 'golf' WHERE id = {id}")
     with pytest.warns(UserWarning, match="damaged"), LabelStore.open(copy) as store:
         assert labels(store) == before
 
@@ -168,7 +158,7 @@ def test_a_question_to_check_labellers_by_never_becomes_one_to_learn_from(copy):
 def test_a_labeller_of_any_name_leaves_it_open(copy):
     with LabelStore.open(copy) as store:
         store.answer([1], [0.5], labeller="damaged", kind="opinion")
-    change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
+    unguarded(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
     with pytest.warns(UserWarning, match=r"\[1\]"), LabelStore.open(copy) as store:
         assert 1 not in labels(store)
 
@@ -182,7 +172,7 @@ def test_a_damaged_schema_is_named(copy, name):
 
 
 def test_lost_answers_are_named(copy):
-    change(copy, "DELETE FROM answers WHERE seq = 2")
+    unguarded(copy, "DELETE FROM answers WHERE seq = 2")
     with pytest.raises(UserError, match=r"has lost the answers \[2\]; restore it from a copy"):
         LabelStore.open(copy)
 
@@ -191,21 +181,16 @@ def test_a_copied_record_has_the_same_seals(written, tmp_path):
     with LabelStore.open(written) as store, LabelStore.open(tmp_path) as other:
         write_contents(other, read_contents(store))
 
-    def seals(folder):
-        database = sqlite3.connect(folder / "labels.db")
-        found = database.execute("SELECT seq, sha256 FROM seals ORDER BY seq").fetchall()
-        database.close()
-        return found
-
-    assert len(seals(written)) > QUESTIONS
-    assert seals(tmp_path) == seals(written)
+    seals = "SELECT seq, sha256 FROM seals ORDER BY seq"
+    assert len(raw(written, seals)) > QUESTIONS
+    assert raw(tmp_path, seals) == raw(written, seals)
 
 
 def test_a_store_from_before_there_were_seals_is_sealed_with_its_next_answer(copy):
-    change(copy, "DROP TABLE seals")
+    unguarded(copy, "DROP TABLE seals")
     with LabelStore.open(copy) as store:
         before = labels(store)
         store.answer([7], [0.0], labeller="cleo")
-    change(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
+    unguarded(copy, "UPDATE answers SET preference = 1.0 WHERE seq = 1")
     with pytest.warns(UserWarning, match=r"\[1\]"), LabelStore.open(copy) as store:
         assert labels(store) == {q: one for q, one in before.items() if q != 1} | {7: labels(store)[7]}

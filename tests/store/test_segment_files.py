@@ -14,8 +14,7 @@ from prefrl.core.data import Origin, Origins, Segments
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.core.frames import Frames
 from prefrl.store import segment_files
-from prefrl.store.digests import digests
-from prefrl.store.segment_files import PARTS, TAPE_PARTS, SegmentFiles, decode, decode_origins, encode
+from prefrl.store.segment_files import ORIGIN_PARTS, PARTS, SegmentFiles, decode, decode_origins, digests, encode
 
 
 def batch(count=3, seed=0, observations=None):
@@ -206,12 +205,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_file_is_refused_without_filling_the_memory(files, case):
-    make, reason = HOSTILE[case]
+def placed(files, make, reason):
+    """The path of a file of these bytes that is named by their digest, and why it is refused."""
     content = make()
     path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
     path.write_bytes(content)
+    return path, reason
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_file_is_refused_without_filling_the_memory(files, case):
+    path, reason = placed(files, *HOSTILE[case])
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
@@ -299,7 +303,7 @@ def test_tapes_count_for_the_size_of_a_batch(files, monkeypatch):
 
 
 def tape_parts(**changes):
-    return {part: getattr(noting(), part.removeprefix("tape_")) for part in TAPE_PARTS} | changes
+    return {part: getattr(noting(), part.removeprefix("tape_")) for part in ORIGIN_PARTS} | changes
 
 
 ENDS = np.array([9, 18, 18, 27, 36, 45])
@@ -322,17 +326,14 @@ HOSTILE_TAPES = {
 
 @pytest.mark.parametrize("case", HOSTILE_TAPES)
 def test_hostile_tapes_are_refused(files, case):
-    make, reason = HOSTILE_TAPES[case]
-    content = make()
-    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-    path.write_bytes(content)
+    path, reason = placed(files, *HOSTILE_TAPES[case])
     with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
         files.origin(path.name, 0, 0)
 
 
 def test_encoding_and_decoding_of_tapes_are_inverse():
     found = decode_origins(encode(batch(), noting()))
-    for part in TAPE_PARTS:
+    for part in ORIGIN_PARTS:
         np.testing.assert_array_equal(
             getattr(found, part.removeprefix("tape_")), getattr(noting(), part.removeprefix("tape_"))
         )
@@ -456,9 +457,6 @@ HOSTILE_PARTS = {
 
 @pytest.mark.parametrize("case", HOSTILE_PARTS)
 def test_hostile_parts_are_refused(files, case):
-    make, reason = HOSTILE_PARTS[case]
-    content = make()
-    path = files.folder / f"{hashlib.sha256(content).hexdigest()}.npz"
-    path.write_bytes(content)
+    path, reason = placed(files, *HOSTILE_PARTS[case])
     with pytest.raises(UserError, match=f"(?s){path.name} is damaged: .*({reason})"):
         files.read(path.name)

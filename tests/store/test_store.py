@@ -5,11 +5,13 @@ import sqlite3
 
 import numpy as np
 import pytest
+from past_the_store import raw
 
 from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
+from prefrl.store.reader import Counts
 from prefrl.store.segment_files import PARTS
-from prefrl.store.store import Counts, LabelStore
+from prefrl.store.store import LabelStore
 
 FIRST, EQUAL, SECOND, SKIP = 1.0, 0.5, 0.0, float("nan")
 
@@ -24,22 +26,6 @@ def pairs(count=3, seed=0, step=0, score=np.nan, strategy="uniform"):
 def assert_equal(found, expected):
     for part in PARTS:
         np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
-
-
-@pytest.fixture
-def store(tmp_path):
-    with LabelStore.open(tmp_path) as opened:
-        yield opened
-
-
-def raw(tmp_path, statement):
-    """Run one statement past the store, as another program could."""
-    database = sqlite3.connect(tmp_path / "labels.db")
-    try:
-        with database:
-            return database.execute(statement).fetchall()
-    finally:
-        database.close()
 
 
 def test_answers_come_back_in_order_with_their_segments(store, tmp_path):
@@ -76,7 +62,7 @@ def test_soft_answers_are_learned_from_and_skips_are_not(store):
 @pytest.mark.parametrize("wrong", [1.5, -0.1, np.inf, -np.inf])
 def test_a_preference_outside_the_range_is_refused_with_all_its_batch(store, wrong):
     ids = store.ask(pairs(2))
-    with pytest.raises(UserError, match=rf"preference {wrong} at place 1 of 2 is not in"):
+    with pytest.raises(UserError, match=rf"preference {wrong} for question 2 of 2 is not in"):
         store.answer(ids, [FIRST, wrong], labeller="ann")
     assert store.last_seq() == 0
 

@@ -15,7 +15,9 @@ from patience import LONG
 
 import prefrl
 from prefrl.core.data import Queries, Segments
-from prefrl.store.store import Counts, LabelStore, StorageFull
+from prefrl.core.errors import StorageFull
+from prefrl.store.reader import Counts
+from prefrl.store.store import LabelStore
 
 KILLS, BATCH = 10, 3
 

@@ -1,19 +1,20 @@
 """Questions and answers of several kinds in one label store; stores of the first release, which knew one."""
 
 import json
-import sqlite3
 from typing import Annotated
 
 import numpy as np
 import pytest
+from past_the_store import unguarded
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError
 from prefrl.kinds import KINDS, Kind
 from prefrl.store import lookup, tables
-from prefrl.store.contents import read_contents, standing, write_contents
-from prefrl.store.store import Counts, LabelStore
+from prefrl.store.contents import read_contents, standing_rows, write_contents
+from prefrl.store.reader import Counts
+from prefrl.store.store import LabelStore
 
 
 class Stars(BaseModel):
@@ -52,12 +53,6 @@ def kinds(monkeypatch):
         monkeypatch.setitem(KINDS, kind.name, kind)
 
 
-@pytest.fixture
-def store(tmp_path):
-    with LabelStore.open(tmp_path) as opened:
-        yield opened
-
-
 def questions(kind, count=2, step=100, seed=0):
     rng, size = np.random.default_rng(seed), KINDS[kind].segments
     segments = Segments(*(rng.normal(size=(count, size, *shape)) for shape in ((5, 3), (4, 1), (4,), (), ())))
@@ -70,18 +65,6 @@ def asked(store):
 
 
 GIVEN = [{"stars": 4}, None, {"preference": 0.25}, None, {"order": [2, 0, 1]}, None]
-
-
-def raw(folder, *statements):
-    """Run statements past the store, without the triggers that guard it."""
-    database = sqlite3.connect(folder / "labels.db")
-    try:
-        with database:
-            for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-                database.execute(f"DROP TRIGGER {name}")
-            return [database.execute(statement).fetchall() for statement in statements][-1]
-    finally:
-        database.close()
 
 
 def test_answers_of_several_kinds_come_back_a_batch_for_each(store, tmp_path):
@@ -100,7 +83,7 @@ def test_answers_of_several_kinds_come_back_a_batch_for_each(store, tmp_path):
         assert np.array_equal(batch.segments.true_rewards, questions(kind).segments.true_rewards[:1])
     assert store.counts() == Counts(asked=6, answered=3, skipped=3, open=0)
     assert [row["answer"] for row in store.history()] == GIVEN
-    assert raw(tmp_path, "SELECT seq FROM payloads") == [(1,), (5,)]  # a bare preference is in its column
+    assert unguarded(tmp_path, "SELECT seq FROM payloads") == [(1,), (5,)]  # a bare preference is in its column
 
 
 def test_a_kind_of_which_all_were_skipped_was_heard_all_the_same(store):
@@ -124,7 +107,7 @@ def test_answers_of_any_kind_are_corrected_withdrawn_and_given_once(store):
     assert not len(batches["pair"]) and store.open_queries() == [3]  # of the other pair somebody could not tell
     assert store.counts() == Counts(asked=6, answered=1, skipped=4, open=1)
     assert {batch.kind: len(batch) for batch in store.feedback(until=6)} == {"rating": 1, "pair": 1, "ranking": 1}
-    assert [row["seq"] for row in standing(list(store.history()))] == [2, 4, 6, 7, 8]
+    assert [row["seq"] for row in standing_rows(store.history())] == [2, 4, 6, 7, 8]
 
 
 @pytest.mark.parametrize("kind, answer, message", [
@@ -161,7 +144,7 @@ def test_questions_have_the_kinds_number_of_segments(store):
 def test_a_damaged_payload_is_named_and_does_not_count(store, tmp_path, damage):
     store.answer(asked(store), GIVEN, labeller="ann")
     store.close()
-    raw(tmp_path, damage)
+    unguarded(tmp_path, damage)
     with (
         pytest.warns(UserWarning, match=r"answers \[.*\] are not what was written"),
         LabelStore.open(tmp_path) as again,
@@ -178,22 +161,22 @@ def test_a_copied_record_has_all_answers_and_the_same_seals(store, tmp_path):
         write_contents(other, read_contents(store))
         assert read_contents(other) == read_contents(store)
     seals = "SELECT * FROM seals ORDER BY seq"
-    assert raw(tmp_path / "other", seals) == raw(tmp_path, seals)
+    assert unguarded(tmp_path / "other", seals) == unguarded(tmp_path, seals)
 
 
 def test_only_a_store_with_other_kinds_refuses_the_first_release(store, tmp_path):
     store.answer(store.ask(questions("pair")), [1.0, 0.0], labeller="ann")
-    assert raw(tmp_path, "SELECT max(format) FROM store_format") == [(tables.PAIRS,)]
+    assert unguarded(tmp_path, "SELECT max(format) FROM store_format") == [(tables.PAIRS,)]
     store.ask(questions("rating"))
     store.ask(questions("rating", step=200))
-    assert raw(tmp_path, "SELECT max(format) FROM store_format") == [(tables.FORMAT,)]
+    assert unguarded(tmp_path, "SELECT max(format) FROM store_format") == [(tables.FORMAT,)]
 
 
 def test_a_store_of_the_first_release_takes_answers_of_other_kinds(store, tmp_path):
     store.answer(store.ask(questions("pair")), [1.0, 0.0], labeller="ann")
     store.displays.add([{"ticket": "old", "query_id": 1, "labeller": "ann", "mirrored": True, "purpose": "new"}])
     store.close()
-    raw(tmp_path, "DROP TABLE payloads", 'ALTER TABLE displays DROP COLUMN "order"')
+    unguarded(tmp_path, "DROP TABLE payloads", 'ALTER TABLE displays DROP COLUMN "order"')
     with LabelStore.open(tmp_path) as again:
         assert again.displays.find("old")["order"] == [1, 0]
         [id, _] = again.ask(questions("ranking"))

@@ -181,8 +181,8 @@ def test_what_was_said_is_said_once_also_by_a_run_that_goes_over_the_same_ground
 
 
 def test_there_is_room_as_there_was_until_the_runs_part_ways(study, store):
-    study.capacity.at(0, 8)
-    study.capacity.at(200, 3)
+    study.capacity_at(0, 8)
+    study.capacity_at(200, 3)
     study.answer(study.ask(asked((1, 2))), [1.0], labeller="ann")
     study.watermark(0)
     teacher = replaying(study, store)

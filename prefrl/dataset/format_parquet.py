@@ -1,22 +1,18 @@
-"""Labels, questions and segments as Parquet tables."""
+"""Write labels, questions and segments as Parquet tables."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from prefrl.core.errors import UserError
 from prefrl.core.observations import parts
 from prefrl.dataset import layout
-from prefrl.dataset.content import Content
-from prefrl.kinds import kind_of
-from prefrl.store.contents import standing
+from prefrl.dataset.exported_run import ExportedRun
+from prefrl.store.contents import standing_rows
 from prefrl.store.tables import JUDGEMENTS
 
 try:
@@ -24,8 +20,6 @@ try:
     import pyarrow.parquet as pq
 except ImportError as fault:
     raise UserError(f"Parquet needs pyarrow ({fault}): pip install 'prefrl[export]'") from fault
-
-BATCH = 64  # questions in a row group of segments
 
 _WHEN, _TEXT, _INT = pa.float64(), pa.string(), pa.int64()
 _ASKED = {
@@ -41,19 +35,21 @@ CLOSED = pa.struct({"reason": _TEXT, "step": _INT, "closed_at": _WHEN})
 QUESTIONS = pa.schema({"id": _INT, "kind": _TEXT, **_ASKED, "model_version": _INT, "closed": CLOSED})
 
 
-def write_tables(content: Content, out: Path) -> None:
+def write(exported: ExportedRun, out: Path) -> None:
     """labels.parquet, questions.parquet and segments.parquet."""
     folder = out / layout.TABLES
     folder.mkdir()
-    stand = {row["seq"] for row in standing(content.labels, (*JUDGEMENTS, "truth"))}
-    labels = [{**row, "stands": row["seq"] in stand} for row in content.labels]
+    stand = {row["seq"] for row in standing_rows(exported.labels, (*JUDGEMENTS, "truth"))}
+    labels = [{**row, "stands": row["seq"] in stand} for row in exported.labels]
     for row in labels:
         row["answer"] = None if row["answer"] is None else json.dumps(row["answer"])
     pq.write_table(pa.Table.from_pylist(labels, LABELS), folder / "labels.parquet", compression="zstd")
-    pq.write_table(pa.Table.from_pylist(content.questions, QUESTIONS), folder / "questions.parquet", compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist(exported.questions, QUESTIONS), folder / "questions.parquet", compression="zstd"
+    )
     writer = None
     try:
-        for table in _segments(content):
+        for table in _segments(exported):
             writer = writer or pq.ParquetWriter(folder / "segments.parquet", table.schema, compression="zstd")
             writer.write_table(table)
     finally:
@@ -61,22 +57,19 @@ def write_tables(content: Content, out: Path) -> None:
             writer.close()
 
 
-def _segments(content: Content) -> Iterator[Any]:
-    """Tables with a row for each segment, a batch of questions at a time."""
-    for rows in tqdm(content.batches(BATCH), "segments.parquet", leave=False, file=sys.stderr, delay=1):
-        count = kind_of(rows[0]["kind"]).segments
-        segments = content.store.files.gather([row["segments_file"] for row in rows], [row["row"] for row in rows])
-        flat = segments.flat()
+def _segments(exported: ExportedRun) -> Iterator[pa.Table]:
+    """Tables with a row for each segment, a batch of questions at a time: row groups of the file."""
+    for ids, sides, segments in exported.batches("segments.parquet"):
         yield pa.table({
-            "query_id": np.repeat([row["id"] for row in rows], count), "side": np.tile(np.arange(count), len(rows)),
-            "env_index": flat.env_index.astype(np.int64), "start_step": flat.start_step.astype(np.int64),
+            "query_id": ids, "side": sides,
+            "env_index": segments.env_index.astype(np.int64), "start_step": segments.start_step.astype(np.int64),
             **{f"observations.{key}" if key else "observations": _tensor(np.asarray(part))
-               for key, part in sorted(parts(flat.observations).items())},
-            "actions": _tensor(flat.actions), "true_rewards": _tensor(flat.true_rewards),
+               for key, part in sorted(parts(segments.observations).items())},
+            "actions": _tensor(segments.actions), "true_rewards": _tensor(segments.true_rewards),
         })  # fmt: skip
 
 
-def _tensor(values: np.ndarray) -> Any:
+def _tensor(values: np.ndarray) -> pa.FixedShapeTensorArray:
     """(N, ...) as N tensors; Arrow has none of booleans."""
     numbers = values.astype(np.uint8) if values.dtype == bool else values
     return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(numbers))

@@ -7,7 +7,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from prefrl.core.errors import UserError, near
 from prefrl.dataset.layout import DEFAULT, FORMATS, README
 
 EXPORT = """\
@@ -30,28 +29,28 @@ NICE = 10  # training comes first
 
 
 def export_parser() -> argparse.ArgumentParser:
-    made = _parser("export", EXPORT)
-    made.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    made.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
-    made.add_argument("--formats", default=",".join(DEFAULT), metavar="A,B",
+    parser = _parser("export", EXPORT)
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write; it must not exist")
+    parser.add_argument("--formats", default=",".join(DEFAULT), metavar="A,B",
                       help=f"of {', '.join(FORMATS)} (default jsonl,mp4)")  # fmt: skip
-    made.add_argument("--anonymous", action="store_true", help="pseudonyms for people, and nothing that they wrote")
-    made.add_argument("--force", action="store_true", help="put it in the place of an earlier export")
-    made.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
+    parser.add_argument("--anonymous", action="store_true", help="pseudonyms for people, and nothing that they wrote")
+    parser.add_argument("--force", action="store_true", help="put it in the place of an earlier export")
+    parser.add_argument("--import", action="append", default=[], dest="modules", metavar="MODULE",
                       help="registers environments")  # fmt: skip
-    return made
+    return parser
 
 
 def import_parser() -> argparse.ArgumentParser:
-    made = _parser("import", IMPORT)
-    made.add_argument("dataset", type=Path, metavar="OUT", help="a folder that prefrl export wrote")
-    made.add_argument("run", type=Path, metavar="RUN2", help="the run folder to make; it must not exist")
-    return made
+    parser = _parser("import", IMPORT)
+    parser.add_argument("dataset", type=Path, metavar="OUT", help="a folder that prefrl export wrote")
+    parser.add_argument("run", type=Path, metavar="RUN2", help="the run folder to make; it must not exist")
+    return parser
 
 
 def export(options: argparse.Namespace) -> int:
     """Write a dataset and say where it is."""
-    formats = _formats(options.formats)
+    formats = [name.strip() for name in options.formats.split(",") if name.strip()]
     with suppress(OSError):
         os.nice(NICE)
     from prefrl.dataset.export import export_run
@@ -78,13 +77,3 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f"prefrl {name}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in FORMATS:
-            raise UserError(f"--formats {text}: unknown format {name!r}{near(name, FORMATS)}")
-    if not names:
-        raise UserError(f"--formats names nothing; choose from {', '.join(FORMATS)}")
-    return tuple(name for name in FORMATS if name in names)
