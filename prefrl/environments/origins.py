@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from bisect import bisect_right
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-
-from prefrl.environments.snapshot import has_state, put_back, take
 
 NOTES = {
     "state": "every reset is seeded, and the emulator's state is noted now and then: for Atari games",
@@ -17,6 +17,8 @@ NOTES = {
     "seed": "every reset is seeded, for environments that draw from more than this one generator",
 }
 FILMED = b'{"film"'  # prefix of the opening of a filmed episode, which cannot be reproduced
+EVERY = 64  # steps of an environment between two emulator states: 34 us and some 5 kB each
+SURE = 16  # times an action is repeated, until it is surely the one that sticks
 
 
 def opening(env: gym.Env, seed: int | None) -> bytes:
@@ -30,13 +32,18 @@ def opening(env: gym.Env, seed: int | None) -> bytes:
 
 
 def snapshot(env: gym.Env, action: int) -> bytes:
-    """An opening in the middle of an episode: the emulator's state. action: the last one"""
-    return json.dumps(take(env, action)).encode()
+    """An opening in the middle of an episode: the whole state of an Atari game, with its random generator's.
+
+    action: the last one, which may stick, and is not in the state
+    """
+    ale: Any = env.unwrapped.ale  # type: ignore[attr-defined]
+    content = zlib.compress(ale.cloneState(include_rng=True).serialize(), 1)
+    return json.dumps({"state": base64.b64encode(content).decode(), "action": int(action)}).encode()
 
 
 def possible_notes(env: gym.Env) -> list[str]:
     """The names of NOTES that an environment supports, the best first."""
-    return [name for name in NOTES if name != "state"] if not has_state(env) else ["state"]
+    return ["state"] if hasattr(env.unwrapped, "ale") else ["rng", "seed"]
 
 
 def reopen(env: gym.Env, opening: bytes) -> Any:
@@ -46,11 +53,31 @@ def reopen(env: gym.Env, opening: bytes) -> Any:
         if "seed" in how:
             return env.reset(seed=how["seed"])[0]
         if "state" in how:
-            return put_back(env, how)  # observations are valid after the next step
+            return _restore_state(env, how)  # observations are valid after the next step
         env.unwrapped.np_random.bit_generator.state = how["rng"]
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as fault:
         raise ValueError(f"{opening[:60]!r} is no opening for {env}: {fault!r}") from fault
     return env.reset()[0]
+
+
+def _restore_state(env: gym.Env, noted: dict[str, Any]) -> None:
+    """Restore a game's state. The screen is the old one until the next step. Raises ValueError for no state of it."""
+    ale, actions, text = env.unwrapped.ale, env.unwrapped._action_set, noted["state"]  # type: ignore[attr-defined]
+    own = ale.cloneState(include_rng=True)
+    kind: Any = type(own)
+    size = len(own.serialize())
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(text, validate=True), 2 * size)
+        if not size / 2 < len(content) < 2 * size:  # the generator's state is written in decimals
+            raise ValueError(f"{len(content)} bytes, a state of this game has about {size}")
+        last, state = actions[noted["action"]], kind.__new__(kind)
+        state.__setstate__(content)  # ALE's own reader of its own bytes, no pickle
+    except (ValueError, TypeError, RuntimeError, IndexError, zlib.error) as fault:
+        raise ValueError(f"{text[:40]!r} is no state of {env}: {fault}") from fault
+    for _ in range(SURE):
+        ale.act(last)
+    ale.restoreState(state)
 
 
 class Openings:

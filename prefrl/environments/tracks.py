@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-from prefrl.core.observations import PLAIN, parts
+from prefrl.core.observations import PLAIN, Observations, parts
 
 
 class Track:
@@ -34,12 +34,12 @@ class Track:
     def resize(self, capacity: int, n_envs: int) -> None:
         self.kept = np.zeros((capacity, n_envs, *self.frame), self.dtype)
 
-    def of(self, observations: Any) -> np.ndarray:
+    def of(self, observations: Observations) -> np.ndarray:
         """This part of the observations."""
         part: np.ndarray = parts(observations)[self.key]
         return part
 
-    def newest(self, observations: Any) -> np.ndarray:
+    def newest(self, observations: Observations) -> np.ndarray:
         """The newest frames of this part, of stacks a copy: (n, *obs) -> (n, *frame)"""
         part = self.of(observations)
         return part[:, -self.frame[0] :].copy() if self.history else part

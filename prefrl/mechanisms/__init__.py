@@ -11,9 +11,7 @@ from prefrl.mechanisms.base import Mechanism
 from prefrl.mechanisms.bounds import Bounds
 from prefrl.mechanisms.several import Mechanisms
 
-MECHANISMS: dict[str, type[Mechanism]] = {
-    "bounds": Bounds,
-}
+MECHANISMS: dict[str, type[Mechanism]] = {"bounds": Bounds}
 """Name -> class. Its docstring's first line is shown by `prefrl list`."""
 
 
@@ -26,8 +24,7 @@ def check_mechanisms(config: Config) -> None:
 def make_mechanisms(config: Config, own: Sequence[Mechanism] = ()) -> Mechanisms:
     """The mechanisms that the settings name, then the user's own."""
     check_mechanisms(config)
-    made = {name: kind.make(name, config) for name, kind in MECHANISMS.items()}
-    named = {name: mechanism for name, mechanism in made.items() if mechanism is not None}
+    named = {name: made for name, kind in MECHANISMS.items() if (made := kind.make(name, config)) is not None}
     for mechanism in own:
         name = mechanism.name or type(mechanism).__name__
         if name in named:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from prefrl.mechanisms.base import Actor, Mechanism, Rollout
+from prefrl.core.observations import Observations
+from prefrl.mechanisms.base import Actor, Mechanism, PaidRollout
 
 
 class Mechanisms(Mechanism):
@@ -26,7 +27,7 @@ class Mechanisms(Mechanism):
         for mechanism in self.named.values():
             mechanism.begin(agent)
 
-    def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
+    def pay(self, rollout: PaidRollout, rewards: np.ndarray) -> np.ndarray:
         for mechanism in self.named.values():
             rewards = np.asarray(mechanism.pay(rollout, rewards))
             if rewards.shape != rollout.learned_rewards.shape:
@@ -41,12 +42,12 @@ class Mechanisms(Mechanism):
         losses = [loss for loss in terms if loss is not None]
         return sum(losses[1:], losses[0]) if losses else None
 
-    def propose(self, policy: nn.Module, observations: Any) -> Tensor | None:
+    def propose(self, policy: nn.Module, observations: Observations) -> Tensor | None:
         """The first proposal."""
         proposals = (m.propose(policy, observations) for m in self.overriding("propose"))
         return next((actions for actions in proposals if actions is not None), None)
 
-    def after(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def after(self, rollout: PaidRollout, rewards: np.ndarray) -> None:
         for mechanism in self.named.values():
             mechanism.after(rollout, rewards)
 

@@ -9,7 +9,6 @@ from prefrl.core.observations import parts
 
 WIDTH = 2048  # most features of a question; images have a hundred times more and are subsampled evenly
 QUESTIONS = 64  # read at a time
-BLOCK = 1024  # centres whose distances are held at a time
 
 
 def question_features(questions: Segments) -> np.ndarray:
@@ -27,17 +26,11 @@ def _flat(questions: Segments) -> np.ndarray:
     return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
 
-def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) -> np.ndarray:
-    """Indices of n points, each the farthest from all centres and points taken before (Gonzalez 1985).
-
-    points: (N, D); centres: (C, D), what is covered already. Without centres the first point is taken first.
-    """
-    lengths = _lengths(points)
-    nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest centre so far
-    covered = points[:0] if centres is None else centres
-    for start in range(0, len(covered), BLOCK):
-        block = covered[start : start + BLOCK]
-        nearest = np.minimum(nearest, (lengths[:, None] + _lengths(block) - 2.0 * (points @ block.T)).min(1))
+def greedy_cover(points: np.ndarray, n: int) -> np.ndarray:
+    """Indices of n points (N, D): the first, then each the farthest from those taken before (Gonzalez 1985)."""
+    # squared lengths, for |a - b|^2 = |a|^2 + |b|^2 - 2 a b without forming differences: (N,)
+    lengths = np.einsum("nd,nd->n", points, points)
+    nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest point taken so far
     picked = np.empty(n, dtype=np.int64)
     for turn in range(n):  # each pick depends on the one before
         picked[turn] = best = int(np.argmax(nearest))
@@ -45,8 +38,3 @@ def greedy_cover(points: np.ndarray, n: int, centres: np.ndarray | None = None) 
         nearest = np.minimum(nearest, lengths + lengths[best] - 2.0 * along)
         nearest[picked[: turn + 1]] = -1.0  # never again, even where copies leave every distance at 0
     return picked
-
-
-def _lengths(points: np.ndarray) -> np.ndarray:
-    """Squared lengths, for |a - b|^2 = |a|^2 + |b|^2 - 2 a b without forming differences: (N, D) -> (N,)"""
-    return np.einsum("nd,nd->n", points, points)

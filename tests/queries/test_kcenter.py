@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from prefrl.queries import kcenter
 from prefrl.queries.kcenter import greedy_cover
 
 POINTS = arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 2)), elements=st.integers(-3, 3).map(float))
@@ -14,7 +13,6 @@ POINTS = arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 2)), ele
 def test_picks_by_hand():
     line = np.array([[0.0], [1.0], [5.0], [10.0]])
     assert greedy_cover(line, 4).tolist() == [0, 3, 2, 1]
-    assert greedy_cover(line, 2, centres=np.array([[9.0]])).tolist() == [0, 2]
 
 
 @given(POINTS)
@@ -31,15 +29,6 @@ def test_the_cover_is_within_twice_the_best(points, data):
         subsets = [[*s, i] for s in subsets for i in range(s[-1] + 1, len(points))]
     best = min(distances[:, subset].min(1).max() for subset in subsets)
     assert distances[:, greedy_cover(points, n)].min(1).max() <= 2 * best + 1e-12
-
-
-def test_centres_may_be_more_than_one_block(monkeypatch):
-    rng = np.random.default_rng(0)
-    points, centres = rng.standard_normal((20, 3)), rng.standard_normal((25, 3))
-    whole = greedy_cover(points, 5, centres)
-    monkeypatch.setattr(kcenter, "BLOCK", 4)
-    assert np.array_equal(greedy_cover(points, 5, centres), whole)
-    assert whole[0] == np.argmax(cdist(points, centres).min(1))
 
 
 @pytest.mark.parametrize("n", [0, 1])

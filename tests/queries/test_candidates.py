@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError
 from prefrl.kinds import kind_of
-from prefrl.queries import STRATEGIES, choose, group
-from prefrl.queries.selection import reads
-from prefrl.queries.strategies import bald, bpref_entropy, disagreement, volume
+from prefrl.queries.candidates import choose, group, reads
+from prefrl.queries.strategies import STRATEGIES, bald, bpref_entropy, disagreement, volume
 
 
 def pairs_at(places) -> Segments:
@@ -117,12 +116,10 @@ def test_covering_needs_no_reward_model(pool, rng):
     assert choose(pool[0], None, 5, "kcenter", rng).strategy == "kcenter"
 
 
-def test_a_cover_takes_one_of_each_heap_and_leaves_out_the_heap_already_asked(rng):
+def test_a_cover_takes_one_of_each_heap(rng):
     heaps = np.repeat([[[0.0], [0.0]], [[9.0], [0.0]], [[0.0], [9.0]]], 10, axis=0)
     candidates = pairs_at(heaps + 0.01 * rng.standard_normal(heaps.shape))
     assert sorted(choose(candidates, None, 3, "kcenter", rng).picked // 10) == [0, 1, 2]
-    asked = candidates[:3]
-    assert sorted(choose(candidates, None, 2, "kcenter", rng, asked).picked // 10) == [1, 2]
 
 
 def test_a_cover_is_not_ruled_by_the_largest_units(rng):
@@ -130,12 +127,6 @@ def test_a_cover_is_not_ruled_by_the_largest_units(rng):
     places[:, 0, 0] = 1000 * rng.standard_normal(40)
     places[0, 0, 1] = 1.0  # the only pair that differs in the small number: 6 standard deviations off
     assert 0 in choose(pairs_at(places), None, 4, "kcenter", rng).picked
-
-
-def test_pairs_already_asked_are_kept_away_from_in_the_same_units():
-    ladder = pairs_at([[[1000.0 * step], [0.0]] for step in range(11)])
-    picked = choose(ladder, None, 1, "kcenter", np.random.default_rng(0), asked=ladder[[3]]).picked
-    assert picked.tolist() == [10]
 
 
 def test_a_cover_by_score_stays_in_the_better_half(pool, rng):
