@@ -70,10 +70,6 @@ class Agent:
     def action_space(self) -> spaces.Space:
         return self.memory.action_space
 
-    @property
-    def observation_space(self) -> spaces.Space:
-        return self.memory.observation_space
-
     def learn(self, turn: Turn, pay: Pay) -> None:
         """Act and improve the policy up to `total_steps`."""
         raise NotImplementedError
@@ -94,7 +90,7 @@ class Agent:
         recorder = self.memory
         if recorder.cut_every and recorder.steps % recorder.cut_every == 0:
             if recorder.steps:
-                recorder.forget()
+                recorder.begin_at(recorder.steps)  # nothing from before can become a segment
                 self.watcher.cut()
             self.reseed()
 

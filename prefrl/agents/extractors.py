@@ -8,7 +8,7 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 from torch import Tensor, nn
 
-LEAST = 36  # pixels on a side that SB3's NatureCNN needs
+NATURE_CNN_SIDE = 36  # pixels on a side that SB3's NatureCNN needs
 
 
 class SmallCNN(BaseFeaturesExtractor):
@@ -47,5 +47,7 @@ class PartsExtractor(BaseFeaturesExtractor):
 def _extractor(space: spaces.Space, size: int) -> nn.Module:
     if not is_image_space(space):
         return nn.Flatten()
-    convolutions = NatureCNN if min((space.shape or ())[1:]) >= LEAST else SmallCNN  # SB3 has put channels first
+    convolutions = (
+        NatureCNN if min((space.shape or ())[1:]) >= NATURE_CNN_SIDE else SmallCNN
+    )  # SB3 has put channels first
     return convolutions(space, size)  # type: ignore[arg-type]

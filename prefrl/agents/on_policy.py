@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
 from prefrl.agents.agent import Agent, torch_device
-from prefrl.agents.extractors import LEAST, PartsExtractor, SmallCNN
+from prefrl.agents.extractors import NATURE_CNN_SIDE, PartsExtractor, SmallCNN
 from prefrl.agents.sb3_hooks import add_loss, let_propose, put_learned_reward
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
@@ -112,9 +112,8 @@ class OnPolicyAgent(Agent):
     def tensors(self) -> dict[str, Tensor]:
         tensors = super().tensors() | pack_optimiser(self.policy.optimizer, "policy_optimiser.")[0]
         if (normaliser := self.model.get_vec_normalize_env()) is not None:
-            for name in MOMENTS:
-                moment = np.asarray(getattr(normaliser.obs_rms, name), float)
-                tensors[f"normaliser.{name}"] = torch.as_tensor(moment)
+            moments = {name: np.asarray(getattr(normaliser.obs_rms, name), float) for name in MOMENTS}
+            tensors |= {f"normaliser.{name}": torch.as_tensor(moment) for name, moment in moments.items()}
         return tensors
 
     def state(self) -> dict[str, Any]:
@@ -183,7 +182,9 @@ def sb3_model(settings: OnPolicyConfig, venv: VecEnv, seed: int) -> OnPolicyAlgo
 
 
 SHARED = ("n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")  # settings that SB3 calls the same
-FUSED: dict[str, object] = {"optimizer_kwargs": {"fused": True}}  # Adam in one call, which takes a tenth off PPO's updates
+FUSED: dict[str, object] = {
+    "optimizer_kwargs": {"fused": True}
+}  # Adam in one call, which takes a tenth off PPO's updates
 ALGORITHMS: dict[str, tuple[type[OnPolicyAlgorithm], tuple[str, ...], dict[str, object]]] = {
     "ppo": (PPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
     "a2c": (A2C, (), {}),
@@ -198,6 +199,6 @@ def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, obje
     if isinstance(venv.observation_space, spaces.Dict) and settings.policy in ("auto", "MultiInputPolicy"):
         return "MultiInputPolicy", kwargs | {"features_extractor_class": PartsExtractor}
     name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
-    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
+    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < NATURE_CNN_SIDE:
         kwargs["features_extractor_class"] = SmallCNN
     return name, kwargs

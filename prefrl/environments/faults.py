@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 import numpy as np
 
@@ -26,12 +27,8 @@ def environment_errors(doing: str) -> Iterator[None]:
 
 def failed_environment(error: BaseException) -> str:
     """The index that DummyVecEnv was stepping, read from the traceback; '?' where there is none (other processes)."""
-    trace = error.__traceback__
-    while trace is not None:
-        if "env_idx" in trace.tb_frame.f_locals:
-            return str(trace.tb_frame.f_locals["env_idx"])
-        trace = trace.tb_next
-    return "?"
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return next((str(frame.f_locals["env_idx"]) for frame in frames if "env_idx" in frame.f_locals), "?")
 
 
 def require_finite(values: np.ndarray, what: str, step: int, env: int | None = None) -> None:

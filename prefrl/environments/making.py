@@ -148,7 +148,7 @@ def _require_known(env: str) -> None:
         raise UserError(f"unknown environment {env!r}{near(env, known)}\n({fault})") from fault
 
 
-TAKEN = "Box, Discrete, MultiDiscrete and MultiBinary"
+SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary"
 
 
 def check_spaces(env: Any) -> None:
@@ -171,7 +171,6 @@ def check_spaces(env: Any) -> None:
 
 
 def _remedy(key: str, space: spaces.Space) -> str:
-    """What to do about an observation space that is not taken."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return "make the environment with prefrl.environments.flat.FlatObservations(env), as env= and names do by themselves"
     keep = f"leave {key!r} out with gymnasium.wrappers.FilterObservation, or turn" if key else "turn"
@@ -180,7 +179,7 @@ def _remedy(key: str, space: spaces.Space) -> str:
 
 def _check_space(space: spaces.Space, name: str, remedy: str) -> None:
     if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-        raise UserError(f"the {name} is {space}; prefrl takes {TAKEN}. {remedy[0].upper()}{remedy[1:]}")
+        raise UserError(f"the {name} is {space}; prefrl takes {SUPPORTED}. {remedy[0].upper()}{remedy[1:]}")
     if np.any(getattr(space, "start", 0)):
         raise UserError(f"the {name} {space} does not start at 0, and Stable-Baselines3 counts from 0; shift it")
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) != 1:

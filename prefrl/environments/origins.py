@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
 from typing import Any
 
 import gymnasium as gym
@@ -17,8 +18,8 @@ NOTES = {
     "seed": "every reset is seeded, for environments that draw from more than this one generator",
 }
 FILMED = b'{"film"'  # prefix of the opening of a filmed episode, which cannot be reproduced
-EVERY = 64  # steps of an environment between two emulator states: 34 us and some 5 kB each
-SURE = 16  # times an action is repeated, until it is surely the one that sticks
+STATE_INTERVAL = 64  # steps of an environment between two emulator states: 34 us and some 5 kB each
+STICKY_REPEATS = 16  # times an action is repeated, until it is surely the one that sticks
 
 
 def opening(env: gym.Env, seed: int | None) -> bytes:
@@ -75,7 +76,7 @@ def _restore_state(env: gym.Env, noted: dict[str, Any]) -> None:
         state.__setstate__(content)  # ALE's own reader of its own bytes, no pickle
     except (ValueError, TypeError, RuntimeError, IndexError, zlib.error) as fault:
         raise ValueError(f"{text[:40]!r} is no state of {env}: {fault}") from fault
-    for _ in range(SURE):
+    for _ in range(STICKY_REPEATS):
         ale.act(last)
     ale.restoreState(state)
 
@@ -84,25 +85,21 @@ class Openings:
     """Start step and opening of each environment's episodes. Costs nothing between two episodes."""
 
     def __init__(self, n_envs: int):
-        self.starts: list[list[int]] = [[] for _ in range(n_envs)]
-        self.openings: list[list[bytes]] = [[] for _ in range(n_envs)]
+        self.noted: list[list[tuple[int, bytes]]] = [[] for _ in range(n_envs)]  # in the order of steps
 
     def add(self, env: int, start: int, opening: bytes) -> None:
         """Record that an episode begins at a step; it replaces one without steps that began there."""
-        starts, openings = self.starts[env], self.openings[env]
-        if starts and starts[-1] == start:
-            openings[-1] = opening
-        else:
-            starts.append(start)
-            openings.append(opening)
+        noted = self.noted[env]
+        if noted and noted[-1][0] == start:
+            noted.pop()
+        noted.append((start, opening))
 
     def find(self, env: int, step: int) -> tuple[int, bytes] | None:
         """Start and opening of the episode that this step lies in."""
-        place = bisect_right(self.starts[env], step) - 1
-        return (self.starts[env][place], self.openings[env][place]) if place >= 0 else None
+        place = bisect_right(self.noted[env], step, key=itemgetter(0))
+        return self.noted[env][place - 1] if place else None
 
     def forget(self, oldest: int) -> None:
         """Drop the episodes that began before this step."""
-        for starts, openings in zip(self.starts, self.openings, strict=True):
-            gone = bisect_right(starts, oldest - 1)
-            del starts[:gone], openings[:gone]
+        for noted in self.noted:
+            del noted[: bisect_left(noted, oldest, key=itemgetter(0))]

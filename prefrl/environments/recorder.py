@@ -21,7 +21,7 @@ from prefrl.core.rollout import Rollout
 from prefrl.environments.faults import HUGE_REWARD, environment_errors, require_finite
 from prefrl.environments.film import Film, Filmed, number
 from prefrl.environments.making import check_spaces
-from prefrl.environments.origins import EVERY, Openings, possible_notes, snapshot
+from prefrl.environments.origins import STATE_INTERVAL, Openings, possible_notes, snapshot
 from prefrl.environments.ring import Ring
 from prefrl.environments.vector import OpeningMonitor
 
@@ -157,8 +157,8 @@ class Recorder(VecEnvWrapper):
         again = (self._actions == self._actions_before) & ~dones
         self._actions_before = self._actions
         for env in np.flatnonzero(again):
-            noted = self._openings.starts[env]
-            if not noted or self.steps - noted[-1] >= EVERY:
+            noted = self._openings.noted[env]
+            if not noted or self.steps - noted[-1][0] >= STATE_INTERVAL:
                 self._note(int(env), snapshot(self._environments[env], self._actions[env]))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
@@ -168,10 +168,6 @@ class Recorder(VecEnvWrapper):
             infos[env]["TimeLimit.truncated"] = True
         self.reset()
         return np.ones_like(dones)
-
-    def forget(self) -> None:
-        """Empty the memory, so that nothing from before this step can become a segment."""
-        self.begin_at(self.steps)
 
     def begin_at(self, steps: int) -> None:
         """Set the step count, with an empty memory. The next step begins an episode."""

@@ -47,7 +47,7 @@ class Ring:
         shape = (capacity, self.n_envs)
         self.capacity = capacity
         for track in self.tracks.values():
-            track.resize(*shape)
+            track.kept = np.zeros((*shape, *track.frame), track.dtype)
         self.actions = np.zeros((*shape, *(self.action_space.shape or ())), self.action_space.dtype)
         self.true_rewards = np.zeros(shape, np.float32)
         self.dones = np.zeros(shape, bool)  # no segment goes on after these
@@ -66,7 +66,9 @@ class Ring:
 
     def push(self, actions: np.ndarray, rewards: np.ndarray, dones: np.ndarray, observations: Observations) -> None:
         """Add a step of all environments, and the observations after it."""
-        before = self._newest(self.now)
+        before = self.now
+        if self.history:  # of stacks of frames, copies of the newest
+            before = whole({key: track.newest(before) for key, track in self.tracks.items()})
         if self.copies:
             actions, rewards, dones = map(np.array, (actions, rewards, dones))
             observations = mapped(np.array, observations)
@@ -75,12 +77,6 @@ class Ring:
         self.now = observations
         if len(self._block) >= self._block_size:
             self.settle()
-
-    def _newest(self, observations: Observations) -> Observations:
-        """What tracks keep of observations: stacks of frames become copies of their newest frames."""
-        if not self.history:
-            return observations
-        return whole({key: track.newest(observations) for key, track in self.tracks.items()})
 
     def settle(self) -> None:
         """Write the last steps into the arrays. Call it before reading the arrays, and where an episode ends."""
@@ -101,7 +97,7 @@ class Ring:
             self.oldest = max(self.oldest, self._first_frame + self.history)
         if at[-1] < len(at):  # the ring wrapped around
             for track in self.tracks.values():
-                track.forget(self.oldest)
+                track.last = {end: frame for end, frame in track.last.items() if end[0] >= self.oldest}
 
     def end_episode(self, env: int, observation: Observations) -> tuple[float, int]:
         """End an episode with the last step, which is settled, on this observation. Returns its true return and length."""
@@ -151,12 +147,15 @@ class Ring:
     def _before_and_after(self, track: Track, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A part of the observations before these latest steps and after each of them: (n, n_envs, *obs)"""
         if track.history:
-            places = self._shown_at(steps[:, None], np.arange(self.n_envs), track.history)
-            before = track.stacks(places % self.capacity)
+            envs = np.arange(self.n_envs)
+            places = self._shown_at(steps[:, None], envs, track.history) % self.capacity  # (n, n_envs, history + 1)
+            before = track.kept[places, envs[:, None]].reshape(*places.shape[:2], *track.shape)
         else:
             before = track.kept[steps % self.capacity]
         after = np.concatenate([before[1:], track.of(self.now)[None]])
-        for step, env, frame in track.ends(steps[0]):
+        for (step, env), frame in reversed(track.last.items()):  # the last end first
+            if step < steps[0]:
+                break
             if track.history:
                 frame = np.concatenate([before[step - steps[0], env][len(frame) :], frame])
             after[step - steps[0], env] = frame

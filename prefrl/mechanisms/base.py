@@ -22,9 +22,6 @@ class Actor(Protocol):
     def action_space(self) -> spaces.Space: ...
 
     @property
-    def observation_space(self) -> spaces.Space: ...
-
-    @property
     def step(self) -> int: ...
 
     @property

@@ -10,8 +10,11 @@ import numpy as np
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError, pick
-from prefrl.queries.kcenter import greedy_cover, question_features
+from prefrl.core.observations import parts
 from prefrl.queries.strategies import STRATEGIES, Score, Strategy
+
+WIDTH = 2048  # most features of a question; images have a hundred times more and are subsampled evenly
+QUESTIONS = 64  # read at a time
 
 
 class Chosen(NamedTuple):
@@ -145,3 +148,32 @@ def _cover(candidates: Segments, pool: np.ndarray, n: int) -> np.ndarray:
     points = question_features(candidates)[pool]
     spread = points.std(0)
     return pool[greedy_cover(points / np.where(spread > 0, spread, 1.0), n)]
+
+
+def question_features(questions: Segments) -> np.ndarray:
+    """Observations of all segments side by side, as in B-Pref's code: batch shape (N, K) -> (N, D), D <= WIDTH"""
+    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(questions.observations).values())
+    stride = max(1, -(-numbers // WIDTH))
+    blocks = []
+    for at in range(0, max(1, len(questions)), QUESTIONS):
+        _, observed = zip(*sorted(parts(questions[at : at + QUESTIONS].observations).items()), strict=True)
+        numbers_of = [np.asarray(part).reshape(len(part), -1) for part in observed]
+        blocks.append(np.concatenate(numbers_of, axis=1)[:, ::stride])
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def greedy_cover(points: np.ndarray, n: int) -> np.ndarray:
+    """Greedy k-centre cover: n points such that every point has a chosen one nearby, a 2-approximation (Gonzalez 1985).
+
+    points: (N, D). Returns indices: the first point, then each the farthest from those taken before.
+    """
+    # squared lengths, for |a - b|^2 = |a|^2 + |b|^2 - 2 a b without forming differences: (N,)
+    lengths = np.einsum("nd,nd->n", points, points)
+    nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest point taken so far
+    picked = np.empty(n, dtype=np.int64)
+    for turn in range(n):  # each pick depends on the one before
+        picked[turn] = best = int(np.argmax(nearest))
+        along = np.einsum("nd,d->n", points, points[best])  # as fast as @, which may wait for busy cores
+        nearest = np.minimum(nearest, lengths + lengths[best] - 2.0 * along)
+        nearest[picked[: turn + 1]] = -1.0  # never again, even where copies leave every distance at 0
+    return picked

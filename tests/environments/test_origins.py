@@ -113,7 +113,7 @@ def test_openings_go_with_the_steps_that_are_overwritten():
 
 def test_memory_for_openings_is_bounded_by_that_for_steps():
     recorder = recorded("CartPole-v1", steps=900, capacity=60, n_envs=1)
-    assert len(recorder._openings.starts[0]) < 120 / 8
+    assert len(recorder._openings.noted[0]) < 120 / 8
 
 
 def test_cut_episodes_begin_anew():
@@ -125,8 +125,8 @@ def test_cut_episodes_begin_anew():
 
 def test_what_was_forgotten_has_no_tape():
     recorder = recorded("Pendulum-v1")
-    recorder.forget()
-    assert recorder._openings.starts == [[], []]
+    recorder.begin_at(recorder.steps)
+    assert recorder._openings.noted == [[], []]
 
 
 def test_an_episode_that_came_to_nothing_is_replaced():

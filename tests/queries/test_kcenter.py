@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from prefrl.queries.kcenter import greedy_cover
+from prefrl.queries.candidates import greedy_cover
 
 POINTS = arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 2)), elements=st.integers(-3, 3).map(float))
 
