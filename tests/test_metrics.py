@@ -3,7 +3,7 @@ import pytest
 from stable_baselines3.common.logger import Logger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prefrl.environments.ring import Rollout
+from prefrl.core.rollout import Rollout
 from prefrl.runs.metrics import STEP, Log, MetricsFile, TensorBoardFile, read_metrics
 
 

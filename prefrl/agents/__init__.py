@@ -9,19 +9,20 @@ from typing import Any
 
 from prefrl.config.settings import AgentConfig, OnPolicyConfig, register_agent
 
+MakeAgent = Callable[..., Any]
+"""(config, recorder, mechanisms) -> Agent"""
+
 
 @dataclass(frozen=True)
 class AgentPart:
     """How an agent is made, the class of its settings, and a line for `prefrl list`."""
 
-    make: (
-        str | Callable[..., Any]
-    )  # (config, recorder, mechanisms) -> Agent; or "module:function", imported when needed
+    make: str | MakeAgent  # or "module:function", imported when needed
     settings: type[AgentConfig]
     about: str
     learns: bool = False  # from feedback itself, without a reward model: it is the loop's learner
 
-    def maker(self) -> Callable[..., Any]:
+    def maker(self) -> MakeAgent:
         if not isinstance(self.make, str):
             return self.make
         module, _, function = self.make.partition(":")
@@ -32,7 +33,7 @@ AGENTS: dict[str, AgentPart] = {}
 
 
 def register(
-    name: str, make: str | Callable[..., Any], settings: type[AgentConfig], about: str = "", learns: bool = False
+    name: str, make: str | MakeAgent, settings: type[AgentConfig], about: str = "", learns: bool = False
 ) -> None:
     """Make `agent.algorithm: name` known, with settings of its own."""
     register_agent(name, settings)

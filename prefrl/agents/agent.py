@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import safe_mean
+from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor, nn
 
-from prefrl.agents.turns import cut_every, total_steps
 from prefrl.config.settings import Config
 from prefrl.core.errors import UserError
+from prefrl.core.observations import Observations
 from prefrl.core.streams import number
 from prefrl.environments.recorder import Recorder
-from prefrl.environments.ring import Rollout
+from prefrl.loop import Pay, Turn
 from prefrl.mechanisms import Mechanisms
-
-Turn = Callable[[], None]
-
-
-class Pay(Protocol):
-    """Gives steps (n, n_envs) their learned rewards. again: the steps were paid for before, and are not logged."""
-
-    def __call__(self, rollout: Any, again: bool = False) -> np.ndarray: ...
+from prefrl.rewards.encoding import pictures_in
 
 
 class Watcher:
@@ -47,31 +39,7 @@ class Watcher:
         """After the last update."""
 
 
-class Agent(Protocol):
-    """The interface of an agent. RecordedAgent implements most of it."""
-
-    memory: Recorder  # its environments, and their latest steps
-    total_steps: int  # of the run, in whole turns
-    turn_steps: int  # environment steps in a turn
-    gamma: float  # discount per step
-    watcher: Watcher
-    mechanisms: Mechanisms
-
-    @property
-    def step(self) -> int: ...
-    def learn(self, turn: Turn, pay: Pay) -> None: ...
-    def reward_changed(self) -> None: ...
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, Any]: ...
-    def check(self) -> None: ...
-    def log_to(self, logger: Logger) -> None: ...
-    def tensors(self) -> dict[str, Tensor]: ...
-    def state(self) -> dict[str, Any]: ...
-    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None: ...
-
-
-class RecordedAgent:
+class Agent:
     """Base class of agents. A subclass defines how it learns, predicts and is checkpointed.
 
     `learn` calls `self.watcher.start()`, then for each turn `between_turns()`, `turn_steps` environment steps, `turn()`,
@@ -80,6 +48,7 @@ class RecordedAgent:
     """
 
     def __init__(self, config: Config, recorder: Recorder, turn_steps: int, mechanisms: Mechanisms, gamma: float):
+        """turn_steps: environment steps in a turn; gamma: discount per step"""
         self.config, self.memory, self.mechanisms = config, recorder, mechanisms
         self.turn_steps, self.gamma = turn_steps, gamma
         self.total_steps = total_steps(config, turn_steps)
@@ -101,9 +70,15 @@ class RecordedAgent:
     def action_space(self) -> spaces.Space:
         return self.memory.action_space
 
-    @property
-    def observation_space(self) -> spaces.Space:
-        return self.memory.observation_space
+    def learn(self, turn: Turn, pay: Pay) -> None:
+        """Act and improve the policy up to `total_steps`."""
+        raise NotImplementedError
+
+    def predict(
+        self, observation: Observations, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for a batch of observations, and the policy's next state, as in SB3."""
+        raise NotImplementedError
 
     def reward_changed(self) -> None:
         """The learner was just fitted: an agent that stores rewards computes them anew."""
@@ -115,7 +90,7 @@ class RecordedAgent:
         recorder = self.memory
         if recorder.cut_every and recorder.steps % recorder.cut_every == 0:
             if recorder.steps:
-                recorder.forget()
+                recorder.begin_at(recorder.steps)  # nothing from before can become a segment
                 self.watcher.cut()
             self.reseed()
 
@@ -159,13 +134,26 @@ class RecordedAgent:
         self.policy.load_state_dict(own)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PaidRollout(Rollout):
-    """A rollout with sampled actions and learned rewards, as mechanisms get it."""
+def total_steps(config: Config, turn_steps: int) -> int:
+    """The steps of the run, rounded up to whole turns."""
+    return -(-config.steps // turn_steps) * turn_steps
 
-    sampled_actions: np.ndarray  # (n, n_envs, *act) as the policy gave them
-    learned_rewards: np.ndarray  # (n, n_envs)
 
-    @staticmethod
-    def of(rollout: Rollout, sampled_actions: np.ndarray, learned_rewards: np.ndarray) -> PaidRollout:
-        return PaidRollout(**vars(rollout), sampled_actions=sampled_actions, learned_rewards=learned_rewards)
+def cut_every(config: Config, turn_steps: int, n_envs: int) -> int | None:
+    """Steps of each environment between checkpoints, at which episodes are cut; None if there are to be none."""
+    if not config.record.checkpoints:
+        return None
+    turns = total_steps(config, turn_steps) // turn_steps
+    return max(1, turns // config.record.checkpoints) * (turn_steps // n_envs)
+
+
+def torch_device(name: str, venv: VecEnv) -> torch.device:
+    """The device of a run's networks. `auto`: on a GPU for pictures if there is one; small ones are faster on a CPU."""
+    if name == "auto":
+        return torch.device("cuda" if pictures_in(venv.observation_space) and torch.cuda.is_available() else "cpu")
+    try:  # SB3 falls back to the CPU silently where there is no such GPU
+        probe = torch.zeros(1, device=name)
+        probe.cpu()  # fails on devices without data, such as meta
+        return probe.device
+    except (RuntimeError, AssertionError, NotImplementedError) as fault:
+        raise UserError(f"agent.device={name!r} cannot be used here: {str(fault).splitlines()[0]}; use cpu") from fault

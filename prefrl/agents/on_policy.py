@@ -16,26 +16,25 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
-from prefrl.agents.agent import PaidRollout, Pay, RecordedAgent, Turn
-from prefrl.agents.devices import torch_device
+from prefrl.agents.agent import Agent, torch_device
+from prefrl.agents.extractors import NATURE_CNN_SIDE, PartsExtractor, SmallCNN
 from prefrl.agents.fast import FastA2C, FastPPO
-from prefrl.agents.further_loss import add_loss
-from prefrl.agents.parts_extractor import PartsExtractor
-from prefrl.agents.proposals import let_propose
-from prefrl.agents.rollout_buffer import put_learned_reward
-from prefrl.agents.small_cnn import LEAST, SmallCNN
+from prefrl.agents.sb3_hooks import add_loss, let_propose, put_learned_reward
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
+from prefrl.core.observations import Observations
+from prefrl.core.rollout import Rollout
 from prefrl.core.tensors import pack_optimiser, unpack_optimiser
 from prefrl.environments.recorder import Recorder
-from prefrl.environments.ring import Rollout
+from prefrl.loop import Pay, Turn
 from prefrl.mechanisms import Mechanisms
+from prefrl.mechanisms.base import PaidRollout
 from prefrl.rewards.encoding import is_image
 
 MOMENTS = ("mean", "var", "count")  # of observations, where the user's model normalises them
 
 
-class OnPolicyAgent(RecordedAgent):
+class OnPolicyAgent(Agent):
     """An SB3 model whose environments are recorded and whose reward is learned."""
 
     def __init__(self, config: Config, model: OnPolicyAlgorithm, recorder: Recorder, mechanisms: Mechanisms):
@@ -61,7 +60,7 @@ class OnPolicyAgent(RecordedAgent):
         return self.memory.latest(self.model.n_steps)
 
     def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+        self, observation: Observations, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
         """Actions for a batch of observations, which are normalised as in training, if they were."""
         normaliser = self.model.get_vec_normalize_env()
@@ -74,18 +73,17 @@ class OnPolicyAgent(RecordedAgent):
         def rewards_of(sampled: np.ndarray, bootstraps: np.ndarray) -> np.ndarray:
             turn()
             rollout = self.rollout()
-            rollout = PaidRollout.of(rollout, sampled, pay(rollout))
-            rewards = (bootstraps + rollout.learned_rewards).astype(np.float32)
-            self.paid = rollout, self.mechanisms.pay(rollout, rewards)
-            return self.paid[1]
+            paid = PaidRollout(**vars(rollout), sampled_actions=sampled, learned_rewards=pay(rollout))
+            rewards = self.mechanisms.pay(paid, (bootstraps + paid.learned_rewards).astype(np.float32))
+            self.paid = paid, rewards
+            return rewards
 
         put_learned_reward(self.model, rewards_of)
         remaining = self.total_steps - self.step
-        if remaining <= 0:
-            return
-        turns = _Turns(self)
-        callback = CallbackList([turns, *self.callbacks]) if self.callbacks else turns  # SB3 calls each at every step
-        self.model.learn(remaining, callback, reset_num_timesteps=False)
+        if remaining > 0:
+            turns = _Turns(self)
+            callback = CallbackList([turns, *self.callbacks]) if self.callbacks else turns  # SB3 calls each every step
+            self.model.learn(remaining, callback, reset_num_timesteps=False)
 
     def start(self) -> None:
         """At the start of SB3's learn: restore what its setup and reset have overwritten."""
@@ -115,9 +113,8 @@ class OnPolicyAgent(RecordedAgent):
     def tensors(self) -> dict[str, Tensor]:
         tensors = super().tensors() | pack_optimiser(self.policy.optimizer, "policy_optimiser.")[0]
         if (normaliser := self.model.get_vec_normalize_env()) is not None:
-            for name in MOMENTS:
-                moment = np.asarray(getattr(normaliser.obs_rms, name), float)
-                tensors[f"normaliser.{name}"] = torch.as_tensor(moment)
+            moments = {name: np.asarray(getattr(normaliser.obs_rms, name), float) for name in MOMENTS}
+            tensors |= {f"normaliser.{name}": torch.as_tensor(moment) for name, moment in moments.items()}
         return tensors
 
     def state(self) -> dict[str, Any]:
@@ -173,37 +170,38 @@ def sb3_model(settings: OnPolicyConfig, venv: VecEnv, seed: int) -> OnPolicyAlgo
     """An SB3 model from settings."""
     s = settings
     rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
-    policy, of_policy = _policy(s, venv)
-    algorithm, further = ALGORITHMS[s.algorithm](s, of_policy)
+    algorithm, its_own, of_policy = ALGORITHMS[s.algorithm, s.fast]
+    policy, further = _policy(s, venv)
+    named = {name: getattr(s, name) for name in (*SHARED, *its_own)}
     device = torch_device(s.device, venv)
     try:
         return algorithm(
-            policy, venv, learning_rate=rate, n_steps=s.n_steps, gamma=s.gamma, gae_lambda=s.gae_lambda,
-            ent_coef=s.ent_coef, vf_coef=s.vf_coef, max_grad_norm=s.max_grad_norm,
-            policy_kwargs=of_policy, seed=seed, device=device, **further,
-        )  # fmt: skip
+            policy, venv, learning_rate=rate, policy_kwargs=of_policy | further, seed=seed, device=device, **named
+        )
     except (ValueError, AssertionError, MemoryError) as fault:  # what SB3 raises for spaces, policies and sizes
         raise UserError(f"{s.algorithm.upper()} with agent.policy={policy!r} cannot be made here: {fault}") from fault
 
 
-def _ppo(s: OnPolicyConfig, of_policy: dict[str, Any]) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
-    of_policy["optimizer_kwargs"] = {"fused": True}  # Adam in one call, which takes a tenth off PPO's updates
-    return PPO if s.fast == "off" else FastPPO, {"batch_size": s.batch_size, "n_epochs": s.n_epochs, "clip_range": s.clip_range}
+SHARED = ("n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")  # settings that SB3 calls the same
+FUSED: dict[str, object] = {
+    "optimizer_kwargs": {"fused": True}
+}  # Adam in one call, which takes a tenth off PPO's updates
+ALGORITHMS: dict[tuple[str, str], tuple[type[OnPolicyAlgorithm], tuple[str, ...], dict[str, object]]] = {
+    ("ppo", "auto"): (FastPPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
+    ("ppo", "off"): (PPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
+    ("a2c", "auto"): (FastA2C, (), {}),
+    ("a2c", "off"): (A2C, (), {}),
+}
+"""Name and `fast` -> SB3's class, the settings that it alone takes, and keyword arguments of its policy."""
 
 
-def _a2c(s: OnPolicyConfig, of_policy: dict[str, Any]) -> tuple[type[OnPolicyAlgorithm], dict[str, Any]]:
-    return A2C if s.fast == "off" else FastA2C, {}
-
-
-ALGORITHMS = {"ppo": _ppo, "a2c": _a2c}
-
-
-def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, Any]]:
+def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, object]]:
     """SB3's name of the policy, and its keyword arguments."""
-    pictures, kwargs = is_image(venv.observation_space), {"net_arch": list(settings.hidden)}
+    pictures = is_image(venv.observation_space)
+    kwargs: dict[str, object] = {"net_arch": list(settings.hidden)}
     if isinstance(venv.observation_space, spaces.Dict) and settings.policy in ("auto", "MultiInputPolicy"):
         return "MultiInputPolicy", kwargs | {"features_extractor_class": PartsExtractor}
     name = settings.policy if settings.policy != "auto" else "CnnPolicy" if pictures else "MlpPolicy"
-    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < LEAST:
-        kwargs["features_extractor_class"] = SmallCNN  # type: ignore[assignment]
+    if name == "CnnPolicy" and pictures and sorted(venv.observation_space.shape or ())[1] < NATURE_CNN_SIDE:
+        kwargs["features_extractor_class"] = SmallCNN
     return name, kwargs

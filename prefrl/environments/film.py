@@ -55,16 +55,13 @@ class Filmed(OpeningMonitor):
     def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
         returned = super().reset(**how)
         self.opening = json.dumps({"film": self.film.next}).encode()
-        self.film.add(self._picture())
+        self.film.add(np.asarray(self.env.render()))
         return returned
 
     def step(self, action: Any) -> Any:
         returned = super().step(action)
-        self.film.add(self._picture())
+        self.film.add(np.asarray(self.env.render()))
         return returned
-
-    def _picture(self) -> np.ndarray:
-        return np.asarray(self.env.render())
 
 
 def number(opening: bytes) -> int:

@@ -20,7 +20,7 @@ class FlatObservations(gym.ObservationWrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        leaves = {path: space for path, space in _leaves(env.observation_space)}
+        leaves = dict(_leaves(env.observation_space))
         self.names = {path: ".".join(path) for path in leaves}
         self.scalars = {path for path, space in leaves.items() if _is_scalar(space)}
         names = list(self.names.values())
@@ -44,13 +44,8 @@ class FlatObservations(gym.ObservationWrapper):
 
 def with_flat_observations(env: gym.Env) -> gym.Env:
     """The environment, wrapped if its observations are not flat."""
-    return FlatObservations(env) if _needs_flattening(env.observation_space) else env
-
-
-def _needs_flattening(space: spaces.Space) -> bool:
-    if not isinstance(space, spaces.Dict):
-        return isinstance(space, spaces.Tuple) or _is_scalar(space)
-    return any(isinstance(part, spaces.Dict | spaces.Tuple) or _is_scalar(part) for part in space.spaces.values())
+    flat = FlatObservations(env)
+    return env if flat.observation_space == env.observation_space else flat
 
 
 def _is_scalar(space: spaces.Space) -> bool:

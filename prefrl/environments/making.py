@@ -16,7 +16,6 @@ from prefrl.config.settings import PixelConfig
 from prefrl.core.errors import UserError, near, pick
 from prefrl.environments.faults import environment_errors
 from prefrl.environments.flat import with_flat_observations
-from prefrl.environments.fresh_world import with_fresh_world
 from prefrl.environments.offscreen import draw_without_a_screen
 
 MakeEnv = Callable[..., gym.Env]
@@ -53,6 +52,27 @@ def env_maker(env: str | MakeEnv, render_mode: str | None = None, pixels: PixelC
             ) from fault
 
     return make
+
+
+class FreshWorld(gym.Wrapper):
+    """Gives Gymnasium's BipedalWalker a new Box2D world at each reset, so that episodes can be reproduced.
+
+    Gymnasium empties the old one instead, and Box2D's solver goes through contacts in an order that depends on earlier
+    episodes: the same seed and actions then differ in the last digits, and soon in all. LunarLander was fixed in
+    Gymnasium itself.
+    """
+
+    def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
+        walker: Any = self.env.unwrapped
+        walker._destroy()  # frees the bodies in the old world; nothing is left for Gymnasium to free
+        walker.world = type(walker.world)()
+        return self.env.reset(**how)
+
+
+def with_fresh_world(env: gym.Env) -> gym.Env:
+    """The environment, wrapped if it is a BipedalWalker."""
+    kinds = {(kind.__module__, kind.__name__) for kind in type(env.unwrapped).__mro__}
+    return FreshWorld(env) if ("gymnasium.envs.box2d.bipedal_walker", "BipedalWalker") in kinds else env
 
 
 def _raw(env: str, render_mode: str | None, shown: PixelConfig) -> gym.Env:
@@ -128,7 +148,7 @@ def _require_known(env: str) -> None:
         raise UserError(f"unknown environment {env!r}{near(env, known)}\n({fault})") from fault
 
 
-TAKEN = "Box, Discrete, MultiDiscrete and MultiBinary"
+SUPPORTED = "Box, Discrete, MultiDiscrete and MultiBinary"
 
 
 def check_spaces(env: Any) -> None:
@@ -151,7 +171,6 @@ def check_spaces(env: Any) -> None:
 
 
 def _remedy(key: str, space: spaces.Space) -> str:
-    """What to do about an observation space that is not taken."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return "make the environment with prefrl.environments.flat.FlatObservations(env), as env= and names do by themselves"
     keep = f"leave {key!r} out with gymnasium.wrappers.FilterObservation, or turn" if key else "turn"
@@ -160,7 +179,7 @@ def _remedy(key: str, space: spaces.Space) -> str:
 
 def _check_space(space: spaces.Space, name: str, remedy: str) -> None:
     if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-        raise UserError(f"the {name} is {space}; prefrl takes {TAKEN}. {remedy[0].upper()}{remedy[1:]}")
+        raise UserError(f"the {name} is {space}; prefrl takes {SUPPORTED}. {remedy[0].upper()}{remedy[1:]}")
     if np.any(getattr(space, "start", 0)):
         raise UserError(f"the {name} {space} does not start at 0, and Stable-Baselines3 counts from 0; shift it")
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary) and len(space.shape) != 1:

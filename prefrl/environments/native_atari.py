@@ -6,12 +6,12 @@ The same games as those of `envs.atari`, frame by frame, but their states cannot
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices
 
@@ -50,7 +50,6 @@ class NativeAtari(VecEnv):
         frames, _ = self.games.reset(seed=seeds)
         self._shown = self._first(frames)
         self._returns[:], self._lengths[:] = 0, 0
-        self.reset_infos = [{} for _ in range(self.num_envs)]
         self._reset_seeds()
         return self._shown.copy()
 
@@ -89,9 +88,6 @@ class NativeAtari(VecEnv):
     def close(self) -> None:
         self.games.close()
 
-    def has_attr(self, attr_name: str) -> bool:
-        return attr_name == "frames_stacked"
-
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         if attr_name == "render_mode":
             return [None] * self.num_envs
@@ -106,16 +102,10 @@ class NativeAtari(VecEnv):
         raise AttributeError(f"games of ale-py's own vector have no method {method_name!r} that could be called")
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        from stable_baselines3.common.monitor import Monitor
-
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]  # it reports episodes' returns as well
-
-    def get_images(self) -> Sequence[np.ndarray | None]:
-        return [None] * self.num_envs
 
 
 def _require_playable(env_id: str, shown: PixelConfig) -> None:
-    """Raise UserError for what ale-py's vector cannot play."""
     if not is_atari(env_id):
         raise UserError(f"pixels.native is for Atari games, and {env_id} is none; leave it out")
     if shown.show != "auto":

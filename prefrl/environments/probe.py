@@ -12,7 +12,6 @@ from prefrl.core.errors import UserError
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
-from prefrl.environments.watchdog import watching
 
 STEPS = 1500
 
@@ -25,7 +24,6 @@ class Probe:
     episode_lengths: list[int]  # finished ones; the last, unfinished one is among them if it is the longest
     terminated: float  # share of finished episodes that ended by termination, not by a time limit
     tied: float  # share of pairs of segments whose true returns are equal
-    usable: float  # share of steps that lie in a whole segment
     random_return: float  # mean true return of finished episodes; NaN if none finished
 
 
@@ -33,7 +31,7 @@ def probe(make_env: MakeEnv, length: int, seed: int, timeout: float = 60.0) -> P
     """Act at random for a while. Raises UserError if segments of `length` steps fit into less than half of what it sees."""
     recorder = Recorder(make_venv(make_env, 1), STEPS)
     started = time.perf_counter()
-    with watching(recorder, timeout):
+    with recorder.watched(timeout):
         terminations = _act_at_random(recorder, seed)
     seconds = (time.perf_counter() - started) / STEPS
     recorder.close()
@@ -49,7 +47,7 @@ def probe(make_env: MakeEnv, length: int, seed: int, timeout: float = 60.0) -> P
     usable = sum(n // length * length for n in lengths) / max(1, sum(lengths))
     _check_length(length, usable, lengths)
     random_return = float(np.mean(returns)) if returns else float("nan")
-    return Probe(seconds, lengths, terminated, _tied(rewards, bounds, length), usable, random_return)
+    return Probe(seconds, lengths, terminated, _tied(rewards, bounds, length), random_return)
 
 
 def _act_at_random(recorder: Recorder, seed: int) -> int:

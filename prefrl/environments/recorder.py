@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -12,13 +16,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from prefrl.core.data import Origin, Origins, Segments
 from prefrl.core.errors import UserError
-from prefrl.core.observations import mapped, parts
-from prefrl.environments.faults import HUGE_REWARD, EnvironmentCall, require_finite
+from prefrl.core.observations import Observations, mapped, parts
+from prefrl.core.rollout import Rollout
+from prefrl.environments.faults import HUGE_REWARD, environment_errors, require_finite
 from prefrl.environments.film import Film, Filmed, number
 from prefrl.environments.making import check_spaces
-from prefrl.environments.origins import Openings, possible_notes
-from prefrl.environments.ring import Ring, Rollout
-from prefrl.environments.snapshot import EVERY
+from prefrl.environments.origins import STATE_INTERVAL, Openings, possible_notes, snapshot
+from prefrl.environments.ring import Ring
 from prefrl.environments.vector import OpeningMonitor
 
 
@@ -42,13 +46,11 @@ class Recorder(VecEnvWrapper):
         self.memory = Ring(venv, capacity, copies=not isinstance(venv, DummyVecEnv | SubprocVecEnv))
         self._floats = [track for track in self.memory.tracks.values() if np.dtype(track.dtype).kind == "f"]
         self.finished: list[tuple[float, int]] = []  # (true return, length) of the last whole episodes
-        self.waiting_since: float | None = None  # when the call that the environments have not returned from began
+        self._waiting_since: float | None = None  # when the call that the environments have not returned from began
         self._openings = Openings(venv.num_envs)
         self._actions_before: np.ndarray = np.full(venv.num_envs, -1)
         self._snapshots = False  # whether the environments' states are noted between resets
         self.film: Film | None = None  # of the first environment, where it is filmed
-        self._stepping = EnvironmentCall(self, "in step {next}")
-        self._resetting = EnvironmentCall(self, "in the reset after step {done}")
         self._environments = venv.envs if isinstance(venv, DummyVecEnv) else []  # none of those in other processes
 
     @property
@@ -56,18 +58,52 @@ class Recorder(VecEnvWrapper):
         """Steps that each environment has taken in this run."""
         return self.memory.steps
 
-    def reset(self) -> Any:
+    @contextmanager
+    def watched(self, timeout: float) -> Iterator[None]:
+        """End the process if an environment does not return within `timeout` seconds; SB3 would wait for ever.
+
+        The last checkpoint stands.
+        """
+        done = threading.Event()
+        threading.Thread(target=self._watch, args=(timeout, done), daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _watch(self, timeout: float, done: threading.Event) -> None:
+        while not done.wait(min(1.0, timeout / 4)):
+            since = self._waiting_since
+            if since is not None and time.monotonic() - since > timeout:
+                print(
+                    f"\nerror: an environment has not answered for {timeout:g} s after step {self.steps};"
+                    " mend it, or raise record.step_timeout. If there is a checkpoint, prefrl resume goes on from it",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+                os._exit(70)
+
+    @contextmanager
+    def _waiting(self, doing: str) -> Iterator[None]:
+        """The context of a call of the environments. doing: for the error that names the one that raised"""
+        self._waiting_since = time.monotonic()
+        try:
+            with environment_errors(doing):
+                yield
+        finally:
+            self._waiting_since = None
+
+    def reset(self) -> Observations:
         self.memory.break_off()
         if self.seed_at is not None:
             self.venv.seed(self.seed_at(self.steps))
-        with self._resetting:
+        with self._waiting(f"in the reset after step {self.steps}"):
             self.memory.begin(mapped(np.asarray, self.venv.reset()))
         self._require_finite(self.memory.now, "observation")
         for env in range(self.num_envs):
             self._note_opening(env)
         return self.memory.now
 
-    def _require_finite(self, observations: Any, what: str, env: int | None = None) -> None:
+    def _require_finite(self, observations: Observations, what: str, env: int | None = None) -> None:
         for key, part in parts(observations).items():
             require_finite(part, f"{what}, {key!r}," if key else what, self.steps + 1, env)
 
@@ -75,8 +111,8 @@ class Recorder(VecEnvWrapper):
         self._actions = actions
         self.venv.step_async(actions)
 
-    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, list[dict]]:
-        with self._stepping:
+    def step_wait(self) -> tuple[Observations, np.ndarray, np.ndarray, list[dict]]:
+        with self._waiting(f"in step {self.steps + 1}"):
             returned, rewards, dones, infos = self.venv.step_wait()
         observations = mapped(np.asarray, returned)
         # one cheap check that NaN, infinity and huge numbers all fail
@@ -121,10 +157,9 @@ class Recorder(VecEnvWrapper):
         again = (self._actions == self._actions_before) & ~dones
         self._actions_before = self._actions
         for env in np.flatnonzero(again):
-            noted = self._openings.starts[env]
-            if not noted or self.steps - noted[-1] >= EVERY:
-                monitor: Any = self._environments[env]
-                self._note(int(env), monitor.snapshot(self._actions[env]))
+            noted = self._openings.noted[env]
+            if not noted or self.steps - noted[-1][0] >= STATE_INTERVAL:
+                self._note(int(env), snapshot(self._environments[env], self._actions[env]))
 
     def _cut(self, infos: list[dict], dones: np.ndarray) -> np.ndarray:
         """Truncate every running episode, and start all of them from fresh seeds."""
@@ -133,10 +168,6 @@ class Recorder(VecEnvWrapper):
             infos[env]["TimeLimit.truncated"] = True
         self.reset()
         return np.ones_like(dones)
-
-    def forget(self) -> None:
-        """Empty the memory, so that nothing from before this step can become a segment."""
-        self.begin_at(self.steps)
 
     def begin_at(self, steps: int) -> None:
         """Set the step count, with an empty memory. The next step begins an episode."""
@@ -147,10 +178,6 @@ class Recorder(VecEnvWrapper):
         """The last n steps: arrays (n, n_envs, ...)"""
         return self.memory.latest(n, self.context)
 
-    def segments_at(self, starts: np.ndarray, envs: np.ndarray, length: int) -> Segments:
-        """The segments that begin at these steps of these environments: batch shape (N,)"""
-        return self.memory.segments_at(starts, envs, length)
-
     def cut_segments(self, length: int, rng: np.random.Generator, since: int = 0) -> Segments:
         """All whole segments since step `since`, without overlap: every stretch of an episode from a random offset on."""
         starts, envs = [np.zeros(0, int)], [np.zeros(0, int)]
@@ -160,7 +187,7 @@ class Recorder(VecEnvWrapper):
             offset = first + rng.integers((end - first) - count * length + 1)
             starts.append(offset + length * np.arange(count))
             envs.append(np.full(count, env))
-        return self.segments_at(np.concatenate(starts), np.concatenate(envs), length)
+        return self.memory.segments_at(np.concatenate(starts), np.concatenate(envs), length)
 
     def _filmed_part(self, env: int, first: int, end: int) -> tuple[int, int, int]:
         """The part of a stretch whose frames are kept."""
@@ -212,7 +239,7 @@ class Recorder(VecEnvWrapper):
 
     def recent_return(self) -> tuple[float, float]:
         """Mean true return and length of the last ten whole episodes (B-Pref's R_avg and T); NaN before the first."""
-        last = self.finished[-10:]
-        return (
-            (float(np.mean([r for r, _ in last])), float(np.mean([n for _, n in last]))) if last else (np.nan, np.nan)
-        )
+        if not self.finished:
+            return np.nan, np.nan
+        returns, lengths = zip(*self.finished[-10:], strict=True)
+        return float(np.mean(returns)), float(np.mean(lengths))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -12,28 +12,12 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from prefrl.core.data import Segments
 from prefrl.core.frames import Frames
-from prefrl.core.observations import combined, mapped, shapes, whole
+from prefrl.core.observations import Observations, combined, mapped, whole
+from prefrl.core.rollout import Rollout
 from prefrl.environments.tracks import Track, tracks_of
 
 BLOCK = 256  # steps written into the arrays at once: writing each by itself costs ten times as much
 BLOCK_BYTES = 16 * 2**20  # of observations in a block, at most
-
-
-@dataclass(frozen=True)
-class Rollout:
-    """The last n steps of all environments."""
-
-    observations: Any  # (n, n_envs, *obs), or a dict of such arrays
-    actions: np.ndarray  # (n, n_envs, *act) as executed
-    next_observations: Any  # of the same shapes: the true successor, also at an episode's end
-    true_rewards: np.ndarray  # (n, n_envs)
-    finished: np.ndarray  # (n, n_envs) whether a whole episode ended with the step, one that was not cut short
-    begins: np.ndarray  # (n, n_envs) whether an episode, or the buffer, begins with the step
-    earlier: Rollout | None = None  # the steps just before these, for networks of sequences
-
-    def __getitem__(self, steps: slice) -> Rollout:
-        arrays = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "earlier"}
-        return Rollout(**{name: mapped(itemgetter(steps), array) for name, array in arrays.items()})
 
 
 class Ring:
@@ -50,7 +34,9 @@ class Ring:
         self.steps = 0  # steps each environment has taken in this run
         self.oldest = 0  # the first step still remembered
         self._first_frame = 0  # the first step whose newest frame is kept, for the stack of the oldest
-        self.now: Any = np.zeros(0)  # (n_envs, *obs) what was observed after the last step, or a dict of such arrays
+        self.now: Observations = np.zeros(
+            0
+        )  # (n_envs, *obs) what was observed after the last step, or a dict of such arrays
         self._block: list[tuple[Any, ...]] = []  # the last steps, not in the arrays yet
         self.returns = np.zeros(self.n_envs)  # of the running episodes
         self.ages = np.zeros(self.n_envs, int)  # their steps
@@ -61,7 +47,7 @@ class Ring:
         shape = (capacity, self.n_envs)
         self.capacity = capacity
         for track in self.tracks.values():
-            track.resize(*shape)
+            track.kept = np.zeros((*shape, *track.frame), track.dtype)
         self.actions = np.zeros((*shape, *(self.action_space.shape or ())), self.action_space.dtype)
         self.true_rewards = np.zeros(shape, np.float32)
         self.dones = np.zeros(shape, bool)  # no segment goes on after these
@@ -70,38 +56,27 @@ class Ring:
         self._block_size = max(1, min(BLOCK, capacity, BLOCK_BYTES // max(1, step_size)))
 
     @property
-    def observations(self) -> Any:
+    def observations(self) -> Observations:
         """The arrays (capacity, n_envs, *frame) of all parts."""
         return whole({key: track.kept for key, track in self.tracks.items()})
 
-    @property
-    def shapes_of_observations(self) -> tuple[Any, ...]:
-        """As `shapes` gives them of recorded segments: of stacks the newest frame's."""
-        return shapes(self.observations, 2)
-
-    def begin(self, observations: Any) -> None:
+    def begin(self, observations: Observations) -> None:
         """Set the observations after a reset."""
         self.now = mapped(np.array, observations) if self.copies else observations
 
-    def push(self, actions: np.ndarray, rewards: np.ndarray, dones: np.ndarray, observations: Any) -> None:
+    def push(self, actions: np.ndarray, rewards: np.ndarray, dones: np.ndarray, observations: Observations) -> None:
         """Add a step of all environments, and the observations after it."""
-        before = self._newest(self.now)
+        before = self.now
+        if self.history:  # of stacks of frames, copies of the newest
+            before = whole({key: track.newest(before) for key, track in self.tracks.items()})
         if self.copies:
-            actions, rewards, dones, observations = (
-                *map(np.array, (actions, rewards, dones)),
-                mapped(np.array, observations),
-            )
+            actions, rewards, dones = map(np.array, (actions, rewards, dones))
+            observations = mapped(np.array, observations)
         self._block.append((before, actions, rewards, dones))
         self.steps += 1
         self.now = observations
         if len(self._block) >= self._block_size:
             self.settle()
-
-    def _newest(self, observations: Any) -> Any:
-        """What tracks keep of observations: stacks of frames become copies of their newest frames."""
-        if not self.history:
-            return observations
-        return whole({key: track.newest(observations) for key, track in self.tracks.items()})
 
     def settle(self) -> None:
         """Write the last steps into the arrays. Call it before reading the arrays, and where an episode ends."""
@@ -122,16 +97,16 @@ class Ring:
             self.oldest = max(self.oldest, self._first_frame + self.history)
         if at[-1] < len(at):  # the ring wrapped around
             for track in self.tracks.values():
-                track.forget(self.oldest)
+                track.last = {end: frame for end, frame in track.last.items() if end[0] >= self.oldest}
 
-    def end_episode(self, env: int, observation: Any) -> tuple[float, int]:
+    def end_episode(self, env: int, observation: Observations) -> tuple[float, int]:
         """End an episode with the last step, which is settled, on this observation. Returns its true return and length."""
         self._keep_last(env, mapped(lambda part: part[None], observation))
         ended = float(self.returns[env]), int(self.ages[env])
         self.returns[env], self.ages[env] = 0, 0
         return ended
 
-    def _keep_last(self, env: int, observations: Any) -> None:
+    def _keep_last(self, env: int, observations: Observations) -> None:
         """Copy the last observations (1, *obs) of an episode that ended with the last step."""
         for track in self.tracks.values():
             track.last[(self.steps - 1, env)] = track.newest(observations)[0].copy()
@@ -172,12 +147,15 @@ class Ring:
     def _before_and_after(self, track: Track, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A part of the observations before these latest steps and after each of them: (n, n_envs, *obs)"""
         if track.history:
-            places = self._shown_at(steps[:, None], np.arange(self.n_envs), track.history)
-            before = track.stacks(places % self.capacity)
+            envs = np.arange(self.n_envs)
+            places = self._shown_at(steps[:, None], envs, track.history) % self.capacity  # (n, n_envs, history + 1)
+            before = track.kept[places, envs[:, None]].reshape(*places.shape[:2], *track.shape)
         else:
             before = track.kept[steps % self.capacity]
         after = np.concatenate([before[1:], track.of(self.now)[None]])
-        for step, env, frame in track.ends(steps[0]):
+        for (step, env), frame in reversed(track.last.items()):  # the last end first
+            if step < steps[0]:
+                break
             if track.history:
                 frame = np.concatenate([before[step - steps[0], env][len(frame) :], frame])
             after[step - steps[0], env] = frame

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
-from prefrl.core.observations import PLAIN, parts
+from prefrl.core.observations import PLAIN, Observations, parts
 
 
 class Track:
@@ -23,42 +22,23 @@ class Track:
         self.key, self.history, self.dtype = key, history, space.dtype
         self.shape = tuple(space.shape or ())  # of an observation
         self.frame = (self.shape[0] // (history + 1), *self.shape[1:]) if history else self.shape
-        self.kept: np.ndarray = np.zeros(0)  # (capacity, n_envs, *frame), allocated by `resize`
-        self.last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> the newest frame at the end of an episode
+        self.kept: np.ndarray = np.zeros(0)  # (capacity, n_envs, *frame), allocated by the ring
+        self.last: dict[tuple[int, int], np.ndarray] = {}  # (step, env) -> an episode's last newest frame, by step
 
     @property
     def nbytes(self) -> int:
         """Bytes that a step of one environment takes."""
         return int(np.prod(self.frame)) * np.dtype(self.dtype).itemsize
 
-    def resize(self, capacity: int, n_envs: int) -> None:
-        self.kept = np.zeros((capacity, n_envs, *self.frame), self.dtype)
-
-    def of(self, observations: Any) -> np.ndarray:
+    def of(self, observations: Observations) -> np.ndarray:
         """This part of the observations."""
         part: np.ndarray = parts(observations)[self.key]
         return part
 
-    def newest(self, observations: Any) -> np.ndarray:
+    def newest(self, observations: Observations) -> np.ndarray:
         """The newest frames of this part, of stacks a copy: (n, *obs) -> (n, *frame)"""
         part = self.of(observations)
         return part[:, -self.frame[0] :].copy() if self.history else part
-
-    def stacks(self, places: np.ndarray) -> np.ndarray:
-        """Stacks of the frames at these places of the ring: (n, n_envs, history + 1) -> (n, n_envs, *obs)"""
-        frames = self.kept[places, np.arange(places.shape[1])[:, None]]
-        return frames.reshape(*places.shape[:2], *self.shape)
-
-    def ends(self, first: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Step, environment and newest frame where episodes ended from this step on, the last end first."""
-        for (step, env), frame in reversed(self.last.items()):  # in the order of steps
-            if step < first:
-                return
-            yield step, env, frame
-
-    def forget(self, oldest: int) -> None:
-        """Drop the ends of episodes before this step."""
-        self.last = {key: frame for key, frame in self.last.items() if key[0] >= oldest}
 
 
 def tracks_of(venv: VecEnv) -> dict[str, Track]:

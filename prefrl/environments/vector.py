@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from prefrl.core.observations import mapped
 from prefrl.environments.making import MakeEnv, check_spaces
-from prefrl.environments.origins import opening, snapshot
+from prefrl.environments.origins import opening
 
 
 class OpeningMonitor(Monitor):
@@ -34,10 +34,6 @@ class OpeningMonitor(Monitor):
         if returned[2] or returned[3]:  # the next reset may fill the same arrays
             return mapped(np.array, returned[0]), *returned[1:]
         return returned
-
-    def snapshot(self, action: Any) -> bytes:
-        """An opening for the next step, where `notes` is "state". action: the last one"""
-        return snapshot(self.env, action)
 
     def _seed(self, seed: int | None) -> int | None:
         if seed is not None:

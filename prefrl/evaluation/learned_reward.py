@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.type_aliases import PolicyPredictor
 
+from prefrl.core.rollout import Rollout
 from prefrl.environments.making import MakeEnv
 from prefrl.environments.recorder import Recorder
-from prefrl.environments.ring import Rollout
 from prefrl.environments.vector import make_venv
 from prefrl.evaluation.returns import SEED, RandomPolicy
 from prefrl.evaluation.reward_distance import TRUE_REWARDS, epic, reward_agreement

@@ -1,4 +1,4 @@
-"""The interface of mechanisms, which change policy learning beyond the learned reward. Each is a file and a line in MECHANISMS."""
+"""The interface of mechanisms, which change policy learning beyond the learned reward."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from prefrl.config.settings import Config
 from prefrl.config.values import with_settings
+from prefrl.core.observations import Observations
+from prefrl.core.rollout import Rollout
 
 
 class Actor(Protocol):
@@ -20,32 +22,18 @@ class Actor(Protocol):
     def action_space(self) -> spaces.Space: ...
 
     @property
-    def observation_space(self) -> spaces.Space: ...
-
-    @property
     def step(self) -> int: ...
 
     @property
     def policy(self) -> nn.Module: ...
 
 
-class Rollout(Protocol):
-    """The agent's steps since its last update, batch shape (n, n_envs)."""
+@dataclass(frozen=True, kw_only=True)
+class PaidRollout(Rollout):
+    """The agent's steps since its last update, with learned rewards. Mechanisms leave the true rewards alone."""
 
-    @property
-    def observations(self) -> np.ndarray: ...
-    @property
-    def actions(self) -> np.ndarray: ...  # as the environments executed them
-    @property
-    def next_observations(self) -> np.ndarray: ...
-    @property
-    def finished(self) -> np.ndarray: ...  # whether a whole episode ended with the step
-    @property
-    def sampled_actions(
-        self,
-    ) -> np.ndarray: ...  # as the policy gave them: a Gaussian policy's may lie beyond the bounds
-    @property
-    def learned_rewards(self) -> np.ndarray: ...  # of the reward model
+    sampled_actions: np.ndarray  # (n, n_envs, *act) as the policy gave them: a Gaussian policy's may exceed the bounds
+    learned_rewards: np.ndarray  # (n, n_envs) of the reward model
 
 
 class Mechanism:
@@ -72,7 +60,7 @@ class Mechanism:
     def begin(self, agent: Actor) -> None:
         """The agent has just been made; a checkpoint is restored after this."""
 
-    def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
+    def pay(self, rollout: PaidRollout, rewards: np.ndarray) -> np.ndarray:
         """The rewards (n, n_envs) that the agent improves on. Given: learned ones, and bootstraps at time limits."""
         return rewards
 
@@ -80,11 +68,11 @@ class Mechanism:
         """A further loss of a minibatch in the policy's update: SB3's samples, and its distribution of actions there."""
         return None
 
-    def propose(self, policy: nn.Module, observations: Any) -> Tensor | None:
+    def propose(self, policy: nn.Module, observations: Observations) -> Tensor | None:
         """Actions (N, *act) in place of the policy's own, while it acts and in `predict`; None leaves them as they are."""
         return None
 
-    def after(self, rollout: Rollout, rewards: np.ndarray) -> None:
+    def after(self, rollout: PaidRollout, rewards: np.ndarray) -> None:
         """The policy was improved on this rollout, with these rewards (n, n_envs)."""
 
     def tensors(self) -> dict[str, Tensor]:

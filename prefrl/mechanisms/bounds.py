@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from prefrl.config.settings import Config
-from prefrl.mechanisms.base import Actor, Mechanism, Rollout
+from prefrl.mechanisms.base import Actor, Mechanism, PaidRollout
 
 
 class Bounds(Mechanism):
@@ -27,7 +27,7 @@ class Bounds(Mechanism):
         if getattr(agent.policy, "squash_output", False):  # squashed actions have bounds of their own
             self.cost = 0.0
 
-    def pay(self, rollout: Rollout, rewards: np.ndarray) -> np.ndarray:
+    def pay(self, rollout: PaidRollout, rewards: np.ndarray) -> np.ndarray:
         if not self.cost or not np.ptp(rollout.learned_rewards) > 0:
             return rewards  # with constant rewards, this cost would be all that the policy learns from
         return rewards - self.cost * beyond_bounds(rollout.sampled_actions, self.space)

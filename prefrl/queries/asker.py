@@ -13,8 +13,8 @@ from prefrl.core.data import Queries, Segments
 from prefrl.core.errors import UserError, pick
 from prefrl.core.streams import stream
 from prefrl.kinds import FIRST, Kind, kind_of
+from prefrl.queries.candidates import choose, group, reads
 from prefrl.queries.schedules import Schedule, due, make_schedule
-from prefrl.queries.selection import choose, group, reads
 from prefrl.queries.strategies import Score
 
 if TYPE_CHECKING:

@@ -62,25 +62,15 @@ SCHEDULES: dict[str, Rise] = {
 }
 
 
-def make_schedule(
-    schedule: str | Schedule,
-    *,
-    initial: float = 0.25,
-    half_at: float = 0.1,
-    half_at_steps: float | None = None,
-    total_steps: int | None = None,
-) -> Schedule:
+def make_schedule(schedule: str | Schedule, *, initial: float = 0.25, half_at: float = 0.1) -> Schedule:
     """The named schedule as a level, or your own, checked.
 
     half_at: share of the run after which a hyperbolic or inverse quadratic rate has halved. Christiano et al. 2017
-    give c in steps: 2e6 in MuJoCo with a quarter of the labels at the start, 5e6 of 50e6 (hence .1) on Atari; for this
-    form set half_at_steps and total_steps.
+    give it in steps: 2e6 in MuJoCo with a quarter of the labels at the start, 5e6 of 50e6 (hence .1) on Atari.
     """
     if callable(schedule):
         return checked(schedule)
     rise = pick(SCHEDULES, schedule, "schedule").share
-    if half_at_steps is not None:
-        half_at = half_at_steps / _needed(total_steps)
     if not 0.0 <= initial <= 1.0:
         raise UserError(
             f"initial share of the questions is {initial}; it must lie in [0, 1]: 0.25 asks a quarter up front"
@@ -90,9 +80,9 @@ def make_schedule(
     return checked(lambda progress: initial + (1.0 - initial) * rise(progress, half_at))
 
 
-def checked(schedule: Schedule, points: int = 1001) -> Schedule:
+def checked(schedule: Schedule) -> Schedule:
     """The same schedule, checked: its level is a share of the budget that never falls."""
-    progress = np.linspace(0.0, 1.0, points)
+    progress = np.linspace(0.0, 1.0, 1001)
     level = np.array([schedule(float(at)) for at in progress])
     wrong = np.flatnonzero(~((level >= 0.0) & (level <= 1.0)))
     if len(wrong):
@@ -116,11 +106,3 @@ def due(schedule: Schedule, progress: float, budget: int, asked: int) -> int:
     level = schedule(min(progress, 1.0))
     wanted = min(budget, math.floor(level * budget + 1e-6))  # .29 * 100 is a hair below 29
     return max(0, wanted - asked)
-
-
-def _needed(total_steps: int | None) -> int:
-    if not total_steps or total_steps < 0:
-        raise UserError(
-            f"half_at_steps needs the length of the run, got total_steps={total_steps}; give it, or use half_at"
-        )
-    return total_steps

@@ -14,11 +14,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
-from prefrl.agents import AGENTS, making
-from prefrl.agents.agent import Agent
-from prefrl.agents.devices import torch_device
-from prefrl.agents.making import EXPECTED as OWN_AGENT
-from prefrl.agents.making import Model
+from prefrl.agents import AGENTS, agent_maker
+from prefrl.agents.agent import Agent, torch_device
+from prefrl.agents.agent_maker import EXPECTED as OWN_AGENT
 from prefrl.config.settings import Config, RewardConfig
 from prefrl.core.errors import UserError, brief, pick
 from prefrl.core.streams import number, stream
@@ -46,7 +44,7 @@ class Own:
     """The user's own parts, given as objects in place of names."""
 
     env: MakeEnv | None = None  # () -> gymnasium.Env
-    agent: Model | Callable[[VecEnv], Model] | None = None  # an SB3 on-policy model, or how to make one
+    agent: OnPolicyAlgorithm | Callable[[VecEnv], OnPolicyAlgorithm] | None = None  # an SB3 model, or how to make one
     teacher: AnswerFunction | None = None  # queries -> preferences (Q,)
     reward_network: Callable[[Any], nn.Module] | None = None  # number of features, or (C, H, W) -> (N, ...) to (N, 1)
     strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
@@ -170,7 +168,7 @@ def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[
 def make_agent(config: Config, own: Own) -> Agent:
     """The agent in its environments, with its mechanisms."""
     mechanisms = make_mechanisms(config, own.mechanisms)
-    return making.make_agent(config, own.agent, maker(config, own), partial(vector_env, config, own), mechanisms)
+    return agent_maker.make_agent(config, own.agent, maker(config, own), partial(vector_env, config, own), mechanisms)
 
 
 def check_parts(config: Config) -> None:

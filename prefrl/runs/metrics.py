@@ -17,7 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from prefrl.core.files import new_file
-from prefrl.environments.ring import Rollout
+from prefrl.core.rollout import Rollout
 from prefrl.rewards.base import FitReport
 
 STEP = "time/total_timesteps"

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from prefrl.agents.turns import cut_every, total_steps
+from prefrl.agents.agent import cut_every, total_steps
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe

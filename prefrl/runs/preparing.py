@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from prefrl.config.settings import Config
+from prefrl.core.observations import shapes
 from prefrl.rendering.check import film, prepare
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Unfaithful
@@ -33,8 +34,8 @@ class Preparation:
         """Read the recording to replay, and begin episodes in the same way as the recorded run."""
         recorder = self.parts.recorder
         recording, notes = recordings.read(self.config, teacher.function.until)
-        shapes = (recorder.memory.shapes_of_observations, recorder.action_space.shape or ())
-        recordings.require_shapes(recording, *shapes)
+        of_actions = recorder.action_space.shape or ()
+        recordings.require_shapes(recording, shapes(recorder.memory.observations, 2), of_actions)
         teacher.function.until = recording.last_seq
         if recording.from_people:
             self.parts.asker.at_once = self.config.teacher.wait

@@ -12,7 +12,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from prefrl.agents.agent import Watcher
 from prefrl.config.settings import Config
 from prefrl.core.errors import UserError
-from prefrl.environments.watchdog import watching
 from prefrl.loop import PreferenceLoop
 from prefrl.runs.build import Own
 from prefrl.runs.parts import Parts, make_parts
@@ -62,7 +61,7 @@ class Run:
             self.agent, self.asker, self.teacher, self.learner, self.reward_model, self.parts.paid, self.log
         )
         try:
-            with stoppable(self.folder), watching(self.recorder, self.config.record.step_timeout), self._posting_end():
+            with stoppable(self.folder), self.recorder.watched(self.config.record.step_timeout), self._posting_end():
                 loop.run()
             if self.agent.step > before:  # a finished run's last checkpoint is not put at risk by writing it again
                 self.agent.check()

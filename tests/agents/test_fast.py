@@ -19,9 +19,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
 from prefrl.agents.fast import FastA2C, FastPPO
-from prefrl.agents.further_loss import add_loss
 from prefrl.agents.numpy_policy import NumpyPolicy
-from prefrl.agents.rollout_buffer import put_learned_reward
+from prefrl.agents.sb3_hooks import add_loss, put_learned_reward
 
 BOX = spaces.Box(-1.0, 1.0, (3,))
 DISCRETE = spaces.Discrete(4)

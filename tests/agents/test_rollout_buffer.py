@@ -7,7 +7,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from prefrl.agents.on_policy import sb3_model
-from prefrl.agents.rollout_buffer import put_learned_reward
+from prefrl.agents.sb3_hooks import put_learned_reward
 from prefrl.config.settings import OnPolicyConfig
 from prefrl.core.errors import UserError
 from prefrl.core.streams import number

@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from prefrl.agents import register
-from prefrl.agents.agent import Pay, RecordedAgent, Turn
+from prefrl.agents.agent import Agent
 from prefrl.config.settings import AgentConfig, Config
 from prefrl.core.data import Feedback, Segments
+from prefrl.core.rollout import Rollout
 from prefrl.core.tensors import pack_optimiser, unpack_optimiser
 from prefrl.environments.recorder import Recorder
-from prefrl.environments.ring import Rollout
 from prefrl.kinds import kind_of
+from prefrl.loop import Pay, Turn
 from prefrl.mechanisms import Mechanisms
 from prefrl.rewards.base import FitReport
 
@@ -47,7 +48,7 @@ class QConfig(AgentConfig):
         return self.n_envs * self.every
 
 
-class QLearner(RecordedAgent):
+class QLearner(Agent):
     """Learns off policy: from all steps that it remembers, whose rewards are learned anew after each fit."""
 
     def __init__(self, config: Config, recorder: Recorder, mechanisms: Mechanisms):
@@ -154,7 +155,7 @@ class ContrastiveConfig(AgentConfig):
         return self.n_envs * self.every
 
 
-class Contrastive(RecordedAgent):
+class Contrastive(Agent):
     """Makes the actions of preferred segments likelier than those of the others (Hejna et al. 2023): no reward model."""
 
     def __init__(self, config: Config, recorder: Recorder, mechanisms: Mechanisms):

@@ -85,7 +85,7 @@ def test_pictures_are_those_of_the_segment():
 
 def test_every_state_is_drawn_once():
     recorder, env = filmed(200)
-    assert env.drawn == 200 + len(recorder._openings.starts[0])
+    assert env.drawn == 200 + len(recorder._openings.noted[0])
 
 
 def test_what_has_no_pictures_any_more_is_not_asked_about():

@@ -98,7 +98,7 @@ def test_actions_are_kept_as_they_were_given():
     recorder.reset()
     for _ in range(20):
         recorder.step(np.array([[0.1]], np.float32))
-    origin = recorder.origins(recorder.segments_at(np.array([9]), np.array([0]), 4))[0]
+    origin = recorder.origins(recorder.memory.segments_at(np.array([9]), np.array([0]), 4))[0]
     assert origin.actions.dtype == np.float32 and origin.actions.shape == (9, 1)
 
 
@@ -106,27 +106,27 @@ def test_openings_go_with_the_steps_that_are_overwritten():
     recorder = Recorder(counting([[1000]]), 30)
     recorder.note_openings("rng")
     played(recorder, 25)
-    assert len(recorder.origins(recorder.segments_at(np.array([20]), np.array([0]), 4))[0].actions) == 20
+    assert len(recorder.origins(recorder.memory.segments_at(np.array([20]), np.array([0]), 4))[0].actions) == 20
     played(recorder, 20)
-    assert recorder.origins(recorder.segments_at(np.array([20]), np.array([0]), 4))[0] is None
+    assert recorder.origins(recorder.memory.segments_at(np.array([20]), np.array([0]), 4))[0] is None
 
 
 def test_memory_for_openings_is_bounded_by_that_for_steps():
     recorder = recorded("CartPole-v1", steps=900, capacity=60, n_envs=1)
-    assert len(recorder._openings.starts[0]) < 120 / 8
+    assert len(recorder._openings.noted[0]) < 120 / 8
 
 
 def test_cut_episodes_begin_anew():
     recorder = recorded("Pendulum-v1", cut_every=50, seed_at=lambda steps: 10 + steps)
-    origins = recorder.origins(recorder.segments_at(np.array([45, 55]), np.array([1, 1]), 5))
+    origins = recorder.origins(recorder.memory.segments_at(np.array([45, 55]), np.array([1, 1]), 5))
     assert [json.loads(origin.opening)["seed"] for origin in origins] == [11, 61]
     assert [len(origin.actions) for origin in origins] == [45, 5]
 
 
 def test_what_was_forgotten_has_no_tape():
     recorder = recorded("Pendulum-v1")
-    recorder.forget()
-    assert recorder._openings.starts == [[], []]
+    recorder.begin_at(recorder.steps)
+    assert recorder._openings.noted == [[], []]
 
 
 def test_an_episode_that_came_to_nothing_is_replaced():
@@ -140,7 +140,7 @@ def test_the_users_own_environments_are_noted_too():
     recorder = Recorder(DummyVecEnv([lambda: Counting([5])]), 50)
     recorder.note_openings("rng")
     played(recorder, 20)
-    assert recorder.origins(recorder.segments_at(np.array([7]), np.array([0]), 3))[0] is not None
+    assert recorder.origins(recorder.memory.segments_at(np.array([7]), np.array([0]), 3))[0] is not None
 
 
 def test_environments_in_other_processes_are_refused_with_a_way_out():

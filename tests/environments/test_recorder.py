@@ -180,7 +180,7 @@ def test_no_segment_crosses_a_reset(rng):
 def test_what_was_forgotten_is_in_no_segment(rng):
     recorder = Recorder(counting([[10]]), 50, cut_every=8)
     played(recorder, 8)
-    recorder.forget()
+    recorder.begin_at(recorder.steps)
     assert len(recorder.cut_segments(2, rng)) == 0
     played(recorder, 4)
     assert recorder.cut_segments(2, rng).start_step.tolist() == [8, 10]

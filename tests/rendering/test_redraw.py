@@ -224,7 +224,7 @@ def test_hidden_generators_are_reached_by_seeding_every_reset():
         recorder.reset()
         for _ in range(20):
             recorder.step(np.zeros((1, 1), np.float32))
-    segments = recorder.segments_at(np.array([50]), np.array([0]), 5)
+    segments = recorder.memory.segments_at(np.array([50]), np.array([0]), 5)
     assert len(redraw(maker(Hidden)("rgb_array"), segments[0], recorder.origins(segments)[0])) == 6
 
 

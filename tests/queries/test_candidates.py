@@ -5,13 +5,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import cdist
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError
 from prefrl.kinds import kind_of
-from prefrl.queries import STRATEGIES, choose, group
-from prefrl.queries.selection import reads
-from prefrl.queries.strategies import bald, bpref_entropy, disagreement, volume
+from prefrl.queries.candidates import choose, greedy_cover, group, reads
+from prefrl.queries.strategies import STRATEGIES, bald, bpref_entropy, disagreement, volume
 
 
 def pairs_at(places) -> Segments:
@@ -117,12 +118,10 @@ def test_covering_needs_no_reward_model(pool, rng):
     assert choose(pool[0], None, 5, "kcenter", rng).strategy == "kcenter"
 
 
-def test_a_cover_takes_one_of_each_heap_and_leaves_out_the_heap_already_asked(rng):
+def test_a_cover_takes_one_of_each_heap(rng):
     heaps = np.repeat([[[0.0], [0.0]], [[9.0], [0.0]], [[0.0], [9.0]]], 10, axis=0)
     candidates = pairs_at(heaps + 0.01 * rng.standard_normal(heaps.shape))
     assert sorted(choose(candidates, None, 3, "kcenter", rng).picked // 10) == [0, 1, 2]
-    asked = candidates[:3]
-    assert sorted(choose(candidates, None, 2, "kcenter", rng, asked).picked // 10) == [1, 2]
 
 
 def test_a_cover_is_not_ruled_by_the_largest_units(rng):
@@ -130,12 +129,6 @@ def test_a_cover_is_not_ruled_by_the_largest_units(rng):
     places[:, 0, 0] = 1000 * rng.standard_normal(40)
     places[0, 0, 1] = 1.0  # the only pair that differs in the small number: 6 standard deviations off
     assert 0 in choose(pairs_at(places), None, 4, "kcenter", rng).picked
-
-
-def test_pairs_already_asked_are_kept_away_from_in_the_same_units():
-    ladder = pairs_at([[[1000.0 * step], [0.0]] for step in range(11)])
-    picked = choose(ladder, None, 1, "kcenter", np.random.default_rng(0), asked=ladder[[3]]).picked
-    assert picked.tolist() == [10]
 
 
 def test_a_cover_by_score_stays_in_the_better_half(pool, rng):
@@ -205,3 +198,32 @@ def test_informative_questions_teach_more_than_random_ones_and_predictable_ones_
         alignment(lambda predicted: -volume(predicted)) < random - 0.1
     )  # .66; .61, the sign of APReL's volume removal
     assert alignment(bpref_entropy) < random - 0.1  # .57; .58, pairs that are too close for anyone
+
+
+POINTS = arrays(np.float64, st.tuples(st.integers(1, 7), st.integers(1, 2)), elements=st.integers(-3, 3).map(float))
+
+
+def test_a_greedy_cover_by_hand():
+    line = np.array([[0.0], [1.0], [5.0], [10.0]])
+    assert greedy_cover(line, 4).tolist() == [0, 3, 2, 1]
+
+
+@given(POINTS)
+def test_no_point_is_picked_twice_even_among_copies(points):
+    assert sorted(greedy_cover(points, len(points))) == list(range(len(points)))
+
+
+@given(POINTS, st.data())
+def test_the_cover_is_within_twice_the_best(points, data):
+    n = data.draw(st.integers(1, len(points)))
+    distances = cdist(points, points)
+    subsets = [[i] for i in range(len(points))]
+    for _ in range(n - 1):
+        subsets = [[*s, i] for s in subsets for i in range(s[-1] + 1, len(points))]
+    best = min(distances[:, subset].min(1).max() for subset in subsets)
+    assert distances[:, greedy_cover(points, n)].min(1).max() <= 2 * best + 1e-12
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_cover_of_none_and_of_one(n):
+    assert greedy_cover(np.zeros((3, 2)), n).tolist() == [0][:n]

@@ -1,4 +1,4 @@
-"""From segments to questions: draw candidate groups of segments, then choose questions by a query strategy."""
+"""Candidate questions: draw random groups of segments, and choose among them by a query strategy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import numpy as np
 
 from prefrl.core.data import Segments
 from prefrl.core.errors import NonFiniteError, NotEnoughSegments, UserError, pick
-from prefrl.queries.kcenter import greedy_cover, question_features
+from prefrl.core.observations import parts
 from prefrl.queries.strategies import STRATEGIES, Score, Strategy
 
+WIDTH = 2048  # most features of a question; images have a hundred times more and are subsampled evenly
+QUESTIONS = 64  # read at a time
 
-class Choice(NamedTuple):
-    """Which candidates to ask about."""
+
+class Chosen(NamedTuple):
+    """The candidates that a strategy chose to ask about."""
 
     picked: np.ndarray  # (n,) indices of candidates, distinct; the best first
     scores: np.ndarray  # (n,) NaN where the strategy has no score
@@ -59,14 +62,13 @@ def choose(
     n: int,
     strategy: str | Score,
     rng: np.random.Generator,
-    asked: Segments | None = None,
     groups: np.ndarray | None = None,
-) -> Choice:
+) -> Chosen:
     """Choose n of the candidates (batch shape (N, K)), by a strategy's name or a score function of your own.
 
     predicted: what the strategy reads of each member, (E, N, A) chances or (E, N, K) returns; None before the first fit
     or where a kind has no outcomes, when strategies that need it give way to uniform.
-    asked: batch shape (C, K), questions that a covering strategy stays away from. Equal scores are broken at random.
+    Equal scores are broken at random.
     groups: (N, K) which segments make up each candidate; if given, no segment is in two questions, and fewer than n
     questions may be left.
     """
@@ -83,9 +85,9 @@ def choose(
     ranked = shuffled[np.argsort(-scores[shuffled], kind="stable")]  # NaN throughout: the shuffled order stays
     if chosen.covers and n > 0:
         pool = ranked if chosen.score is None else ranked[: max(n, total // 2)]
-        ranked = _cover(candidates, pool, n if groups is None else len(pool), asked)
+        ranked = _cover(candidates, pool, n if groups is None else len(pool))
     picked = ranked[:n] if groups is None else ranked[_each_segment_once(groups[ranked], n)]
-    return Choice(picked, scores[picked], name)
+    return Chosen(picked, scores[picked], name)
 
 
 def reads(strategy: str | Score) -> Literal["chances", "returns"] | None:
@@ -138,13 +140,40 @@ def _scores(name: str, strategy: Strategy, predicted: np.ndarray | None, total: 
     return scores
 
 
-def _cover(candidates: Segments, pool: np.ndarray, n: int, asked: Segments | None) -> np.ndarray:
-    """n of the pool (candidate indices), far apart and far from those asked. B-Pref pools half of 10 n candidates.
+def _cover(candidates: Segments, pool: np.ndarray, n: int) -> np.ndarray:
+    """n of the pool (candidate indices), far apart. B-Pref pools half of 10 n candidates.
 
     Unlike there, every observed number is first scaled to unit spread, or the one in the largest units decides alone.
     """
     points = question_features(candidates)[pool]
     spread = points.std(0)
-    scale = np.where(spread > 0, spread, 1.0)
-    centres = question_features(asked) / scale if asked is not None and len(asked) else None
-    return pool[greedy_cover(points / scale, n, centres)]
+    return pool[greedy_cover(points / np.where(spread > 0, spread, 1.0), n)]
+
+
+def question_features(questions: Segments) -> np.ndarray:
+    """Observations of all segments side by side, as in B-Pref's code: batch shape (N, K) -> (N, D), D <= WIDTH"""
+    numbers = sum(int(np.prod(part.shape[1:])) for part in parts(questions.observations).values())
+    stride = max(1, -(-numbers // WIDTH))
+    blocks = []
+    for at in range(0, max(1, len(questions)), QUESTIONS):
+        _, observed = zip(*sorted(parts(questions[at : at + QUESTIONS].observations).items()), strict=True)
+        numbers_of = [np.asarray(part).reshape(len(part), -1) for part in observed]
+        blocks.append(np.concatenate(numbers_of, axis=1)[:, ::stride])
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def greedy_cover(points: np.ndarray, n: int) -> np.ndarray:
+    """Greedy k-centre cover: n points such that every point has a chosen one nearby, a 2-approximation (Gonzalez 1985).
+
+    points: (N, D). Returns indices: the first point, then each the farthest from those taken before.
+    """
+    # squared lengths, for |a - b|^2 = |a|^2 + |b|^2 - 2 a b without forming differences: (N,)
+    lengths = np.einsum("nd,nd->n", points, points)
+    nearest = np.full(len(points), np.inf)  # (N,) squared distance to the nearest point taken so far
+    picked = np.empty(n, dtype=np.int64)
+    for turn in range(n):  # each pick depends on the one before
+        picked[turn] = best = int(np.argmax(nearest))
+        along = np.einsum("nd,d->n", points, points[best])  # as fast as @, which may wait for busy cores
+        nearest = np.minimum(nearest, lengths + lengths[best] - 2.0 * along)
+        nearest[picked[: turn + 1]] = -1.0  # never again, even where copies leave every distance at 0
+    return picked

@@ -1,4 +1,4 @@
-"""Policy features of Dict observations: convolutions for each picture, all other parts flattened."""
+"""Policy features where SB3's own do not do: small pictures, and Dict observations with pictures in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim, is_ima
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 from torch import Tensor, nn
 
-from prefrl.agents.small_cnn import LEAST, SmallCNN
+NATURE_CNN_SIDE = 36  # pixels on a side that SB3's NatureCNN needs
+
+
+class SmallCNN(BaseFeaturesExtractor):
+    """One convolution and a dense layer, as for MinAtar (Young and Tian 2019). Pictures: (N, C, H, W), scaled by SB3"""
+
+    def __init__(self, observation_space: spaces.Box, features_dim: int = 128):
+        super().__init__(observation_space, features_dim)
+        channels, height, width = observation_space.shape
+        convolution = nn.Sequential(nn.Conv2d(channels, 16, 3), nn.ReLU(), nn.Flatten())
+        with torch.no_grad():
+            size = convolution(torch.zeros(1, channels, height, width)).shape[1]
+        self.layers = nn.Sequential(*convolution, nn.Linear(size, features_dim), nn.ReLU())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.layers(pictures)
 
 
 class PartsExtractor(BaseFeaturesExtractor):
@@ -32,5 +47,7 @@ class PartsExtractor(BaseFeaturesExtractor):
 def _extractor(space: spaces.Space, size: int) -> nn.Module:
     if not is_image_space(space):
         return nn.Flatten()
-    convolutions = NatureCNN if min((space.shape or ())[1:]) >= LEAST else SmallCNN  # SB3 has put channels first
+    convolutions = (
+        NatureCNN if min((space.shape or ())[1:]) >= NATURE_CNN_SIDE else SmallCNN
+    )  # SB3 has put channels first
     return convolutions(space, size)  # type: ignore[arg-type]
