@@ -17,10 +17,12 @@ from prefrl.bench.cache import Job, versions
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import random_returns, true_returns
-from prefrl.runs.build import Own
+from prefrl.runs.build import make_run
 from prefrl.runs.folder import cleared_if_refused, describe, locked, machine
 from prefrl.runs.metrics import read_metrics
+from prefrl.runs.own import Own
 from prefrl.runs.plots import series
+from prefrl.runs.preparing import prepare_run
 from prefrl.runs.run import Run
 
 POINTS = 20  # of a learning curve that are kept
@@ -44,7 +46,7 @@ def run(job: Job, folder: Path) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     with locked(folder):
         one, step = _opened(job, folder)
-        one.prepare()
+        prepare_run(one)
         one.learn()
         seconds = time.process_time() - cpu
         fit = one.log.last_fit
@@ -64,7 +66,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
     if (folder / "checkpoints").exists():
         one = None
         try:
-            one = Run(folder, job.config, Own(), quiet=True)
+            one = make_run(folder, job.config, Own(), quiet=True)
             if step := one.restore():
                 one.require_labels()
                 return one, step
@@ -77,7 +79,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with cleared_if_refused(folder):
         describe(folder, job.config, "bench", {})
-        return Run(folder, job.config, Own(), quiet=True), 0
+        return make_run(folder, job.config, Own(), quiet=True), 0
 
 
 def _returns(policy: Any, job: Job) -> dict[str, float]:

@@ -19,7 +19,7 @@ from prefrl.dataset import layout
 from prefrl.dataset.content import Content
 from prefrl.kinds import kind_of
 from prefrl.runs import build
-from prefrl.runs.build import Own
+from prefrl.runs.own import Own
 from prefrl.store.contents import Row
 
 try:

@@ -18,8 +18,8 @@ from prefrl.rendering.footage import Footage
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
-from prefrl.runs.build import Own
 from prefrl.runs.folder import read_run
+from prefrl.runs.own import Own
 from prefrl.runs.run import Run
 from prefrl.store.lookup import Place, by_kind
 from prefrl.store.store import LabelStore

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prefrl.agents.agent import Agent
 from prefrl.queries.asker import Asker
@@ -23,11 +23,11 @@ class TrainerNotices:
 
     def __init__(
         self, agent: Agent, asker: Asker, reward_model: RewardModel | None, store: LabelStore, log: Log, queue: int,
-        say: Callable[[str], None],
+        show_state: Callable[[str], None],
     ):  # fmt: skip
-        """queue: questions that may be unanswered at a time; say: shows the person who trains what it waits for"""
+        """queue: questions that may be unanswered at a time; show_state: to the person who trains"""
         self.agent, self.asker, self.reward_model, self.store, self.log = agent, asker, reward_model, store, log
-        self.queue, self.say = queue, say
+        self.queue, self.show_state = queue, show_state
         self.posted_at, self.version, self.state = 0.0, 0, ""
         self.started_at, self.started_step = time.monotonic(), 0
 
@@ -40,14 +40,20 @@ class TrainerNotices:
         self.post("running")
         self._predict()
 
-    def finish(self) -> None:
-        """After the last update."""
-        self._predict()
-        self.post("finished")
+    @contextmanager
+    def posting_end(self) -> Iterator[None]:
+        """Post that training has finished when the block ends, or that it stopped if it raises."""
+        try:
+            yield
+            self._predict()
+            self.post("finished")
+        except BaseException:
+            self.post("stopped")
+            raise
 
     def waiting(self, state: str) -> None:
         """While training waits for people."""
-        self.say(state)
+        self.show_state(state)
         self.post(state)
 
     def post(self, state: str) -> None:
@@ -58,7 +64,7 @@ class TrainerNotices:
         self.posted_at, self.state = now, state
         self.store.notices.post("trainer", self._notice(state))
 
-    def _notice(self, state: str) -> dict[str, Any]:
+    def _notice(self, state: str) -> dict[str, object]:
         step, fit = self.agent.step, self.log.last_fit
         accuracy = fit.metrics.get("accuracy") if fit else None
         passed = max(1e-3, time.monotonic() - self.started_at)
@@ -76,8 +82,7 @@ class TrainerNotices:
             return
         self.version = self.reward_model.version
         checks = self.store.asked_queries(gold=True)[-LATELY:]  # a missing prediction would give gold questions away
-        if not (ids := sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})):
-            return
+        ids = sorted({*self.store.open_queries(), *self.reward_model.recent_queries(LATELY), *checks})
         for kind, query_ids in by_kind(self.store, ids).items():
             rewards, chances = self.reward_model.opinion(kind, self.store.queries(query_ids).segments)
             self.store.notices.predict({

@@ -15,7 +15,7 @@ from prefrl.evaluation.learned_reward import compare
 from prefrl.evaluation.returns import Returns, random_returns, true_returns
 from prefrl.rendering.video import record_episode, write_video
 from prefrl.runs import build
-from prefrl.runs.build import Own
+from prefrl.runs.own import Own
 from prefrl.runs.plots import write_plots
 from prefrl.runs.run import Run
 

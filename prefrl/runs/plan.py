@@ -19,7 +19,7 @@ from prefrl.kinds import kind_of
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.pictures import pictures_in
 from prefrl.runs import build
-from prefrl.runs.build import Own
+from prefrl.runs.own import Own
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight

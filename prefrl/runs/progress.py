@@ -34,10 +34,10 @@ class Progress:
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(0)
 
-    def say(self, what: str) -> None:
+    def show_state(self, state: str) -> None:
         """Show a text in place of the figures, which stand still while training waits."""
-        if what != self.bar.postfix:
-            self.bar.set_postfix_str(what)
+        if state != self.bar.postfix:
+            self.bar.set_postfix_str(state)
 
     def close(self) -> None:
         self.show()
