@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from prefrl.kinds import kind_of
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.rendering.video import write_frames
-from prefrl.runs.footage import opened
+from prefrl.runs.asked_segments import AskedSegments
 from prefrl.store.lookup import Place
 
 OF_TWO = ("first", "second")
@@ -34,7 +35,7 @@ def write_clips(content: Content, out: Path) -> None:
     ]  # fmt: skip
     (out / layout.CLIPS).mkdir()
     missing, fault = 0, None
-    with opened(content.run, content.own) as source:
+    with closing(AskedSegments(content.run, content.own)) as source:
         for place, segment in tqdm(clips, "clips", unit="clip", leave=False, file=sys.stderr, delay=1):
             try:
                 footage = source.footage(place, segment)

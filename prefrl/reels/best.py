@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from prefrl.reels import panels
 from prefrl.reels.writing import Form, form, target, write_reel
 from prefrl.rendering.footage import Footage
 from prefrl.rendering.redraw import Unfaithful
-from prefrl.runs.footage import BATCH, Source, opened
+from prefrl.runs.asked_segments import BATCH, AskedSegments
 from prefrl.store.lookup import Place, by_kind, places
 
 
@@ -47,7 +48,7 @@ def best(
 ) -> Path:  # fmt: skip
     """Write a video of the `count` segments with the highest predicted returns, each beside one of the lowest."""
     path = target(folder, out, "best")
-    with opened(folder, own) as source:
+    with closing(AskedSegments(folder, own)) as source:
         valued = sorted(_valued(source), key=lambda segment: segment.predicted)
         if len(valued) < 2:
             raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or answer more questions")
@@ -60,7 +61,7 @@ def best(
     return write_reel([_scene(rank, end, scale, output) for rank, end in enumerate(ends, 1)], output)
 
 
-def _valued(source: Source) -> list[Valued]:
+def _valued(source: AskedSegments) -> list[Valued]:
     """All segments of asked questions that have a prediction."""
     valued: list[Valued] = []
     batches = [
@@ -70,7 +71,7 @@ def _valued(source: Source) -> list[Valued]:
     ]
     for ids in tqdm(batches, "predicting", leave=False, file=sys.stderr, delay=1):
         place_of = places(source.store, ids)
-        predictions = source.thoughts(ids)
+        predictions = source.predictions(ids)
         predicted = [id for id in ids if id in predictions]
         if not predicted:
             continue
@@ -85,7 +86,7 @@ def _valued(source: Source) -> list[Valued]:
     return valued
 
 
-def _filmed(source: Source, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:
+def _filmed(source: AskedSegments, ranked: Sequence[Valued], count: int, bar: Any) -> list[tuple[Valued, Footage]]:
     """The first `count` segments that can be drawn, no two of them overlapping."""
     filmed: list[tuple[Valued, Footage]] = []
     fault: Unfaithful | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from prefrl.reels.scenes import Answered, scene
 from prefrl.reels.writing import form, target, write_reel
 from prefrl.rendering.footage import Footage
 from prefrl.rendering.redraw import Unfaithful
-from prefrl.runs.footage import Source, Thought, opened
+from prefrl.runs.asked_segments import AskedSegments, Prediction
 from prefrl.store.lookup import place_of, shown
 from prefrl.store.store import LabelStore
 
@@ -28,10 +29,10 @@ def pairs(
 ) -> Path:  # fmt: skip
     """Write a video of answered questions: those numbered in `queries`, else the `last` ones. own: env=... and so on"""
     path = target(folder, out, "pairs")
-    with opened(folder, own) as source:
+    with closing(AskedSegments(folder, own)) as source:
         chosen = _chosen(source.store, queries, last)
         filmed = _filmed(source, chosen, strict=bool(queries))
-        predictions = source.thoughts([row["query_id"] for row, _ in filmed])
+        predictions = source.predictions([row["query_id"] for row, _ in filmed])
         output = form(path, max((clips[0] for _, clips in filmed), key=len), fps, width)
         wording = source.config.teacher.question
         answered = [_answered(row, clips, wording, predictions.get(row["query_id"])) for row, clips in filmed]
@@ -54,7 +55,7 @@ def _chosen(store: LabelStore, queries: Sequence[int], last: int) -> list[dict[s
 
 
 def _filmed(
-    source: Source, chosen: Sequence[dict[str, Any]], strict: bool
+    source: AskedSegments, chosen: Sequence[dict[str, Any]], strict: bool
 ) -> list[tuple[dict[str, Any], list[Footage]]]:
     """Answers with their clips in the order in which they were shown. Without strict, those that cannot be drawn are left out."""
     filmed, fault = [], None
@@ -73,7 +74,7 @@ def _filmed(
     return filmed
 
 
-def _answered(row: dict[str, Any], clips: Sequence[Footage], question: str, prediction: Thought | None) -> Answered:
+def _answered(row: dict[str, Any], clips: Sequence[Footage], question: str, prediction: Prediction | None) -> Answered:
     kind, order = kind_of(row["asked_kind"]), shown(row["details"], row["asked_kind"])["order"]
     answer = kind.as_displayed(row["answer"], order)
     answered = Answered(

@@ -170,7 +170,10 @@ def differences(run_json: dict[str, Any], config: Config) -> list[str]:
     Raises UserError for a changed setting of FIXED.
     """
     now = _settings(config)
-    before = _settings_at_start(run_json, config)
+    before = now
+    if noted := {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}:
+        # what an older prefrl did not know was at its default
+        before = _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted
     for name in FIXED:
         if now.get(name) != before.get(name):
             raise UserError(
@@ -179,19 +182,13 @@ def differences(run_json: dict[str, Any], config: Config) -> list[str]:
                 " new run"
             )
     current = machine()
-    recorded, packages = run_json["packages"], current["packages"]
-    earlier = {name: recorded.get(name, version) for name, version in packages.items()}  # an older prefrl noted fewer
+    packages = current["packages"]
+    earlier = packages | run_json["packages"]  # an older prefrl noted fewer
     return [
         *_changes(before, now),
         *_changes(earlier, packages),
         *_changes(run_json, {key: current[key] for key in ("python", "machine")}),
     ]
-
-
-def _settings_at_start(run_json: dict[str, Any], config: Config) -> dict[str, Any]:
-    """The settings with which a run was started; what an older prefrl did not know was at its default."""
-    noted = {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}
-    return _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted if noted else _settings(config)
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -33,12 +33,11 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
 def series(rows: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one metric, where it was recorded."""
     points = [(row[STEP], row[name]) for row in rows if name in row]
-    return (np.array([s for s, _ in points]), np.array([v for _, v in points]))
+    return np.array([step for step, _ in points]), np.array([value for _, value in points])
 
 
 def _line(axes: Axes, rows: list[dict[str, float]], name: str, label: str, **style: Any) -> None:
-    steps, values = series(rows, name)
-    axes.plot(steps, values, label=label, **style)
+    axes.plot(*series(rows, name), label=label, **style)
 
 
 def curve(rows: list[dict[str, float]], path: Path, floor: float | None = None) -> Path:
@@ -73,7 +72,7 @@ def reward_quality(rows: list[dict[str, float]], path: Path) -> Path:
     return _save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def _save(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     return path
