@@ -13,7 +13,6 @@ reward model; or the agent itself, where it learns from feedback directly.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,17 +66,15 @@ class Log(Protocol):
     def paid(self, rollout: Any, rewards: np.ndarray) -> None: ...
 
 
-@dataclass
 class PreferenceLoop:
     """The parts, and a turn that carries things from one to the next."""
 
-    agent: Agent
-    asker: Asker
-    teacher: Teacher
-    learner: Learner
-    reward_model: Any  # by which questions are chosen
-    paid: Paid  # what the agent is paid, which may be more
-    log: Log
+    def __init__(
+        self, agent: Agent, asker: Asker, teacher: Teacher, learner: Learner, reward_model: Any, paid: Paid, log: Log
+    ):
+        """reward_model: by which questions are chosen; paid: what the agent is paid, which may be more"""
+        self.agent, self.asker, self.teacher, self.learner = agent, asker, teacher, learner
+        self.reward_model, self.paid, self.log = reward_model, paid, log
 
     def run(self) -> None:
         """One call of the agent's own `learn`; it takes a turn whenever it has acted for a while."""

@@ -17,12 +17,11 @@ from prefrl.bench.cache import Job, versions
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import random_returns, true_returns
-from prefrl.runs.build import make_run
+from prefrl.runs.build import make_run, prepare_run
 from prefrl.runs.folder import cleared_if_refused, describe, locked, machine
 from prefrl.runs.metrics import read_metrics
 from prefrl.runs.own import Own
 from prefrl.runs.plots import series
-from prefrl.runs.preparing import prepare_run
 from prefrl.runs.run import Run
 
 POINTS = 20  # of a learning curve that are kept

@@ -13,11 +13,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from prefrl.config.settings import RETIRED, Config, with_agent
+from prefrl.config.settings import RETIRED, Config, Values, with_agent
 from prefrl.core.errors import UserError, brief, near, why
 
-Values = dict[str, Any]
-"""Values by name, nested or dotted."""
 MAIN = {"agent": "algorithm", "teacher": "name"}  # the setting that a bare name is for: `teacher: noisy`
 AGENT = "agent.algorithm"  # the setting that decides which others exist
 DOTS = 2  # in the longest name: mechanisms.NAME.SETTING
@@ -56,7 +54,7 @@ def with_settings(part: Any, settings: Values, name: str) -> Any:
     return part
 
 
-def _with(part: Any, field: str, value: Any, name: str, source: str, config: Config | None) -> Any:
+def _with(part: Any, field: str, value: object, name: str, source: str, config: Config | None) -> Any:
     """A copy of a part, with another value of one field. name, source and config are for errors."""
     hints = _hints(type(part))  # type: ignore[arg-type]  # mypy thinks that types have no hash
     if field not in hints:

@@ -6,7 +6,7 @@ import difflib
 import reprlib
 import signal
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Part = TypeVar("Part")
 
@@ -49,7 +49,7 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
-def brief(value: Any) -> str:
+def brief(value: object) -> str:
     """A value for a message: never longer than a line, however large the value is."""
     return _BRIEF.repr(value)
 

@@ -22,7 +22,7 @@ from prefrl.dataset.content import Content, rows_of
 from prefrl.dataset.names import Pseudonyms
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, Entry, Machine
-from prefrl.runs.folder import read_run
+from prefrl.runs.folder import RunJson, read_run
 from prefrl.store.contents import standing
 from prefrl.store.rows import json_lines
 from prefrl.store.store import LabelStore
@@ -96,7 +96,7 @@ def _write_lines(content: Content, out: Path) -> None:
         shutil.copyfile(content.store.files.folder / name, out / layout.SEGMENTS / name)
 
 
-def _describe(content: Content, run_json: dict[str, Any], out: Path, formats: list[str], anonymous: bool) -> About:
+def _describe(content: Content, run_json: RunJson, out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
     steps = {content.store.files.read(name).length for name in content.files}
     stand = len(standing(content.labels))
@@ -112,7 +112,7 @@ def _describe(content: Content, run_json: dict[str, Any], out: Path, formats: li
     return made
 
 
-def _machine(run_json: dict[str, Any]) -> Machine:
+def _machine(run_json: RunJson) -> Machine:
     fields = {name: run_json.get(name) for name in ("method", "started", "python", "packages", "machine", "threads")}
     return Machine.model_validate({**fields, "own": sorted(run_json["own"])})
 

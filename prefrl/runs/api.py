@@ -32,7 +32,6 @@ from prefrl.runs.lists import check
 from prefrl.runs.outcome import Result, finish
 from prefrl.runs.own import Own
 from prefrl.runs.plan import Plan, make_plan
-from prefrl.runs.preparing import prepare_run
 from prefrl.runs.run import Run
 from prefrl.teachers import recorded, synthetic
 from prefrl.teachers.stored import AnswerFunction
@@ -134,7 +133,7 @@ def carry_out(
         with cleared_if_refused(path):
             describe(path, config, preset, own.names())
             run = build.make_run(path, config, own, callbacks, quiet)
-            prepare_run(run)
+            build.prepare_run(run)
         return _learned(run, modules)
 
 
@@ -164,7 +163,7 @@ def resume(
             log.info("%s was trained to its end, step %d; it is evaluated again, %s", folder, step, exactness)
         else:
             log.info("resuming %s at step %d of %d, %s", folder, step, run.total_steps, exactness)
-        prepare_run(run)
+        build.prepare_run(run)
         return _learned(run, modules)
 
 

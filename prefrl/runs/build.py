@@ -1,4 +1,4 @@
-"""Make a run: each of its parts from the names in its settings, or from the user's own objects."""
+"""Make a run, each of its parts from the names in its settings or from the user's own objects; and prepare it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ from prefrl.environments.vector import make_venv
 from prefrl.loop import Learner
 from prefrl.mechanisms import make_mechanisms
 from prefrl.queries.asker import Asker
+from prefrl.rendering.check import film, prepare
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Unfaithful
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
 from prefrl.rewards.encoding import INPUTS, Features
 from prefrl.rewards.mixed import Mixed
@@ -38,10 +41,10 @@ from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWOR
 from prefrl.rewards.own_network import checked
 from prefrl.rewards.paid import PaidReward
 from prefrl.rewards.pictures import Pictures, is_image, pictures_in
+from prefrl.runs import recordings
 from prefrl.runs.metrics import Log
-from prefrl.runs.notices import TrainerNotices
 from prefrl.runs.own import Own
-from prefrl.runs.progress import Progress
+from prefrl.runs.progress import Progress, TrainerNotices
 from prefrl.runs.run import Run
 from prefrl.store.store import open_store
 from prefrl.teachers import make_teacher, recorded, synthetic
@@ -93,6 +96,45 @@ def _take_callbacks(agent: Any, callbacks: Sequence[BaseCallback]) -> None:
     if callbacks and not hasattr(agent, "callbacks"):
         raise UserError(f"callbacks= are called by Stable-Baselines3, and {type(agent).__name__} is none of its agents")
     agent.callbacks = list(callbacks)
+
+
+def prepare_run(run: Run) -> None:
+    """Prepare a run with a human or replay teacher; others need nothing. After `restore`, before `learn`."""
+    if isinstance(run.teacher, ReplayTeacher) and asks(run.config):
+        _read_recording(run, run.teacher)
+    if run.notices:
+        _prepare_drawing(run)
+
+
+def _read_recording(run: Run, teacher: ReplayTeacher) -> None:
+    """Read the recording to replay, and begin episodes in the same way as the recorded run."""
+    recording, notes = recordings.read(run.config, teacher.function.until)
+    recordings.require_shapes(
+        recording, run.recorder.memory.shapes_of_observations, run.recorder.action_space.shape or ()
+    )
+    teacher.function.until = recording.last_seq
+    if recording.from_people:
+        run.asker.at_once = run.config.teacher.wait
+    if notes == "film":
+        _film(run)
+    elif notes == "seed" and recording.from_people:
+        with suppress(CannotDraw):  # without a renderer, assume that the generator's state was noted
+            _prepare_drawing(run)
+    teacher.take(recording, run.agent.step)
+
+
+def _prepare_drawing(run: Run) -> None:
+    if run.own.env is None:
+        try:
+            return prepare(run.recorder, partial(maker, run.config, run.own), run.config.seed)
+        except Unfaithful as fault:
+            warnings.warn(f"{fault}. One environment is filmed at every step instead, which is slower", stacklevel=2)
+    _film(run)
+
+
+def _film(run: Run) -> None:
+    make_env, megabytes = partial(maker, run.config, run.own), run.config.record.frames_mb
+    run.teacher.origins = film(run.recorder, make_env, megabytes, run.folder, run.store.files)
 
 
 def maker(config: Config, own: Own, render_mode: str | None = None) -> MakeEnv:

@@ -8,7 +8,6 @@ import shutil
 import stat
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,13 +15,13 @@ from safetensors.torch import load, save
 
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.core.files import new_folder
-from prefrl.core.tensors import Tensors
+from prefrl.core.tensors import State, Tensors
 
 FORMAT = 1
 MOST_BYTES = {"manifest.json": 2**20, "state.json": 2**26, "tensors.safetensors": 2**32}
 
 
-def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep: int) -> Path:
+def write(folder: Path, step: int, tensors: Tensors, state: State, keep: int) -> Path:
     """Write the checkpoint of one step, then delete all but the newest `keep`, and those of later steps, from before the
     run was restored. Raises UserError for numbers that are not finite, StorageFull where the disk is.
     """
@@ -63,7 +62,7 @@ def found(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if path.name.isdigit()), reverse=True)
 
 
-def read_newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+def read_newest(folder: Path) -> tuple[Tensors, State] | None:
     """The newest checkpoint that is whole; a damaged one is passed over with a warning. None: there is none at all."""
     damaged = []
     for path in found(folder):
@@ -84,7 +83,7 @@ class _Damaged(UserError):
     """A checkpoint that is not what its manifest says."""
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def read(path: Path) -> tuple[Tensors, State]:
     """Tensors and state of one checkpoint. Raises UserError if it is damaged, hostile or of a newer format."""
     try:
         manifest = json.loads(_content(path / "manifest.json"))

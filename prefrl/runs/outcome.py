@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from prefrl.agents.agent import Agent
 from prefrl.config.settings import Config
 from prefrl.core.files import write_durably
 from prefrl.evaluation.learned_reward import compare
@@ -82,7 +85,7 @@ def finish(run: Run) -> Result:
     return result
 
 
-def _report_replay(counts: dict[str, Any], name: str) -> None:
+def _report_replay(counts: dict[str, object], name: str) -> None:
     """Log how many questions the recording answered; warn if it knew none."""
     log.info(
         "%s: %d of %d questions were answered from the recording, which has answers to %d; %d it did not know (%s)",
@@ -108,12 +111,12 @@ def _reward_quality(run: Run) -> dict[str, float]:
     return fit.metrics | compare(run.reward_model, run.agent, make_env, run.config.env, run.agent.gamma)
 
 
-def film(policy: Any, config: Config, own: Own, path: Path) -> Path | None:
+def film(policy: Agent, config: Config, own: Own, path: Path) -> Path | None:
     """Write a video of one evaluation episode; where the environment cannot be drawn, warn and return None."""
     try:
         make_env = build.maker(config, own, render_mode="rgb_array")
 
-        def act(observation: Any) -> Any:
+        def act(observation: np.ndarray) -> np.ndarray:
             return policy.predict(observation[None], deterministic=True)[0][0]
 
         frames, _ = record_episode(make_env, act, config.seed, LONGEST_VIDEO)

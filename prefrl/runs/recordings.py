@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 from prefrl.config.settings import Config
 from prefrl.config.values import as_dict, dotted
@@ -80,7 +79,7 @@ def check(config: Config) -> None:
         )
 
 
-def require_shapes(recording: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
+def require_shapes(recording: Recording, observation: tuple[object, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
     if recording.shapes != {(observation, action)}:
         shapes = " and ".join(f"{seen}, {done}" for seen, done in sorted(recording.shapes, key=str))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from prefrl.agents.agent import Agent, Watcher
 from prefrl.config.settings import Config
 from prefrl.core.errors import Stopped, UserError
-from prefrl.core.tensors import Tensors
+from prefrl.core.tensors import State, Tensors
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.watchdog import watching
 from prefrl.loop import Learner, PreferenceLoop
@@ -23,9 +23,8 @@ from prefrl.rewards.model import RewardModel
 from prefrl.rewards.paid import PaidReward
 from prefrl.runs import checkpoint
 from prefrl.runs.metrics import Log
-from prefrl.runs.notices import TrainerNotices
 from prefrl.runs.own import Own
-from prefrl.runs.progress import Progress
+from prefrl.runs.progress import Progress, TrainerNotices
 from prefrl.store.database import name_of
 from prefrl.store.store import LabelStore
 from prefrl.teachers.stored import StoredTeacher
@@ -35,8 +34,8 @@ class Restorable(Protocol):
     """A part of a run that has a state."""
 
     def tensors(self) -> Tensors: ...
-    def state(self) -> dict[str, Any]: ...
-    def restore(self, tensors: Tensors, state: dict[str, Any]) -> None: ...
+    def state(self) -> State: ...
+    def restore(self, tensors: Tensors, state: State) -> None: ...
 
 
 @dataclass(eq=False, repr=False)
@@ -136,7 +135,7 @@ class Run:
         self.restored = int(contents[1]["step"])
         return self.restored
 
-    def _restore_parts(self, tensors: Tensors, state: dict[str, Any]) -> None:
+    def _restore_parts(self, tensors: Tensors, state: State) -> None:
         if state["spaces"] != self._spaces():
             raise ValueError(f"{self.config.env} has spaces {self._spaces()}, the checkpoint {state['spaces']}")
         self.recorder.begin_at(state["step"] // self.recorder.num_envs)
