@@ -148,7 +148,7 @@ def evaluate(arguments: list[str]) -> None:
     """Play episodes with a run's newest checkpoint and report true returns."""
     parser = _run_parser("evaluate", evaluate)
     parser.add_argument("run", nargs="+", help="run folders")
-    parser.add_argument("--episodes", type=_positive, default=None, help="how many (default: as in the run)")
+    parser.add_argument("--episodes", type=int, help="how many (default: as in the run)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the most likely")
     options = parser.parse_args(arguments)
     import_modules(options.modules)
@@ -204,12 +204,6 @@ def show(arguments: list[str]) -> None:
     for heading, table in tables.items():
         width = max(map(len, table))
         print(f"{heading}\n" + "\n".join(f"  {name:<{width}}  {about}" for name, about in table.items()) + "\n")
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 def _parser(name: str, command: object) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from gymnasium import spaces
@@ -60,7 +60,10 @@ def make_run(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
     agent = make_agent(config, own)
-    _take_callbacks(agent, callbacks)
+    if hasattr(agent, "callbacks"):
+        agent.callbacks = list(callbacks)
+    elif callbacks:
+        raise UserError(f"callbacks= are called by Stable-Baselines3, and {type(agent).__name__} is none of its agents")
     recorder = agent.memory
     if is_image(recorder.observation_space):  # convolutions gain from threads
         torch.set_num_threads(threads)
@@ -90,12 +93,6 @@ def make_run(
             teacher.origins = recorder.origins
     paid = PaidReward(reward_model, config.reward)
     return Run(folder, config, own, agent, reward_model, paid, learner, asker, store, teacher, log, progress, notices)
-
-
-def _take_callbacks(agent: Any, callbacks: Sequence[BaseCallback]) -> None:
-    if callbacks and not hasattr(agent, "callbacks"):
-        raise UserError(f"callbacks= are called by Stable-Baselines3, and {type(agent).__name__} is none of its agents")
-    agent.callbacks = list(callbacks)
 
 
 def prepare_run(run: Run) -> None:

@@ -33,7 +33,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
-class Machine(TypedDict):
+class MachineJson(TypedDict):
     """What exact repetition depends on: versions, thread count, machine class."""
 
     python: str
@@ -42,7 +42,7 @@ class Machine(TypedDict):
     threads: int
 
 
-class RunJson(Machine):
+class RunJson(MachineJson):
     """How a run was started, in run.json."""
 
     format: int
@@ -138,13 +138,13 @@ def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> No
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "own": own,
-        "config": _settings(config),
+        "config": settings_of(config),
         **machine(),
     }
     write_durably(folder / "run.json", json.dumps(run_json, indent=1).encode())
 
 
-def machine() -> Machine:
+def machine() -> MachineJson:
     """This machine."""
     return {
         "python": platform.python_version(),
@@ -179,7 +179,7 @@ def read_run(folder: Path | str) -> tuple[Config, RunJson]:
     return config, run_json
 
 
-def _settings(config: Config) -> Values:
+def settings_of(config: Config) -> Values:
     """Settings by dotted name, without the address of the labels, which may hold a password."""
     return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
 
@@ -189,11 +189,11 @@ def differences(run_json: RunJson, config: Config) -> list[str]:
 
     Raises UserError for a changed setting of FIXED.
     """
-    now = _settings(config)
+    now = settings_of(config)
     before = now
     if noted := {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}:
         # what an older prefrl did not know was at its default
-        before = _settings(update(Config(), {AGENT: config.agent.algorithm})) | noted
+        before = settings_of(update(Config(), {AGENT: config.agent.algorithm})) | noted
     for name in FIXED:
         if now.get(name) != before.get(name):
             raise UserError(
@@ -205,13 +205,13 @@ def differences(run_json: RunJson, config: Config) -> list[str]:
     packages = current["packages"]
     earlier = packages | run_json["packages"]  # an older prefrl noted fewer
     return [
-        *_changes(before, now),
-        *_changes(earlier, packages),
-        *_changes(run_json, {key: current[key] for key in ("python", "machine")}),
+        *changes(before, now),
+        *changes(earlier, packages),
+        *changes(run_json, {key: current[key] for key in ("python", "machine")}),
     ]
 
 
-def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+def changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Changed values, one line each; of names that are missing now only those of mechanisms."""
     removed = [name for name in before if name not in now and name.startswith("mechanisms.")]
     return [

@@ -66,9 +66,7 @@ def read_metrics(path: Path | str) -> list[dict[str, float]]:
     return [row for row in rows if STEP in row]
 
 
-def _numbers(
-    values: Mapping[str, object], excluded: Mapping[str, tuple[str, ...] | None], output: str
-) -> dict[str, float]:
+def _numbers(values: Mapping[str, object], excluded: Mapping[str, tuple[str, ...]], output: str) -> dict[str, float]:
     """The numbers among a row's values that are meant for this output of SB3's logger."""
     return {
         key: float(value)

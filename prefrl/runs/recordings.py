@@ -6,10 +6,9 @@ import warnings
 from pathlib import Path
 
 from prefrl.config.settings import Config
-from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
 from prefrl.environments.origins import FILMED
-from prefrl.runs.folder import read_run
+from prefrl.runs.folder import changes, read_run, settings_of
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
 from prefrl.teachers.recording import NEVER, Recording
@@ -58,12 +57,7 @@ def check(config: Config) -> None:
     """Raise UserError unless there are answers to replay; warn of settings that differ from the recorded run's."""
     folder, recorded_config = find(config)
     read(config, None)
-    before, now = (dotted(as_dict(settings)) for settings in (recorded_config, config))
-    changed = [
-        f"{name} {before.get(name)} -> {now.get(name)}"
-        for name in {**now, **before}
-        if name.startswith(SAME) and before.get(name) != now.get(name)
-    ]
+    changed = [line for line in changes(settings_of(recorded_config), settings_of(config)) if line.startswith(SAME)]
     if changed:
         more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
         warnings.warn(
