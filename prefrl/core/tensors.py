@@ -21,9 +21,7 @@ def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tenso
     return tensors, packed["param_groups"]
 
 
-def unpack_optimiser(
-    optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[State]
-) -> None:
+def unpack_optimiser(optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[State]) -> None:
     """Load into an optimiser what `pack_optimiser` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name in tensors:

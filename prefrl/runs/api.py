@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,7 @@ from prefrl.teachers.stored import AnswerFunction
 log = logging.getLogger("prefrl")
 
 Named = str | dict[str, Any] | None
-"""A part of a run by its name, or the settings of its kind; None: as the other settings say."""
-
-SETTINGS = {
-    "env": "env", "agent": "agent.algorithm", "teacher": "teacher.name", "reward_network": "reward.network",
-    "strategy": "questions.strategy", "schedule": "questions.schedule",
-}  # fmt: skip
-"""Argument of `train` -> the setting that it sets if it is a name."""
+"""A part of a run by its name, or its settings; None: as the configuration says."""
 
 
 def train(
@@ -85,7 +79,8 @@ def train(
         "env": env, "agent": agent, "teacher": teacher, "reward_network": reward_network, "strategy": strategy,
         "schedule": schedule, "mechanisms": mechanisms,
     }  # fmt: skip
-    named = {SETTINGS[name]: part for name, part in parts.items() if isinstance(part, str)}
+    settings_of_parts = {each.name: each.metadata["setting"] for each in fields(Own) if each.metadata}
+    named = {settings_of_parts[name]: part for name, part in parts.items() if isinstance(part, str)}
     nested = {name: part for name, part in parts.items() if isinstance(part, dict)}
     own = Own(**{name: part for name, part in parts.items() if not isinstance(part, str | dict)})
     if own.env is not None:

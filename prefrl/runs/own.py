@@ -22,21 +22,24 @@ from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.teachers.stored import AnswerFunction
 
 
-def _part(expected: str) -> Any:
-    return field(default=None, metadata={"expected": expected})
+def _part(setting: str, expected: str) -> Any:
+    """A part in whose place a name may be given, the value of this setting."""
+    return field(default=None, metadata={"setting": setting, "expected": expected})
 
 
 @dataclass(frozen=True)
 class Own:
     """The user's own parts; None where the settings name one."""
 
-    env: MakeEnv | None = _part("a function that makes a gymnasium.Env")
-    agent: Model | Callable[[VecEnv], Model] | None = _part(OWN_AGENT)
-    teacher: AnswerFunction | None = _part("a function of queries that gives preferences (Q,)")
-    reward_network: Callable[..., nn.Module] | None = _part(OWN_NETWORK)
-    strategy: Score | None = _part("a function of member returns (E, N, 2) that gives scores (N,)")
+    env: MakeEnv | None = _part("env", "a function that makes a gymnasium.Env")
+    agent: Model | Callable[[VecEnv], Model] | None = _part("agent.algorithm", OWN_AGENT)
+    teacher: AnswerFunction | None = _part("teacher.name", "a function of queries that gives preferences (Q,)")
+    reward_network: Callable[..., nn.Module] | None = _part("reward.network", OWN_NETWORK)
+    strategy: Score | None = _part(
+        "questions.strategy", "a function of member returns (E, N, 2) that gives scores (N,)"
+    )
     schedule: Schedule | None = _part(
-        "a function of progress in [0, 1] that gives the share of the budget asked by then"
+        "questions.schedule", "a function of progress in [0, 1] that gives the share of the budget asked by then"
     )
     mechanisms: Sequence[Mechanism] = ()  # in addition to those that the settings name
 

@@ -62,7 +62,7 @@ class Run:
 
     @property
     def recorder(self) -> Recorder:
-        """The environments, and what happened in them lately."""
+        """The agent's environments, and their latest steps."""
         return self.agent.memory
 
     @property
