@@ -137,9 +137,9 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def load(path: Path | str, base: Config | None = None) -> Config:
-    """Settings from a YAML file on top of `base`."""
-    return update(base or Config(), read(path), str(path))
+def load(path: Path | str) -> Config:
+    """The configuration in a YAML file, the rest at its defaults."""
+    return update(Config(), read(path), str(path))
 
 
 def read(path: Path | str) -> Values:
