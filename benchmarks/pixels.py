@@ -28,8 +28,8 @@ from prefrl.config.methods import preset
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.config.values import update
 from prefrl.environments.vector import make_venv
-from prefrl.runs.build import Own, maker, torch_device, vector_env
-from prefrl.runs.run import Run
+from prefrl.runs.build import make_run, maker, torch_device, vector_env
+from prefrl.runs.own import Own
 
 COMMAND = " ".join(["python -m benchmarks.pixels", *sys.argv[1:]])
 ARMS = PLAIN, PREFERENCES = "plain SB3 PPO", "preferences"
@@ -54,7 +54,7 @@ def _plain(config: Config) -> float:
 
 
 def _preferences(config: Config, folder: Path) -> float:
-    run = Run(folder, config, Own(), quiet=True)
+    run = make_run(folder, config, Own(), quiet=True)
     run.learn()
     return run.reward_model.cpu_seconds
 

@@ -23,8 +23,8 @@ from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.config.values import update
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import true_returns
-from prefrl.runs.build import Own
-from prefrl.runs.run import Run
+from prefrl.runs.build import make_run
+from prefrl.runs.own import Own
 
 ENV = "Pendulum-v1"
 SETTING = {"questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}
@@ -49,7 +49,7 @@ def preferences(config: Config) -> tuple[float, float, float]:
     """The same agent taught by preferences: CPU seconds, those spent on fitting, and the true return at the end."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        run = Run(Path(folder), config, Own(), quiet=True)
+        run = make_run(Path(folder), config, Own(), quiet=True)
         run.learn()
         whole = time.process_time() - started
         return whole, run.reward_model.cpu_seconds, true_returns(run.model, env_maker(ENV), 20).mean

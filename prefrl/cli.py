@@ -1,4 +1,4 @@
-"""The command line, one function a command. Heavy imports wait until a command needs them."""
+"""The command line. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefrl.config.modules import import_modules
 from prefrl.core.errors import EnvironmentFailed, Stopped, StorageFull, UserError, near
+
+if TYPE_CHECKING:
+    from prefrl.runs.outcome import Result
 
 INTRO = """\
 Learn a policy from preferences between pairs of short segments of behaviour (Christiano et al. 2017).
@@ -53,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if given[0] not in COMMANDS:
             raise UserError(f"unknown command {given[0]!r}{near(given[0], COMMANDS)}")
-        return COMMANDS[given[0]](given[1:]) or 0
+        command = COMMANDS[given[0]]
+        if isinstance(command, str):
+            module, _, name = command.partition(":")
+            command = getattr(import_module(module), name)
+        return command(given[1:]) or 0
     except UserError as fault:
         if isinstance(fault, EnvironmentFailed) and fault.__cause__:
             traceback.print_exception(fault.__cause__)
@@ -72,49 +81,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stop.code
 
 
-def train(arguments: list[str]) -> int:
+def train(arguments: list[str]) -> None:
     """Learn a policy from preferences."""
     from prefrl.config.command_line import parse
 
     options, config = parse(arguments)
     config.check()
     from prefrl.runs import api, build
+    from prefrl.runs.own import Own
 
-    def tell(plan: api.Plan) -> None:
-        if options.dry_run:
-            build.check_parts(plan.config)
-        print(plan, flush=True)
-        if options.dry_run:
-            raise _DryRun
-
-    try:
-        result = api.train(
-            config=config,
-            preset=options.preset,
-            folder=options.folder,
-            quiet=options.quiet,
-            tell=tell,
-            modules=options.modules,
+    plan = api.planned(config, Own(), options.preset, options.folder)
+    if options.dry_run:
+        build.check_parts(plan.config)
+    print(plan, flush=True)
+    if not options.dry_run:
+        _print_result(
+            api.carry_out(plan, Own(), options.preset, options.folder, quiet=options.quiet, modules=options.modules)
         )
-    except _DryRun:
-        return 0
-    _print_result(result)
-    return 0
 
 
-class _DryRun(Exception):
-    """A dry run ends once the plan has been printed."""
-
-
-def _print_result(result: object) -> None:
-    folder = result.folder  # type: ignore[attr-defined]
+def _print_result(result: Result) -> None:
     print(result)
     for name, about in (("curve.png", "learning curve"), ("reward.png", "reward model"), ("video.mp4", "one episode")):
-        if (folder / name).exists():
-            print(f"  {folder / name}  {about}")
+        if (result.folder / name).exists():
+            print(f"  {result.folder / name}  {about}")
 
 
-def resume(arguments: list[str]) -> int:
+def resume(arguments: list[str]) -> None:
     """Go on with a run that was stopped or killed."""
     parser = _run_parser("resume", resume)
     parser.add_argument("run", help="the run's folder")
@@ -124,14 +117,6 @@ def resume(arguments: list[str]) -> int:
     from prefrl.runs import api
 
     _print_result(api.resume(options.run, quiet=options.quiet, modules=options.modules))
-    return 0
-
-
-def label(arguments: list[str]) -> int:
-    """Label pairs of a run in the browser, while it trains or afterwards."""
-    from prefrl.labelling import label_command
-
-    return label_command.label(arguments)
 
 
 def render(arguments: list[str]) -> int:
@@ -159,11 +144,11 @@ def import_dataset(arguments: list[str]) -> int:
     return dataset_commands.import_(dataset_commands.import_parser().parse_args(arguments))
 
 
-def evaluate(arguments: list[str]) -> int:
+def evaluate(arguments: list[str]) -> None:
     """Play episodes with a run's newest checkpoint and report true returns."""
     parser = _run_parser("evaluate", evaluate)
     parser.add_argument("run", nargs="+", help="run folders")
-    parser.add_argument("--episodes", type=_positive, default=None, help="how many (default: as in the run)")
+    parser.add_argument("--episodes", type=int, help="how many (default: as in the run)")
     parser.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the most likely")
     options = parser.parse_args(arguments)
     import_modules(options.modules)
@@ -174,10 +159,9 @@ def evaluate(arguments: list[str]) -> int:
         print(
             f"{folder}: true return {returns.mean:.4g}, standard deviation {returns.std:.3g}, over {len(returns.episodes)} episodes"
         )
-    return 0
 
 
-def plot(arguments: list[str]) -> int:
+def plot(arguments: list[str]) -> None:
     """Draw a run's plots again, the learning curves of several runs in one picture, or the figure of a study.json."""
     parser = _parser("plot", plot)
     parser.add_argument("run", nargs="+", type=Path, help="run folders, or one study of prefrl bench")
@@ -187,47 +171,23 @@ def plot(arguments: list[str]) -> int:
         help="the picture (default: of one run its own plots, of several curves.png, of a study beside it)",
     )
     options = parser.parse_args(arguments)
-    first = options.run[0]
-    if len(options.run) == 1 and (first.suffix == ".json" or (first / "study.json").exists()):
+    first, single = options.run[0], len(options.run) == 1
+    if single and (first.suffix == ".json" or (first / "study.json").exists()):
         from prefrl.bench.figures import main_figure
         from prefrl.bench.study import load
 
         beside = first / "study.png" if first.is_dir() else first.with_suffix(".png")
         print(main_figure(load(first), options.out or beside))
-        return 0
-    from prefrl.runs import plots as report
+        return
+    from prefrl.runs import plots
 
-    made = (
-        report.write_plots(first)
-        if len(options.run) == 1 and not options.out
-        else [report.compare(options.run, options.out or Path("curves.png"))]
-    )
-    print("\n".join(map(str, made)))
-    return 0
+    if single and not options.out:
+        print("\n".join(map(str, plots.write_plots(first))))
+    else:
+        print(plots.compare(options.run, options.out or Path("curves.png")))
 
 
-def bench(arguments: list[str]) -> int:
-    """Run a grid of methods with seeds and controls, and write a report with honest statistics."""
-    from prefrl.bench import commands
-
-    return commands.bench(arguments)
-
-
-def compare(arguments: list[str]) -> int:
-    """Compare two reports of prefrl bench."""
-    from prefrl.bench import commands
-
-    return commands.compare(arguments)
-
-
-def tune(arguments: list[str]) -> int:
-    """Search over settings, on seeds that no benchmark reports."""
-    from prefrl.bench import commands
-
-    return commands.search(arguments)
-
-
-def show(arguments: list[str]) -> int:
+def show(arguments: list[str]) -> None:
     """List environments, presets, teachers, query strategies, schedules."""
     parser = _parser("list", show)
     parser.add_argument(
@@ -244,13 +204,6 @@ def show(arguments: list[str]) -> int:
     for heading, table in tables.items():
         width = max(map(len, table))
         print(f"{heading}\n" + "\n".join(f"  {name:<{width}}  {about}" for name, about in table.items()) + "\n")
-    return 0
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
 
 
 def _parser(name: str, command: object) -> argparse.ArgumentParser:
@@ -265,20 +218,21 @@ def _run_parser(name: str, command: object) -> argparse.ArgumentParser:
     return parser
 
 
-COMMANDS = {
+COMMANDS: dict[str, str | Callable[[list[str]], int | None]] = {
     "train": train,
     "resume": resume,
-    "label": label,
+    "label": "prefrl.labelling.label_command:label",
     "render": render,
     "export": export,
     "import": import_dataset,
     "evaluate": evaluate,
     "plot": plot,
-    "bench": bench,
-    "compare": compare,
-    "tune": tune,
+    "bench": "prefrl.bench.commands:bench",
+    "compare": "prefrl.bench.commands:compare",
+    "tune": "prefrl.bench.commands:search",
     "list": show,
 }
+"""Name -> what runs it and returns the exit status; "module:function", imported when needed."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -32,7 +32,7 @@ def test_nothing_is_read_before_somebody_looks():
     )
     half = join([frames[:10], frames[50:]])[np.arange(30).reshape(15, 2)].flat()[3:]
     assert read == []
-    assert [len(block) for block in half.blocks(10)] == [10, 10, 7]
+    assert np.asarray(half).shape == (27, 2)
     assert sum(read) == 27
 
 

@@ -14,10 +14,9 @@ from prefrl.bench.grid import Cell, Grid
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe, probe, warn_of_leaks
 from prefrl.runs import build
-from prefrl.runs.build import Own
 from prefrl.runs.lists import check
+from prefrl.runs.own import Own
 from prefrl.runs.plan import make_plan
-from prefrl.runs.run import Run
 
 SCORING = 15.0 / EVALUATION  # seconds of a core for a step of the evaluation, until the first run tells
 
@@ -78,8 +77,7 @@ def _try(cell: Cell, probes: dict[tuple[str, int], Probe]) -> float:
                 f"questions.budget={config.questions.budget}, but {plan.steps} steps hold only {plan.questions} questions"
                 f" about segments of {config.questions.length} steps; lower the budget or the length, or raise steps"
             )
-        run = Run(Path(folder), config, Own(), quiet=True)
-        run.close()
+        build.make_run(Path(folder), config, Own(), quiet=True).close()
     return plan.minutes * 60 + SCORING * cell.job.evaluation
 
 

@@ -17,9 +17,10 @@ from prefrl.bench.cache import Job, Result, versions
 from prefrl.core.errors import NonFiniteError, UserError
 from prefrl.environments.making import env_maker
 from prefrl.evaluation.returns import random_returns, true_returns
-from prefrl.runs.build import Own
+from prefrl.runs.build import make_run, prepare_run
 from prefrl.runs.folder import cleared_if_refused, describe, locked, machine
 from prefrl.runs.metrics import read_metrics
+from prefrl.runs.own import Own
 from prefrl.runs.plots import series
 from prefrl.runs.run import Run
 
@@ -41,7 +42,7 @@ def run(job: Job, folder: Path) -> Result:
     began, cpu = time.perf_counter(), time.process_time()
     with locked(folder):
         one, step = _opened(job, folder)
-        one.prepare()
+        prepare_run(one)
         one.learn()
         seconds = time.process_time() - cpu
         fit = one.log.last_fit
@@ -61,7 +62,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
     if (folder / "checkpoints").exists():
         one = None
         try:
-            one = Run(folder, job.config, Own(), quiet=True)
+            one = make_run(folder, job.config, Own(), quiet=True)
             if step := one.restore():
                 one.require_labels()
                 return one, step
@@ -74,7 +75,7 @@ def _opened(job: Job, folder: Path) -> tuple[Run, int]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     with cleared_if_refused(folder):
         describe(folder, job.config, "bench", {})
-        return Run(folder, job.config, Own(), quiet=True), 0
+        return make_run(folder, job.config, Own(), quiet=True), 0
 
 
 def _returns(policy: PolicyPredictor, job: Job) -> dict[str, float]:

@@ -12,7 +12,7 @@ import yaml
 
 from prefrl.config.methods import DEFAULT, PRESETS, TUNED, compose, preset
 from prefrl.config.modules import import_modules
-from prefrl.config.settings import AGENT_SETTINGS, Config
+from prefrl.config.settings import AGENT_SETTINGS, Config, Values
 from prefrl.config.values import AGENT, names, update
 from prefrl.core.errors import UserError, near
 
@@ -91,9 +91,9 @@ def _whole_number(text: str) -> str:
     return str(int(number)) if number.is_integer() else text
 
 
-def _mechanisms(arguments: list[str]) -> tuple[dict[str, Any], list[str]]:
+def _mechanisms(arguments: list[str]) -> tuple[Values, list[str]]:
     """The settings of mechanisms by dotted name, their values read as YAML; and the arguments without them."""
-    settings: dict[str, Any] = {}
+    settings: Values = {}
     rest: list[str] = []
     waiting = list(arguments)
     while waiting:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from prefrl.config.settings import Config
+from prefrl.config.settings import Config, Values
 from prefrl.config.values import dotted, read, update
 from prefrl.core.errors import pick
 
@@ -16,7 +15,7 @@ class Method:
     """A named configuration and a line for `prefrl list`."""
 
     about: str
-    settings: dict[str, Any]
+    settings: Values
 
 
 DEFAULT = "christiano"
@@ -89,7 +88,7 @@ PRESETS: dict[str, Method] = {
     ),
 }
 
-NOVEL: dict[str, Any] = {  # effect of each: experiments/novel_search.py
+NOVEL: Values = {  # effect of each: experiments/novel_search.py
     "steps": 500_000,
     "agent.gamma": 0.995,  # both and an entropy bonus: Christiano et al. 2017, appendix A.1
     "agent.gae_lambda": 0.97,
@@ -98,7 +97,7 @@ NOVEL: dict[str, Any] = {  # effect of each: experiments/novel_search.py
     "questions.length": 15,
     "questions.schedule": "constant",  # the behaviour comes late, and needs questions then
 }
-TUNED: dict[str, dict[str, Any]] = {
+TUNED: dict[str, Values] = {
     "prefrl/HopperBackflip-v0": NOVEL,
     "prefrl/HalfCheetahOneLeg-v0": NOVEL,
     "Pendulum-v1": {"agent.gamma": 0.9},  # RL Zoo's
@@ -138,7 +137,7 @@ TUNED: dict[str, dict[str, Any]] = {
 """Settings for environments, applied below the user's own. A name that ends in * is for all that begin so."""
 
 
-def tuned(env: str) -> dict[str, Any]:
+def tuned(env: str) -> Values:
     """The settings tuned for an environment."""
     begins = (name for name in TUNED if name.endswith("*") and env.startswith(name[:-1]))
     return TUNED.get(env) or TUNED.get(next(begins, ""), {})

@@ -10,7 +10,9 @@ from prefrl.core.errors import UserError, near
 
 Source = Literal["learned", "true", "zero", "constant", "random", "shuffled"]
 
-RETIRED: dict[str, Any] = {"reward.together": False, "reward.precision": "float32"}
+Values = dict[str, Any]
+"""Values of settings by name, nested or dotted."""
+RETIRED: Values = {"reward.together": False, "reward.precision": "float32"}
 """Settings that no longer exist, with the value they all but always had: accepted in files of older runs, and ignored."""
 NEWER: dict[str, Any] = {"agent.fast": "off"}
 """Settings that runs of earlier releases lack, with the value with which those go on as they were."""
@@ -312,7 +314,7 @@ class Config:
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     pixels: PixelConfig = field(default_factory=PixelConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
-    mechanisms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mechanisms: dict[str, Values] = field(default_factory=dict)
     """Mechanisms that act on the policy besides the learned reward: name -> settings; see `prefrl list`."""
     record: RecordConfig = field(default_factory=RecordConfig)
 

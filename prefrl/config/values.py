@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from prefrl.config.settings import RETIRED, Config, with_agent
+from prefrl.config.settings import RETIRED, Config, Values, with_agent
 from prefrl.core.errors import UserError, brief, near, why
 
 MAIN = {"agent": "algorithm", "teacher": "name"}  # the setting that a bare name is for: `teacher: noisy`
@@ -26,7 +26,7 @@ def names(config: Config | None = None) -> list[str]:
     return list(dotted(as_dict(config or Config())))
 
 
-def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
+def update(config: Config, settings: Values, where: str = "") -> Config:
     """The same run with other settings, given nested ({"agent": {"gamma": .9}}) or dotted ({"agent.gamma": .9}).
 
     where: the file they come from, for errors. Another agent brings its own settings; retired ones are left out.
@@ -36,7 +36,8 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
         value, (head, _, inside) = flat[name], name.partition(".")
         part = getattr(config, head, None)
         if name in RETIRED:
-            _warn_of_retired(name, value, source)
+            if value != RETIRED[name]:
+                warnings.warn(f"{name}={brief(value)}{source} is ignored: this setting no longer exists", stacklevel=2)
         elif inside and head == "mechanisms":
             config = replace(config, mechanisms=_with_mechanism(config.mechanisms, inside, value, source))
         elif inside and is_dataclass(part):
@@ -46,14 +47,14 @@ def update(config: Config, settings: dict[str, Any], where: str = "") -> Config:
     return config
 
 
-def with_settings(part: Any, settings: dict[str, Any], name: str) -> Any:
+def with_settings(part: Any, settings: Values, name: str) -> Any:
     """A copy of a dataclass of settings that is no part of Config, with these values. name: of the part, for errors"""
     for field, value in settings.items():
         part = _with(part, field, value, f"{name}.{field}", "", None)
     return part
 
 
-def _with(part: Any, field: str, value: Any, name: str, source: str, config: Config | None) -> Any:
+def _with(part: Any, field: str, value: object, name: str, source: str, config: Config | None) -> Any:
     """A copy of a part, with another value of one field. name, source and config are for errors."""
     hints = _hints(type(part))  # type: ignore[arg-type]  # mypy thinks that types have no hash
     if field not in hints:
@@ -88,7 +89,7 @@ def _typed(value: Any, hint: Any) -> Any:
     raise ValueError(value)
 
 
-def _expected(old: Any, hint: Any) -> str:
+def _expected(old: object, hint: Any) -> str:
     if is_dataclass(old):
         return f"settings by name, like {{{fields(old)[0].name}: ...}}"
     if isinstance(old, dict):
@@ -96,9 +97,7 @@ def _expected(old: Any, hint: Any) -> str:
     return f"{formatannotation(hint)}, like {old!r}"
 
 
-def _with_mechanism(
-    mechanisms: dict[str, dict[str, Any]], inside: str, value: Any, source: str
-) -> dict[str, dict[str, Any]]:
+def _with_mechanism(mechanisms: dict[str, Values], inside: str, value: object, source: str) -> dict[str, Values]:
     """The settings of all mechanisms, with another value of one. inside: NAME or NAME.SETTING. Mechanisms check them."""
     name, _, setting = inside.partition(".")
     if not setting and value not in (None, {}):
@@ -107,21 +106,15 @@ def _with_mechanism(
     return mechanisms | {name: mechanisms.get(name, {}) | changed}
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """1e-3 as a number, which is text to YAML."""
-    return (
-        float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?|\d*\.\d+)[eE][-+]?\d+", value) else value
-    )
+    scientific = isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?|\d*\.\d+)[eE][-+]?\d+", value)
+    return float(scientific[0]) if scientific else value
 
 
-def _warn_of_retired(name: str, value: Any, source: str) -> None:
-    if value != RETIRED[name]:
-        warnings.warn(f"{name}={brief(value)}{source} is ignored: this setting no longer exists", stacklevel=3)
-
-
-def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(settings: Values, prefix: str = "") -> Values:
     """The same settings by their dotted names: {"agent": {"gamma": .9}} -> {"agent.gamma": .9}"""
-    flat: dict[str, Any] = {}
+    flat: Values = {}
     for short, value in settings.items():
         name = f"{prefix}{short}"
         value = {MAIN[name]: value} if name in MAIN and isinstance(value, str) else value
@@ -133,7 +126,7 @@ def dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def as_dict(config: Config) -> dict[str, Any]:
+def as_dict(config: Config) -> Values:
     """Plain types, for YAML and JSON."""
     return _plain(asdict(config))
 
@@ -144,12 +137,12 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def load(path: Path | str, base: Config | None = None) -> Config:
-    """Settings from a YAML file on top of `base`."""
-    return update(base or Config(), read(path), str(path))
+def load(path: Path | str) -> Config:
+    """The configuration in a YAML file, the rest at its defaults."""
+    return update(Config(), read(path), str(path))
 
 
-def read(path: Path | str) -> dict[str, Any]:
+def read(path: Path | str) -> Values:
     """The settings in a YAML file, not checked yet."""
     settings = read_yaml(path, "the configuration ")
     if not isinstance(settings, dict):

@@ -6,7 +6,7 @@ import difflib
 import reprlib
 import signal
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Part = TypeVar("Part")
 
@@ -49,7 +49,7 @@ class Stopped(BaseException):
         self.code = 128 + number
 
 
-def brief(value: Any) -> str:
+def brief(value: object) -> str:
     """A value for a message: never longer than a line, however large the value is."""
     return _BRIEF.repr(value)
 
@@ -59,17 +59,17 @@ def why(fault: BaseException) -> str:
     return fault.strerror or str(fault) if isinstance(fault, OSError) else str(fault)
 
 
+LISTED = 30  # names in a message, at most
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 1, 80, 80
 
 
-def near(name: str, known: Iterable[str], most: int = 30) -> str:
+def near(name: str, known: Iterable[str]) -> str:
     """The tail of an unknown-name error: the near match, then the list, or its nearest part if it is long."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=most, cutoff=0.5) or difflib.get_close_matches(
-        name.lower(), names, cutoff=0.5
-    )
-    shown = names if len(names) <= most or not close else close[:10]
+    close = difflib.get_close_matches(name, names, n=10, cutoff=0.5)
+    close = close or difflib.get_close_matches(name.lower(), names, cutoff=0.5)
+    shown = names if len(names) <= LISTED or not close else close
     listed = f" There are: {', '.join(shown)}" if shown else ""
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     return (f"; did you mean {close[0]!r}?" if close else ".") + listed + more

@@ -30,7 +30,7 @@ def new_file(path: Path, *, durable: bool = True, suffix: str = ".tmp") -> Itera
     """
     unfinished = _beside(path, suffix)
     try:
-        with _room_for(path):
+        with _full_disk_named(path):
             yield unfinished
             if durable:
                 _sync_file(unfinished)
@@ -47,7 +47,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     unfinished, old = _beside(path, ".tmp"), _beside(path, ".old.tmp")
     try:
-        with _room_for(path):
+        with _full_disk_named(path):
             unfinished.mkdir(parents=True)
             yield unfinished
             for inner in [*unfinished.rglob("*"), unfinished]:
@@ -108,7 +108,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def _full_disk_named(path: Path) -> Iterator[None]:
     """Raise StorageFull, with a remedy, where the disk is full."""
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,11 +51,6 @@ class Frames:
     def flat(self) -> Frames:
         """The same with one batch axis."""
         return Frames(self.read, self.places.ravel(), self.each)
-
-    def blocks(self, most: int) -> Iterator[np.ndarray]:
-        """Arrays of up to `most` entries along the first axis."""
-        for start in range(0, len(self), most):
-            yield np.asarray(self[start : start + most])
 
 
 def join(parts: Sequence[Frames]) -> Frames:

@@ -1,4 +1,4 @@
-"""An optimiser's state as named tensors, for checkpoints without pickle."""
+"""What checkpoints keep, without pickle: named tensors and JSON; an optimiser's state in that form."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+State = dict[str, Any]
+"""The rest of what a checkpoint keeps of a part, as JSON."""
 
 
-def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tensors, list[dict[str, Any]]]:
+def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tensors, list[State]]:
     """An optimiser's state as named tensors, and its parameter groups as plain data."""
     packed = optimiser.state_dict()
     tensors = {
@@ -19,9 +21,7 @@ def pack_optimiser(optimiser: torch.optim.Optimizer, prefix: str) -> tuple[Tenso
     return tensors, packed["param_groups"]
 
 
-def unpack_optimiser(
-    optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[dict[str, Any]]
-) -> None:
+def unpack_optimiser(optimiser: torch.optim.Optimizer, prefix: str, tensors: Tensors, groups: list[State]) -> None:
     """Load into an optimiser what `pack_optimiser` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for name in tensors:

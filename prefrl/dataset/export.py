@@ -22,8 +22,8 @@ from prefrl.dataset import layout
 from prefrl.dataset.exported_run import ExportedRun, Pseudonyms, rows_of
 from prefrl.dataset.readme import readme
 from prefrl.dataset.schema import About, FileEntry, Machine
-from prefrl.runs.folder import read_run
-from prefrl.store.contents import Row, files_of, standing_rows
+from prefrl.runs.folder import RunJson, read_run
+from prefrl.store.contents import files_of, standing_rows
 from prefrl.store.rows import json_lines
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
@@ -85,7 +85,7 @@ def _write_lines(exported: ExportedRun, out: Path) -> None:
         shutil.copyfile(exported.store.files.folder / name, out / layout.SEGMENTS / name)
 
 
-def _describe(exported: ExportedRun, run_json: Row, out: Path, formats: list[str], anonymous: bool) -> About:
+def _describe(exported: ExportedRun, run_json: RunJson, out: Path, formats: list[str], anonymous: bool) -> About:
     """Write README.md and dataset.json, which has checksums of all other files."""
     steps = {exported.store.files.read(name).length for name in files_of(exported.questions)}
     stand = len(standing_rows(exported.labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from prefrl.kinds import kind_of
 from prefrl.rendering.drawing import CannotDraw
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.rendering.video import write_frames
-from prefrl.runs.footage import opened
+from prefrl.runs.asked_segments import AskedSegments
 from prefrl.store.lookup import Place
 
 SIDES = ("first", "second")  # what files of two segments are called; others are numbered from 1
@@ -29,7 +30,7 @@ def write(exported: ExportedRun, out: Path) -> None:
     ]  # fmt: skip
     (out / layout.CLIPS).mkdir()
     missing, fault = 0, None
-    with opened(exported.run, exported.own) as source:
+    with closing(AskedSegments(exported.run, exported.own)) as source:
         for place, segment in tqdm(clips, "clips", unit="clip", leave=False, file=sys.stderr, delay=1):
             try:
                 footage = source.footage(place, segment)

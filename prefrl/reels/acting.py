@@ -70,7 +70,7 @@ def progress(
 def _stages(run: Run) -> Iterator[tuple[str, Run]]:
     """Yield the run with a name: untrained, then restored to each kept checkpoint, the oldest first."""
     if not isinstance(run.own.agent, OnPolicyAlgorithm):  # a model of the user's may have been trained before
-        untrained = Run(run.folder, run.config, run.own, quiet=True)
+        untrained = build.make_run(run.folder, run.config, run.own, quiet=True)
         try:
             yield "step 0, untrained", untrained
         finally:

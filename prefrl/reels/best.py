@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from prefrl.reels import panels
 from prefrl.reels.writing import VideoFormat, output_path, video_format, write_scenes
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.rendering.sheets import Footage
-from prefrl.runs.footage import BATCH, Source, opened
+from prefrl.runs.asked_segments import BATCH, AskedSegments
 from prefrl.store.lookup import Place, by_kind, places
 
 
@@ -45,7 +46,7 @@ def best(
 ) -> Path:  # fmt: skip
     """Write a video of the `count` segments with the highest predicted returns, each beside one of the lowest."""
     path = output_path(folder, out, "best")
-    with opened(folder, own) as source:
+    with closing(AskedSegments(folder, own)) as source:
         valued = sorted(_valued(source), key=lambda segment: segment.predicted)
         if len(valued) < 2:
             raise UserError(f"no reward was learned in {folder} yet; wait for its first fit, or answer more questions")
@@ -58,7 +59,7 @@ def best(
     return write_scenes([_scene(rank, end, scale, output) for rank, end in enumerate(ends, 1)], output)
 
 
-def _valued(source: Source) -> list[Valued]:
+def _valued(source: AskedSegments) -> list[Valued]:
     """All segments of asked questions that have a prediction."""
     valued: list[Valued] = []
     batches = [
@@ -67,7 +68,7 @@ def _valued(source: Source) -> list[Valued]:
         for start in range(0, len(ids), BATCH)
     ]
     for batch in tqdm(batches, "predicting", leave=False, delay=1):
-        predictions = source.thoughts(batch)
+        predictions = source.predictions(batch)
         ids = [id for id in batch if id in predictions]
         if not ids:
             continue
@@ -82,7 +83,7 @@ def _valued(source: Source) -> list[Valued]:
     return valued
 
 
-def _drawn(source: Source, ranked: Sequence[Valued], count: int, bar: tqdm) -> list[tuple[Valued, Footage]]:
+def _drawn(source: AskedSegments, ranked: Sequence[Valued], count: int, bar: tqdm) -> list[tuple[Valued, Footage]]:
     """The first `count` segments that can be drawn, no two of them overlapping."""
     drawn: list[tuple[Valued, Footage]] = []
     fault: Unfaithful | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prefrl.reels import panels
 from prefrl.reels.writing import VideoFormat, output_path, video_format, write_scenes
 from prefrl.rendering.redraw import Unfaithful
 from prefrl.rendering.sheets import Footage
-from prefrl.runs.footage import Source, Thought, opened
+from prefrl.runs.asked_segments import AskedSegments, Prediction
 from prefrl.store.lookup import place_of, shown
 from prefrl.store.store import LabelStore
 
@@ -31,9 +32,9 @@ def pairs(
 ) -> Path:  # fmt: skip
     """Write a video of answered questions: those numbered in `queries`, else the `last` ones. own: env=... and so on"""
     path = output_path(folder, out, "pairs")
-    with opened(folder, own) as source:
+    with closing(AskedSegments(folder, own)) as source:
         drawn = _drawn(source, _chosen(source.store, queries, last), strict=bool(queries))
-        predictions = source.thoughts([row["query_id"] for row, _ in drawn])
+        predictions = source.predictions([row["query_id"] for row, _ in drawn])
         output = video_format(path, max((clips[0] for _, clips in drawn), key=len), fps, width)
         wording = source.config.teacher.question
         scenes = [_scene(row, clips, wording, predictions.get(row["query_id"]), output) for row, clips in drawn]
@@ -55,7 +56,7 @@ def _chosen(store: LabelStore, queries: Sequence[int], last: int) -> list[Row]:
     return [standing[query] for query in queries] or sorted(standing.values(), key=lambda row: row["seq"])[-last:]
 
 
-def _drawn(source: Source, chosen: Sequence[Row], strict: bool) -> list[tuple[Row, list[Footage]]]:
+def _drawn(source: AskedSegments, chosen: Sequence[Row], strict: bool) -> list[tuple[Row, list[Footage]]]:
     """Answers with their clips in the order in which they were shown. Without strict, those that cannot be drawn are left out."""
     drawn, fault = [], None
     for row in tqdm(chosen, "drawing", unit="question", leave=False, delay=1):
@@ -78,7 +79,9 @@ def _order(row: Row) -> list[int]:
     return shown(row["details"], row["asked_kind"])["order"]
 
 
-def _scene(row: Row, clips: list[Footage], wording: str, prediction: Thought | None, output: VideoFormat) -> VideoClip:
+def _scene(
+    row: Row, clips: list[Footage], wording: str, prediction: Prediction | None, output: VideoFormat
+) -> VideoClip:
     """One answered question: its wording above the clips; below, the answer and the reward model's prediction."""
     kind, order = kind_of(row["asked_kind"]), _order(row)
     answer = kind.as_displayed(row["answer"], order)

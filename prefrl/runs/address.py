@@ -6,7 +6,6 @@ import getpass
 import ipaddress
 import json
 import socket
-import sys
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -81,23 +80,13 @@ def listen(host: str, port: int, folder: Path, before: int | None = None) -> soc
     ports = [port] if port else [candidate for candidate in (before, usual, 0) if candidate is not None]
     for candidate in ports:
         try:
-            return _bound(host, candidate)
+            if ":" not in host:
+                return socket.create_server((host, candidate), backlog=256)
+            both = socket.has_dualstack_ipv6()
+            return socket.create_server((host, candidate), family=socket.AF_INET6, backlog=256, dualstack_ipv6=both)
         except OSError as fault:
             reason = fault
     raise UserError(f"cannot listen on {host}, port {ports[0]}: {reason}; give another --port or --host") from reason
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there it would let two servers share a port
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(256)
-    except BaseException:
-        made.close()
-        raise
-    return made
 
 
 def user() -> str:

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
 
 from envs import EQUIVALENT, goal
+from prefrl.agents.making import Model
 from prefrl.config.methods import DEFAULT, compose
 from prefrl.config.settings import Config
 from prefrl.config.values import update
-from prefrl.core.errors import UserError, near
+from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe, probe, warn_of_leaks
 from prefrl.evaluation.returns import Returns, true_returns
+from prefrl.mechanisms import Mechanism
+from prefrl.queries.schedules import Schedule
+from prefrl.queries.strategies import Score
 from prefrl.runs import build, recordings
-from prefrl.runs.build import Own
 from prefrl.runs.folder import choose_folder, claim, cleared_if_refused, describe, differences, locked, read_run
 from prefrl.runs.label_page import label_page
 from prefrl.runs.lists import check
 from prefrl.runs.outcome import Result, finish
+from prefrl.runs.own import Own
 from prefrl.runs.plan import Plan, make_plan
 from prefrl.runs.run import Run
 from prefrl.teachers import recorded, synthetic
+from prefrl.teachers.stored import AnswerFunction
 
 log = logging.getLogger("prefrl")
 
-SETTINGS = {
-    "env": "env", "agent": "agent.algorithm", "teacher": "teacher.name", "reward_network": "reward.network",
-    "strategy": "questions.strategy", "schedule": "questions.schedule",
-}  # fmt: skip
-"""Argument of `train` -> the setting that it sets if it is a name."""
+Named = str | dict[str, Any] | None
+"""A part of a run by its name, or its settings; None: as the configuration says."""
 
 
 def train(
@@ -44,17 +48,17 @@ def train(
     config: Config | Path | str | None = None,
     preset: str | None = None,
     folder: Path | str | None = None,
-    agent: Any = None,
-    teacher: Any = None,
-    reward_network: Any = None,
-    strategy: Any = None,
-    schedule: Any = None,
-    mechanisms: Any = (),
+    agent: Named | Model | Callable[[VecEnv], Model] = None,
+    teacher: Named | AnswerFunction = None,
+    reward_network: Named | Callable[..., nn.Module] = None,
+    strategy: Named | Score = None,
+    schedule: Named | Schedule = None,
+    mechanisms: dict[str, Any] | Sequence[Mechanism] = (),
     callbacks: Sequence[BaseCallback] = (),
     quiet: bool = False,
-    tell: Callable[[Plan], None] | None = None,
+    tell: Callable[[Plan], object] | None = None,
     modules: Sequence[str] = (),
-    **settings: Any,
+    **settings: object,
 ) -> Result:
     """Learn a policy from preferences. Returns the result; everything else is in its folder.
 
@@ -71,11 +75,12 @@ def train(
         raise UserError(
             "agent= is a model with environments of its own; name the same one for evaluation: train(env, agent=...)"
         )
-    parts = {
+    parts: dict[str, Any] = {
         "env": env, "agent": agent, "teacher": teacher, "reward_network": reward_network, "strategy": strategy,
         "schedule": schedule, "mechanisms": mechanisms,
     }  # fmt: skip
-    named = {SETTINGS[name]: part for name, part in parts.items() if isinstance(part, str)}
+    settings_of_parts = {each.name: each.metadata["setting"] for each in fields(Own) if each.metadata}
+    named = {settings_of_parts[name]: part for name, part in parts.items() if isinstance(part, str)}
     nested = {name: part for name, part in parts.items() if isinstance(part, dict)}
     own = Own(**{name: part for name, part in parts.items() if not isinstance(part, str | dict)})
     if own.env is not None:
@@ -84,42 +89,22 @@ def train(
         preset, base = preset or DEFAULT, config
     else:
         preset, base = compose(config, preset, named.get("env"))
-    return _start(update(base, settings | named | nested), own, preset, folder, callbacks, quiet, tell, modules)
+    plan = planned(update(base, settings | named | nested), own, preset, folder)
+    if tell:
+        tell(plan)
+    return carry_out(plan, own, preset, folder, callbacks, quiet, modules)
 
 
-def _start(
-    config: Config, own: Own, preset: str, folder: Path | str | None, callbacks: Sequence[BaseCallback], quiet: bool,
-    tell: Callable[[Plan], None] | None, modules: Sequence[str],
-) -> Result:  # fmt: skip
-    """Check everything, then make the folder and train in it."""
-    config = _completed(config)
+def planned(config: Config, own: Own, preset: str, folder: Path | str | None) -> Plan:
+    """Check everything and plan the run, before anything is made. Raises UserError for what cannot work."""
+    task, t = goal(config.env), config.teacher
+    question = t.question or (f"Which clip is better? The task: {task}." if task else "Which clip is better?")
+    config = replace(config, teacher=replace(t, name=recordings.absolute(t.name), question=question))
     check(config)
     if recorded(config.teacher.name) and build.asks(config):
         recordings.check(config)
     probed = _probed(config, own)
-    path = choose_folder(config, preset, folder)
-    plan = make_plan(config, own, probed, path)
-    if tell:
-        tell(plan)
-    if folder is None:
-        path = claim(path)
-    with locked(path):
-        with cleared_if_refused(path):
-            describe(path, config, preset, own.names())
-            run = Run(path, config, own, callbacks, quiet)
-            run.prepare()
-        with label_page(path, config, modules):  # served until the end, so that open pages show it
-            run.learn()
-            return finish(run)
-
-
-def _completed(config: Config) -> Config:
-    """The configuration with a recording's absolute path, and with the question that people are asked."""
-    teacher = config.teacher
-    task = goal(config.env)
-    question = f"Which clip is better? The task: {task}." if task else "Which clip is better?"
-    name = recordings.absolute(teacher.name)
-    return replace(config, teacher=replace(teacher, name=name, question=teacher.question or question))
+    return make_plan(config, own, probed, choose_folder(config, preset, folder))
 
 
 def _probed(config: Config, own: Own) -> Probe:
@@ -133,33 +118,51 @@ def _probed(config: Config, own: Own) -> Probe:
     return probed
 
 
+def carry_out(
+    plan: Plan, own: Own, preset: str, folder: Path | str | None, callbacks: Sequence[BaseCallback] = (),
+    quiet: bool = False, modules: Sequence[str] = (),
+) -> Result:  # fmt: skip
+    """Make the planned run's folder and train in it. folder: the one that was asked for, None for the next free one."""
+    config, path = plan.config, claim(plan.folder) if folder is None else plan.folder
+    with locked(path):
+        with cleared_if_refused(path):
+            describe(path, config, preset, own.names())
+            run = build.make_run(path, config, own, callbacks, quiet)
+            build.prepare_run(run)
+        return _learned(run, modules)
+
+
+def _learned(run: Run, modules: Sequence[str]) -> Result:
+    with label_page(run.folder, run.config, modules):  # served until the end, so that open pages show it
+        run.learn()
+        return finish(run)
+
+
 def resume(
     folder: Path | str,
     *,
     callbacks: Sequence[BaseCallback] = (),
     quiet: bool = False,
     modules: Sequence[str] = (),
-    **own: Any,
+    **own: object,
 ) -> Result:
     """Go on with a run that was stopped or killed. own: the parts of your own, by the names that `train` has for them."""
     config, run_json = read_run(folder)
     changed = differences(run_json, config)
-    own_parts = _own_parts(own, folder, run_json, "resume")
+    parts = Own.given_again(own, folder, run_json["own"], "resume")
     with locked(Path(folder)):
-        run = Run(Path(folder), config, own_parts, callbacks, quiet)
+        run = build.make_run(Path(folder), config, parts, callbacks, quiet)
         step = _restored(run, labels=True)
         exactness = "not exactly: " + "; ".join(changed) if changed else "exactly"
         if step >= run.total_steps:
             log.info("%s was trained to its end, step %d; it is evaluated again, %s", folder, step, exactness)
         else:
             log.info("resuming %s at step %d of %d, %s", folder, step, run.total_steps, exactness)
-        run.prepare()
-        with label_page(Path(folder), config, modules):
-            run.learn()
-            return finish(run)
+        build.prepare_run(run)
+        return _learned(run, modules)
 
 
-def evaluate(folder: Path | str, episodes: int | None = None, deterministic: bool = True, **own: Any) -> Returns:
+def evaluate(folder: Path | str, episodes: int | None = None, deterministic: bool = True, **own: object) -> Returns:
     """True returns of a run's newest checkpoint. own: the parts of your own, by the names that `train` has for them."""
     if episodes is not None and episodes < 1:
         raise UserError(f"episodes={episodes} must be at least 1")
@@ -172,29 +175,15 @@ def evaluate(folder: Path | str, episodes: int | None = None, deterministic: boo
         run.close()
 
 
-def load_run(folder: Path | str, **own: Any) -> Run:
+def load_run(folder: Path | str, **own: object) -> Run:
     """A run at its newest checkpoint: `.model`, `.reward_model`, `.store`. own: as for `evaluate`."""
     config, run_json = read_run(folder)
-    run = Run(Path(folder), config, _own_parts(own, folder, run_json, "evaluate"), quiet=True)
+    parts = Own.given_again(own, folder, run_json["own"], "evaluate")
+    run = build.make_run(Path(folder), config, parts, quiet=True)
     if _restored(run, labels=False) == 0:
         run.close()
         raise UserError(f"{folder} has no checkpoint yet; wait for the first, or start it with: prefrl resume {folder}")
     return run
-
-
-def _own_parts(parts: dict[str, Any], folder: Path | str, run_json: dict[str, Any], call: str) -> Own:
-    """The user's own parts. Raises UserError unless they include all that the run was trained with."""
-    known = vars(Own())
-    if unknown := [name for name in parts if name not in known]:
-        raise UserError(f"{call} has no argument {unknown[0]!r}{near(unknown[0], known)}")
-    own = Own(**parts)
-    missing = sorted(set(run_json["own"]) - set(own.names()))
-    if missing:
-        raise UserError(
-            f"{folder} was trained with {', '.join(missing)} of your own; bring it along again:"
-            f" prefrl.{call}({str(folder)!r}, {', '.join(f'{name}=...' for name in missing)})"
-        )
-    return own
 
 
 def _restored(run: Run, labels: bool) -> int:

@@ -1,81 +1,136 @@
-"""Make the parts of a run from the names in its settings."""
+"""Make a run, each of its parts from the names in its settings or from the user's own objects; and prepare it."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import cast
 
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from prefrl.agents import AGENTS, agent_maker
 from prefrl.agents.agent import Agent, torch_device
-from prefrl.agents.agent_maker import EXPECTED as OWN_AGENT
 from prefrl.config.settings import Config, RewardConfig
-from prefrl.core.errors import UserError, brief, pick
+from prefrl.core.errors import UserError, pick
+from prefrl.core.observations import shapes
 from prefrl.core.streams import number, stream
 from prefrl.environments.making import MakeEnv, env_maker
 from prefrl.environments.native_atari import NativeAtari
 from prefrl.environments.recorder import Recorder
 from prefrl.environments.vector import make_venv
-from prefrl.mechanisms import Mechanism, make_mechanisms
-from prefrl.queries.schedules import Schedule
-from prefrl.queries.strategies import Score
+from prefrl.loop import Learner
+from prefrl.mechanisms import make_mechanisms
+from prefrl.queries.asker import Asker
+from prefrl.rendering.check import film, prepare
+from prefrl.rendering.drawing import CannotDraw
+from prefrl.rendering.redraw import Unfaithful
+from prefrl.rewards.bonuses import PaidReward
 from prefrl.rewards.controls import ConstantReward, RandomReward, TrueReward
 from prefrl.rewards.encoding import INPUTS, Features, Pictures, is_image, pictures_in
 from prefrl.rewards.mixed import Mixed
 from prefrl.rewards.model import RewardModel
 from prefrl.rewards.networks import ALL_NETWORKS, MIXED_NETWORKS, PICTURE_NETWORKS, default_network
-from prefrl.rewards.own_network import EXPECTED as OWN_NETWORK
 from prefrl.rewards.own_network import checked
+from prefrl.runs import recordings
+from prefrl.runs.metrics import Log
+from prefrl.runs.own import Own
+from prefrl.runs.progress import Progress, TrainerNotices
+from prefrl.runs.run import Run
+from prefrl.store.store import open_store
 from prefrl.teachers import make_teacher, recorded, synthetic
-from prefrl.teachers.replay import Replay
-from prefrl.teachers.stored import AnswerFunction, Shuffled
+from prefrl.teachers.human import HumanTeacher, Person
+from prefrl.teachers.replay import Replay, ReplayTeacher
+from prefrl.teachers.stored import AnswerFunction, Shuffled, StoredTeacher
 
 
-@dataclass(frozen=True)
-class Own:
-    """The user's own parts, given as objects in place of names."""
+def make_run(
+    folder: Path, config: Config, own: Own, callbacks: Sequence[BaseCallback] = (), quiet: bool = False
+) -> Run:
+    """Make a run with all its parts, untrained. Nothing is written but an empty label store."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
+    agent = make_agent(config, own)
+    if hasattr(agent, "callbacks"):
+        agent.callbacks = list(callbacks)
+    elif callbacks:
+        raise UserError(f"callbacks= are called by Stable-Baselines3, and {type(agent).__name__} is none of its agents")
+    recorder = agent.memory
+    if is_image(recorder.observation_space):  # convolutions gain from threads
+        torch.set_num_threads(threads)
+    reward_model = make_reward_model(config, own, recorder)
+    learner = cast(Learner, agent if learns_itself(config) else reward_model)
+    asker = Asker(config.questions, agent.total_steps, config.seed, own.strategy, own.schedule)
+    labeller, function = make_answer_function(config, own, recorder)
+    store, log = open_store(folder, config), Log()
+    progress = Progress(agent, asker, log, quiet)
+    notices = None
+    if asks(config) and isinstance(function, Person):
+        asker.at_once = config.teacher.wait
+        predictor = reward_model if isinstance(reward_model, RewardModel) else None
+        notices = TrainerNotices(agent, asker, predictor, store, log, config.teacher.queue, progress.show_state)
+        teacher: StoredTeacher = HumanTeacher(
+            store, config.seed, config.teacher, agent.total_steps, notices.waiting, recorder.origins
+        )
+    elif isinstance(function, Replay):
+        teacher = ReplayTeacher(store, function, config.seed, config.teacher)
+    else:
+        teacher = StoredTeacher(store, function, labeller, config.seed)
+    if not asks(config):
+        asker.budget = 0
+    elif not notices and not isinstance(own.agent, BaseAlgorithm):  # a model's environments are left as they are
+        with suppress(UserError):  # environments without such notes cannot be redrawn, and need not be
+            recorder.note_openings(recorder.cheapest_notes())  # to redraw segments that an oracle was asked about
+            teacher.origins = recorder.origins
+    paid = PaidReward(reward_model, config.reward)
+    return Run(folder, config, own, agent, reward_model, paid, learner, asker, store, teacher, log, progress, notices)
 
-    env: MakeEnv | None = None  # () -> gymnasium.Env
-    agent: OnPolicyAlgorithm | Callable[[VecEnv], OnPolicyAlgorithm] | None = None  # an SB3 model, or how to make one
-    teacher: AnswerFunction | None = None  # queries -> preferences (Q,)
-    reward_network: Callable[[Any], nn.Module] | None = None  # number of features, or (C, H, W) -> (N, ...) to (N, 1)
-    strategy: Score | None = None  # member returns (E, N, 2) -> scores (N,)
-    schedule: Schedule | None = None  # progress in [0, 1] -> share of the budget
-    mechanisms: Sequence[Mechanism] = ()  # in addition to those that the settings name
 
-    def __post_init__(self) -> None:
-        for m in self.mechanisms:
-            if not isinstance(m, Mechanism):
-                raise UserError(f"mechanisms= has {brief(m)}; expected objects of subclasses of prefrl.Mechanism")
-        for name, part in vars(self).items():
-            if name == "mechanisms":
-                continue
-            if part is not None and not callable(part) and not isinstance(part, OnPolicyAlgorithm):
-                raise UserError(
-                    f"{name}={brief(part)} is of type {type(part).__name__}; expected a name, or {EXPECTED[name]}"
-                )
-
-    def names(self) -> dict[str, str]:
-        """Which parts are the user's own, for the run's folder."""
-        return {name: repr(part) for name, part in vars(self).items() if part is not None and part != ()}
+def prepare_run(run: Run) -> None:
+    """Prepare a run with a human or replay teacher; others need nothing. After `restore`, before `learn`."""
+    if isinstance(run.teacher, ReplayTeacher) and asks(run.config):
+        _read_recording(run, run.teacher)
+    if run.notices:
+        _prepare_drawing(run)
 
 
-EXPECTED = {
-    "env": "a function that makes a gymnasium.Env",
-    "agent": OWN_AGENT,
-    "teacher": "a function of queries that gives preferences (Q,)",
-    "reward_network": OWN_NETWORK,
-    "strategy": "a function of member returns (E, N, 2) that gives scores (N,)",
-    "schedule": "a function of progress in [0, 1] that gives the share of the budget asked by then",
-}
+def _read_recording(run: Run, teacher: ReplayTeacher) -> None:
+    """Read the recording to replay, and begin episodes in the same way as the recorded run."""
+    recording, notes = recordings.read(run.config, teacher.function.until)
+    recordings.require_shapes(
+        recording, shapes(run.recorder.memory.observations, 2), run.recorder.action_space.shape or ()
+    )
+    teacher.function.until = recording.last_seq
+    if recording.from_people:
+        run.asker.at_once = run.config.teacher.wait
+    if notes == "film":
+        _film(run)
+    elif notes == "seed" and recording.from_people:
+        with suppress(CannotDraw):  # without a renderer, assume that the generator's state was noted
+            _prepare_drawing(run)
+    teacher.take(recording, run.agent.step)
+
+
+def _prepare_drawing(run: Run) -> None:
+    if run.own.env is None:
+        try:
+            return prepare(run.recorder, partial(maker, run.config, run.own), run.config.seed)
+        except Unfaithful as fault:
+            warnings.warn(f"{fault}. One environment is filmed at every step instead, which is slower", stacklevel=2)
+    _film(run)
+
+
+def _film(run: Run) -> None:
+    make_env, megabytes = partial(maker, run.config, run.own), run.config.record.frames_mb
+    run.teacher.origins = film(run.recorder, make_env, megabytes, run.folder, run.store.files)
 
 
 def maker(config: Config, own: Own, render_mode: str | None = None) -> MakeEnv:
@@ -130,7 +185,7 @@ def _features(config: Config, recorder: Recorder, own_network: bool) -> Features
     return kind(space, recorder.action_space, inputs)
 
 
-def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[Any], nn.Module]:
+def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[..., nn.Module]:
     name = default_network(size) if settings.network == "auto" else settings.network
     named = pick(ALL_NETWORKS, name, "reward network")[0]
 
@@ -148,14 +203,14 @@ def _network(settings: RewardConfig, size: int | tuple[int, ...]) -> Callable[[A
 
 def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[str, AnswerFunction]:
     """The labeller's name under which answers are stored, and the function that answers."""
-    t, rng = config.teacher, stream(config.seed, "teacher")
+    t = config.teacher
     if own.teacher is not None:
         name, function = getattr(own.teacher, "__name__", type(own.teacher).__name__), own.teacher
     else:
         name = t.name
         named = partial(
             make_teacher, beta=t.beta, gamma=t.gamma, mistake=t.mistake, skip=t.skip, equal=t.equal, units=t.units,
-            rng=rng, recent_return=recorder.recent_return,
+            rng=stream(config.seed, "teacher"), recent_return=recorder.recent_return,
         )  # fmt: skip
         function = named(t.name) if not recorded(t.name) else Replay(named("oracle") if t.unknown == "oracle" else None)
     if config.reward.source == "shuffled":

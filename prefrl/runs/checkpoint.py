@@ -8,7 +8,6 @@ import shutil
 import stat
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,13 +15,13 @@ from safetensors.torch import load, save
 
 from prefrl.core.errors import StorageFull, UserError
 from prefrl.core.files import new_folder
-from prefrl.core.tensors import Tensors
+from prefrl.core.tensors import State, Tensors
 
 FORMAT = 1
 MOST_BYTES = {"manifest.json": 2**20, "state.json": 2**26, "tensors.safetensors": 2**32}
 
 
-def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep: int) -> Path:
+def write(folder: Path, step: int, tensors: Tensors, state: State, keep: int) -> Path:
     """Write the checkpoint of one step, then delete all but the newest `keep`, and those of later steps, from before the
     run was restored. Raises UserError for numbers that are not finite, StorageFull where the disk is.
     """
@@ -41,25 +40,21 @@ def write(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], keep
     manifest = {"format": FORMAT, "step": step, "files": {name: _entry(content) for name, content in files.items()}}
     files["manifest.json"] = json.dumps(manifest, indent=1).encode()
     final = folder / f"{step:012d}"
-    _write_folder(final, files)
+    try:
+        with new_folder(final) as unfinished:
+            for name, content in files.items():
+                (unfinished / name).write_bytes(content)
+    except (OSError, StorageFull) as fault:
+        reason = fault.__cause__ or fault
+        raise StorageFull(f"cannot write the checkpoint {final}: {reason}; free some space and resume") from fault
     index = found(folder).index(final)
     for other in found(folder)[:index] + found(folder)[index + keep :]:
         shutil.rmtree(other, ignore_errors=True)
     return final
 
 
-def _entry(content: bytes) -> dict[str, Any]:
+def _entry(content: bytes) -> dict[str, object]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    try:
-        with new_folder(folder) as unfinished:
-            for name, content in files.items():
-                (unfinished / name).write_bytes(content)
-    except (OSError, StorageFull) as fault:
-        reason = fault.__cause__ or fault
-        raise StorageFull(f"cannot write the checkpoint {folder}: {reason}; free some space and resume") from fault
 
 
 def found(folder: Path) -> list[Path]:
@@ -67,7 +62,7 @@ def found(folder: Path) -> list[Path]:
     return sorted((path for path in folder.glob("*") if path.name.isdigit()), reverse=True)
 
 
-def read_newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+def read_newest(folder: Path) -> tuple[Tensors, State] | None:
     """The newest checkpoint that is whole; a damaged one is passed over with a warning. None: there is none at all."""
     damaged = []
     for path in found(folder):
@@ -88,7 +83,7 @@ class _Damaged(UserError):
     """A checkpoint that is not what its manifest says."""
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def read(path: Path) -> tuple[Tensors, State]:
     """Tensors and state of one checkpoint. Raises UserError if it is damaged, hostile or of a newer format."""
     try:
         manifest = json.loads(_content(path / "manifest.json"))
@@ -99,22 +94,20 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
         raise _Damaged(f"checkpoint {path} has no readable manifest ({fault})") from fault
     if version > FORMAT:
         raise UserError(f"checkpoint {path} has format {version}, this prefrl reads up to {FORMAT}; update prefrl")
-    contents = [_checked(path, entries, name) for name in ("tensors.safetensors", "state.json")]
+    contents = {name: _content(path / name) for name in ("tensors.safetensors", "state.json")}
+    for name, content in contents.items():
+        if entries.get(name) != _entry(content):
+            raise _Damaged(
+                f"{path / name} is not what its manifest says (its {len(content)} bytes have another sha256)"
+            )
     try:
-        tensors, state = load(contents[0]), json.loads(contents[1])
+        tensors, state = load(contents["tensors.safetensors"]), json.loads(contents["state.json"])
     except (SafetensorError, ValueError, RecursionError) as fault:
         raise _Damaged(f"checkpoint {path} cannot be read ({fault})") from fault
     for name, values in tensors.items():
         if values.is_floating_point() and not torch.isfinite(values).all():
             raise _Damaged(f"checkpoint {path} holds numbers in {name} that are not finite")
     return tensors, state
-
-
-def _checked(path: Path, entries: dict[str, Any], name: str) -> bytes:
-    content = _content(path / name)
-    if entries.get(name) != _entry(content):
-        raise _Damaged(f"{path / name} is not what its manifest says (its {len(content)} bytes have another sha256)")
-    return content
 
 
 def _content(file: Path) -> bytes:

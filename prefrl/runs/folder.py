@@ -8,17 +8,17 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import yaml
 from filelock import FileLock, Timeout
 
-from prefrl.config.settings import NEWER, RETIRED, Config
-from prefrl.config.values import AGENT, as_dict, dotted, load, update
+from prefrl.config.settings import NEWER, RETIRED, Config, Values
+from prefrl.config.values import AGENT, as_dict, dotted, read, update
 from prefrl.core.errors import FolderBusy, StorageFull, UserError, brief, why
 from prefrl.core.files import write_durably
 from prefrl.runs.lists import check
@@ -31,6 +31,26 @@ PACKAGES = (
     "prefrl", "torch", "numpy", "stable-baselines3", "gymnasium", "mujoco", "sqlalchemy", "ale-py", "opencv-python",
     "opencv-python-headless", "box2d", "minatar", "minigrid",
 )  # fmt: skip
+
+
+class MachineJson(TypedDict):
+    """What exact repetition depends on: versions, thread count, machine class."""
+
+    python: str
+    packages: dict[str, str | None]
+    machine: str
+    threads: int
+
+
+class RunJson(MachineJson):
+    """How a run was started, in run.json."""
+
+    format: int
+    method: str
+    command: str | None
+    started: str
+    own: dict[str, str]  # the user's own parts by name
+    config: Values  # by dotted name, as it was then: config.yaml may be edited
 
 
 @contextmanager
@@ -112,20 +132,20 @@ def cleared_if_refused(folder: Path) -> Iterator[None]:
 def describe(folder: Path, config: Config, name: str, own: dict[str, str]) -> None:
     """Write config.yaml and run.json, before the run starts."""
     write_durably(folder / "config.yaml", yaml.safe_dump(as_dict(config), sort_keys=False).encode())
-    run_json = {
+    run_json: RunJson = {
         "format": FORMAT,
         "method": name,
         "command": " ".join(["prefrl", *sys.argv[1:]]) if Path(sys.argv[0]).name == "prefrl" else None,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "own": own,
-        "config": _settings(config),  # as it was then: config.yaml may be edited
+        "config": settings_of(config),
         **machine(),
     }
     write_durably(folder / "run.json", json.dumps(run_json, indent=1).encode())
 
 
-def machine() -> dict[str, Any]:
-    """What exact repetition depends on: versions, thread count, machine class."""
+def machine() -> MachineJson:
+    """This machine."""
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -141,7 +161,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
+def read_run(folder: Path | str) -> tuple[Config, RunJson]:
     """The configuration and run.json of a folder. Raises UserError if it is no run, or one of a newer format."""
     path = Path(folder)
     try:
@@ -155,23 +175,26 @@ def read_run(folder: Path | str) -> tuple[Config, dict[str, Any]]:
     if version > FORMAT:
         raise UserError(f"{path} was written in format {version}, this prefrl reads up to {FORMAT}; update prefrl")
     lacking = {name: value for name, value in NEWER.items() if name not in run_json.get("config", {})}
-    config = load(path / "config.yaml", update(Config(), lacking))
+    config = update(update(Config(), lacking), read(path / "config.yaml"), str(path / "config.yaml"))
     check(config)
     return config, run_json
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def settings_of(config: Config) -> Values:
     """Settings by dotted name, without the address of the labels, which may hold a password."""
     return {name: value for name, value in dotted(as_dict(config)).items() if name != "record.labels"}
 
 
-def differences(run_json: dict[str, Any], config: Config) -> list[str]:
+def differences(run_json: RunJson, config: Config) -> list[str]:
     """What has changed since the run was started, so that resuming it is not exact.
 
     Raises UserError for a changed setting of FIXED.
     """
-    now = _settings(config)
-    before = _settings_at_start(run_json, config)
+    now = settings_of(config)
+    before = now
+    if noted := {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}:
+        default = update(update(Config(), NEWER), {AGENT: config.agent.algorithm})
+        before = settings_of(default) | noted  # what an older prefrl did not know was at its default
     for name in FIXED:
         if now.get(name) != before.get(name):
             raise UserError(
@@ -180,23 +203,16 @@ def differences(run_json: dict[str, Any], config: Config) -> list[str]:
                 " new run"
             )
     current = machine()
-    recorded, packages = run_json["packages"], current["packages"]
-    earlier = {name: recorded.get(name, version) for name, version in packages.items()}  # an older prefrl noted fewer
+    packages = current["packages"]
+    earlier = packages | run_json["packages"]  # an older prefrl noted fewer
     return [
-        *_changes(before, now),
-        *_changes(earlier, packages),
-        *_changes(run_json, {key: current[key] for key in ("python", "machine")}),
+        *changes(before, now),
+        *changes(earlier, packages),
+        *changes(run_json, {key: current[key] for key in ("python", "machine")}),
     ]
 
 
-def _settings_at_start(run_json: dict[str, Any], config: Config) -> dict[str, Any]:
-    """The settings with which a run was started; what an older prefrl did not know was at its default."""
-    noted = {name: value for name, value in run_json.get("config", {}).items() if name not in RETIRED}
-    default = update(update(Config(), NEWER), {AGENT: config.agent.algorithm})
-    return _settings(default) | noted if noted else _settings(config)
-
-
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Changed values, one line each; of names that are missing now only those of mechanisms."""
     removed = [name for name in before if name not in now and name.startswith("mechanisms.")]
     return [

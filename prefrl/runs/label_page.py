@@ -37,13 +37,13 @@ def label_page(folder: Path, config: Config, modules: Sequence[str] = ()) -> Ite
         yield
         return
     over = threading.Event()
-    keeper = threading.Thread(target=_keep_serving, args=(command(folder, config, modules), folder, over), daemon=True)
-    keeper.start()
+    server = threading.Thread(target=_keep_serving, args=(command(folder, config, modules), folder, over), daemon=True)
+    server.start()
     try:
         yield
     finally:
         over.set()
-        keeper.join(15)
+        server.join(15)
 
 
 def _keep_serving(line: list[str], folder: Path, over: threading.Event) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from envs import CATALOGUE
 from envs.atari import PROTOCOLS
@@ -37,74 +36,57 @@ PROTOCOL_WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Table:
-    """The parts that a setting names. heading: in `prefrl list`; empty: they are not listed there."""
-
-    heading: str
-    parts: Mapping[str, Any]  # name -> the part, or what it is, or both
-
-    def lines(self) -> dict[str, str]:
-        """Name -> one line on what it is."""
-        return {name: _line(part) for name, part in self.parts.items()}
-
-
-def _line(part: Any) -> str:
-    if isinstance(part, tuple):  # (part, line)
-        return part[-1]
-    return part if isinstance(part, str) else getattr(part, "about", None) or (part.__doc__ or "").partition("\n")[0]
-
-
-TABLES: dict[str, Table] = {
-    "teacher.name": Table("teachers", TEACHERS),
-    "questions.kinds": Table("kinds of feedback", KINDS),
-    "questions.turns": Table("order of several kinds", TURNS),
-    "questions.strategy": Table("query strategies", STRATEGIES),
-    "questions.schedule": Table("schedules", SCHEDULES),
-    "teacher.combine": Table("several opinions", COMBINE),
-    "reward.network": Table("reward networks", ChainMap(AUTO_NETWORK, ALL_NETWORKS)),  # type: ignore[arg-type]
-    "reward.inputs": Table("reward inputs", INPUT_WORDS),
-    "reward.objective": Table("reward objectives", OBJECTIVES),
-    "reward.fit": Table("ways of fitting the reward", FITS),
-    "reward.bonus": Table("bonuses", BONUSES),
-    "pixels.show": Table("observations", SHOWN),
-    "pixels.atari": Table("Atari games", PROTOCOL_WORDS),
-    "agent.algorithm": Table("agents", AGENTS),
-    "agent.fast": Table("", dict.fromkeys(("auto", "off"), "")),
-    "mechanisms": Table("mechanisms", MECHANISMS),
-    "teacher.units": Table("", dict.fromkeys(UNITS, "")),
-    "teacher.timing": Table("", TIMINGS),
-    "teacher.unknown": Table("", UNKNOWN),
-    "reward.source": Table("", dict.fromkeys(get_args(Source), "")),
+NAMED: dict[str, tuple[str, Mapping[str, object]]] = {
+    "teacher.name": ("teachers", TEACHERS),
+    "questions.kinds": ("kinds of feedback", KINDS),
+    "questions.turns": ("order of several kinds", TURNS),
+    "questions.strategy": ("query strategies", STRATEGIES),
+    "questions.schedule": ("schedules", SCHEDULES),
+    "teacher.combine": ("several opinions", COMBINE),
+    "reward.network": ("reward networks", ChainMap(AUTO_NETWORK, ALL_NETWORKS)),  # type: ignore[arg-type]
+    "reward.inputs": ("reward inputs", INPUT_WORDS),
+    "reward.objective": ("reward objectives", OBJECTIVES),
+    "reward.fit": ("ways of fitting the reward", FITS),
+    "reward.bonus": ("bonuses", BONUSES),
+    "pixels.show": ("observations", SHOWN),
+    "pixels.atari": ("Atari games", PROTOCOL_WORDS),
+    "agent.algorithm": ("agents", AGENTS),
+    "agent.fast": ("", dict.fromkeys(("auto", "off"), "")),
+    "mechanisms": ("mechanisms", MECHANISMS),
+    "teacher.units": ("", dict.fromkeys(UNITS, "")),
+    "teacher.timing": ("", TIMINGS),
+    "teacher.unknown": ("", UNKNOWN),
+    "reward.source": ("", dict.fromkeys(get_args(Source), "")),
 }
-"""Setting -> what it may name."""
+"""Setting -> heading in `prefrl list`, empty where it is not listed; and name -> the part, or what it is, or both."""
 
 
 def check(config: Config) -> None:
     """Raise UserError for the first value out of its range, or that names nothing, before anything is made."""
     config.check()
-    for setting in TABLES:
-        check_name(config, setting)
+    for setting, (_, known) in NAMED.items():
+        value = get(config, setting)
+        for name in value if isinstance(value, tuple | dict) else (value,):
+            if setting == "teacher.name" and recorded(name):
+                continue
+            if setting == "teacher.name" and name.partition("=")[0] == "replay":
+                raise UserError("teacher.name='replay' needs the run whose answers are replayed: --teacher replay=RUN")
+            if name not in known:
+                raise UserError(f"{setting}={name!r} does not exist{near(name, known)}")
     check_mechanisms(config)
 
 
-def check_name(config: Config, setting: str) -> None:
-    """Raise UserError, with the near match and the list, if the setting names nothing that exists."""
-    value, known = get(config, setting), TABLES[setting].parts
-    for name in value if isinstance(value, tuple | dict) else (value,):
-        if setting == "teacher.name" and recorded(name):
-            continue
-        if setting == "teacher.name" and name.partition("=")[0] == "replay":
-            raise UserError("teacher.name='replay' needs the run whose answers are replayed: --teacher replay=RUN")
-        if name not in known:
-            raise UserError(f"{setting}={name!r} does not exist{near(name, known)}")
-
-
 def everything() -> dict[str, dict[str, str]]:
-    """All tables for `prefrl list`, by heading."""
-    listed = {f"{table.heading} (--{setting})": table.lines() for setting, table in TABLES.items() if table.heading}
-    return {
+    """All tables for `prefrl list`, by heading: name -> one line on what it is."""
+    tables: dict[str, Mapping[str, object]] = {
         "environments (--env); any other Gymnasium id works as well": CATALOGUE,
-        "presets (--preset)": Table("", PRESETS).lines(),
-        **listed,
+        "presets (--preset)": PRESETS,
     }
+    tables |= {f"{heading} (--{setting})": parts for setting, (heading, parts) in NAMED.items() if heading}
+    return {heading: {name: _line(part) for name, part in parts.items()} for heading, parts in tables.items()}
+
+
+def _line(part: object) -> str:
+    if isinstance(part, tuple):  # (part, line)
+        return part[-1]
+    return part if isinstance(part, str) else getattr(part, "about", None) or (part.__doc__ or "").partition("\n")[0]

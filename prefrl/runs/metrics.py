@@ -7,6 +7,8 @@ import io
 import math
 import time
 import warnings
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,7 @@ class MetricsFile(KVWriter):
         self._rewrite()
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        row = {key: value for key, value in key_values.items() if "csv" not in (key_excluded.get(key) or ())}
-        row = {key: float(value) for key, value in row.items() if isinstance(value, int | float | np.number)}
+        row = _numbers(key_values, key_excluded, "csv")
         self.rows.append(row)
         if set(row) <= set(self.columns):
             with open(self.path, "a", newline="") as file:
@@ -58,14 +59,20 @@ class MetricsFile(KVWriter):
 def read_metrics(path: Path | str) -> list[dict[str, float]]:
     """The rows of a metrics.csv; empty cells are left out. A torn last line is passed over."""
     whole, _, _ = Path(path).read_text().rpartition("\n")
-    rows = [{k: v for k, v in row.items() if v and k} for row in csv.DictReader(whole.splitlines())]
-    parsed = []
-    for row in rows:
-        try:
-            parsed.append({key: float(value) for key, value in row.items()})
-        except (TypeError, ValueError):
-            continue
-    return [row for row in parsed if STEP in row]
+    rows = []
+    for row in csv.DictReader(whole.splitlines()):
+        with suppress(TypeError, ValueError):
+            rows.append({key: float(value) for key, value in row.items() if key and value})
+    return [row for row in rows if STEP in row]
+
+
+def _numbers(values: Mapping[str, object], excluded: Mapping[str, tuple[str, ...]], output: str) -> dict[str, float]:
+    """The numbers among a row's values that are meant for this output of SB3's logger."""
+    return {
+        key: float(value)
+        for key, value in values.items()
+        if isinstance(value, int | float | np.number) and output not in (excluded.get(key) or ())
+    }
 
 
 class TensorBoardFile(KVWriter):
@@ -79,12 +86,8 @@ class TensorBoardFile(KVWriter):
             self.writer.add_event(Event(step=until + 1, wall_time=time.time(), session_log=restart))
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        numbers = {key: value for key, value in key_values.items() if isinstance(value, int | float | np.number)}
-        values = [
-            Summary.Value(tag=key, simple_value=float(value))
-            for key, value in numbers.items()
-            if "tensorboard" not in (key_excluded.get(key) or ())
-        ]
+        row = _numbers(key_values, key_excluded, "tensorboard")
+        values = [Summary.Value(tag=key, simple_value=value) for key, value in row.items()]
         self.writer.add_event(Event(step=step, wall_time=time.time(), summary=Summary(value=values)))
 
     def close(self) -> None:
@@ -113,6 +116,7 @@ class Log:
         return {name: float(value) for name, value in self.logger.name_to_value.items()}
 
     def note(self, values: dict[str, float]) -> None:
+        """Record values that `pending` returned."""
         for name, value in values.items():
             self.logger.record(name, value)
 
@@ -148,14 +152,13 @@ class Log:
 
     def _finished_returns(self, rewards: np.ndarray, finished: np.ndarray) -> list[float]:
         """Learned returns of the episodes that ended in this rollout: two arrays (n, n_envs) -> one number an episode"""
-        n_envs = rewards.shape[1]
-        running = np.zeros(n_envs) if self._running is None else self._running
+        running = np.zeros(rewards.shape[1]) if self._running is None else self._running
         total = np.cumsum(rewards, axis=0, dtype=float)
         returns = []
-        for env in range(n_envs):
-            marks = np.concatenate([[-running[env]], total[np.flatnonzero(finished[:, env]), env]])
-            returns += np.diff(marks).tolist()
-            running[env] = total[-1, env] - marks[-1]
+        for env in range(len(running)):
+            totals = np.concatenate([[-running[env]], total[np.flatnonzero(finished[:, env]), env]])  # at episode ends
+            returns += np.diff(totals).tolist()
+            running[env] = total[-1, env] - totals[-1]
         self._running = running
         return returns
 

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from prefrl.agents.agent import Agent
 from prefrl.config.settings import Config
 from prefrl.core.files import write_durably
 from prefrl.evaluation.learned_reward import compare
 from prefrl.evaluation.returns import Returns, random_returns, true_returns
 from prefrl.rendering.video import record_episode, write_video
+from prefrl.rewards.controls import TrueReward
+from prefrl.rewards.model import RewardModel
 from prefrl.runs import build
-from prefrl.runs.build import Own
+from prefrl.runs.own import Own
 from prefrl.runs.plots import write_plots
 from prefrl.runs.run import Run
 
@@ -39,7 +44,7 @@ class Result:
         return self.run.model
 
     @property
-    def reward_model(self) -> Any:
+    def reward_model(self) -> RewardModel | TrueReward:
         return self.run.reward_model
 
     def __str__(self) -> str:
@@ -52,27 +57,35 @@ class Result:
 def finish(run: Run) -> Result:
     """Evaluate the final policy, and write result.json, the plots and the video."""
     config, folder = run.config, run.folder
-    _warn_if_nothing_was_learned(run)
+    if build.asks(config) and run.learner.version == 0:
+        why = run.log.last_fit.note if run.log.last_fit else "no answer came"
+        warnings.warn(
+            f"nothing was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=3
+        )
     if replayed := run.teacher.report():
         _report_replay(replayed, config.teacher.name)
     make_env, episodes = build.maker(config, run.own), config.record.evaluation_episodes
     result = Result(folder, true_returns(run.agent, make_env, episodes), random_returns(make_env, episodes), run)
-    write_durably(folder / "result.json", json.dumps(_summary(result), indent=1).encode())
+    summary = {
+        "env": config.env,
+        "seed": config.seed,
+        "steps": run.agent.step,
+        "asked": run.asker.asked,
+        "true_return": result.true_return.mean,
+        "true_returns": result.true_return.episodes,
+        "random_return": result.random_return.mean,
+        "reward_model": _reward_quality(run),
+        **({"replay": replayed} if replayed else {}),
+        "fit_cpu_seconds": run.reward_model.cpu_seconds,
+    }
+    write_durably(folder / "result.json", json.dumps(summary, indent=1).encode())
     write_plots(folder, result.random_return.mean)
     if config.record.video:
         film(run.agent, config, run.own, folder / "video.mp4")
     return result
 
 
-def _warn_if_nothing_was_learned(run: Run) -> None:
-    if build.asks(run.config) and run.learner.version == 0:
-        why = run.log.last_fit.note if run.log.last_fit else "no answer came"
-        warnings.warn(
-            f"nothing was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=4
-        )
-
-
-def _report_replay(counts: dict[str, Any], name: str) -> None:
+def _report_replay(counts: dict[str, object], name: str) -> None:
     """Log how many questions the recording answered; warn if it knew none."""
     log.info(
         "%s: %d of %d questions were answered from the recording, which has answers to %d; %d it did not know (%s)",
@@ -89,39 +102,21 @@ def _report_replay(counts: dict[str, Any], name: str) -> None:
         )
 
 
-def _summary(result: Result) -> dict[str, Any]:
-    """The outcome in numbers, for result.json."""
-    run = result.run
-    replayed = run.teacher.report()
-    return {
-        "env": run.config.env,
-        "seed": run.config.seed,
-        "steps": run.agent.step,
-        "asked": run.asker.asked,
-        "true_return": result.true_return.mean,
-        "true_returns": result.true_return.episodes,
-        "random_return": result.random_return.mean,
-        "reward_model": _reward_quality(run),
-        **({"replay": replayed} if replayed else {}),
-        "fit_cpu_seconds": run.reward_model.cpu_seconds,
-    }
-
-
 def _reward_quality(run: Run) -> dict[str, float]:
     """How well the reward model predicts held-out answers, and how close it is to the true reward."""
-    metrics = run.log.last_fit.metrics if run.log.last_fit else {}
-    if not run.log.last_fit or run.reward_model.version == 0:
-        return metrics
+    fit = run.log.last_fit
+    if not fit or run.reward_model.version == 0:
+        return fit.metrics if fit else {}
     make_env = build.maker(run.config, run.own)
-    return metrics | compare(run.reward_model, run.agent, make_env, run.config.env, run.agent.gamma)
+    return fit.metrics | compare(run.reward_model, run.agent, make_env, run.config.env, run.agent.gamma)
 
 
-def film(policy: Any, config: Config, own: Own, path: Path) -> Path | None:
+def film(policy: Agent, config: Config, own: Own, path: Path) -> Path | None:
     """Write a video of one evaluation episode; where the environment cannot be drawn, warn and return None."""
     try:
         make_env = build.maker(config, own, render_mode="rgb_array")
 
-        def act(observation: Any) -> Any:
+        def act(observation: np.ndarray) -> np.ndarray:
             return policy.predict(observation[None], deterministic=True)[0][0]
 
         recorded = record_episode(make_env, act, config.seed, LONGEST_VIDEO)

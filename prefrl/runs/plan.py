@@ -19,7 +19,7 @@ from prefrl.kinds import kind_of
 from prefrl.queries.strategies import STRATEGIES
 from prefrl.rewards.encoding import pictures_in
 from prefrl.runs import build
-from prefrl.runs.build import Own
+from prefrl.runs.own import Own
 
 UPDATE_SECONDS = 11e-6  # per step and epoch of PPO with two small networks, on one laptop core
 ACT_SECONDS = 25e-6  # per step: the policy's forward pass for a vector of eight
@@ -62,10 +62,14 @@ def make_plan(config: Config, own: Own, probed: Probe, folder: Path) -> Plan:
     questions = config.questions.budget if build.asks(config) else 0
     if questions and own.strategy is None:
         _check_members(config)
-    steps = _steps(config, own)
-    questions = _check_questions(config, questions, steps)
+    steps = config.steps  # as set where the agent is still to be made by the user's function
     if own.agent is None:
+        steps = total_steps(config, config.agent.turn_steps)
         _check_cuts(config, steps, max(probed.episode_lengths))
+    elif isinstance(own.agent, OnPolicyAlgorithm):
+        steps = total_steps(config, own.agent.n_steps * own.agent.n_envs)
+    shown = max([1, *(kind_of(name).segments for name in config.questions.kinds)])  # segments in a question
+    questions = _check_questions(config, questions, steps, shown)
     teacher = config.teacher
     if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
         warnings.warn(
@@ -73,28 +77,16 @@ def make_plan(config: Config, own: Own, probed: Probe, folder: Path) -> Plan:
             " --wait-for-labels 12 --teacher.lag 6 (or --preset human) makes it wait",
             stacklevel=2,
         )
-    frame, history, image = _frame(config, own)
-    seconds = _seconds(config, steps, probed, questions, frame * (history + 1) if image else 0)
-    segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
-    disk = questions * _shown(config) * (segment + 4 * config.questions.length) + 3e6
-    rollout = config.agent.turn_steps * frame * (history + 1)
-    memory = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
-    memory += 3 * rollout + min(questions, config.reward.window) * _shown(config) * segment
-    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, memory / 1e6, probed.random_return)
-
-
-def _frame(config: Config, own: Own) -> tuple[int, int, bool]:
-    """Bytes that are kept of a step, how many older frames an observation shows, and whether it has pictures."""
     venv = make_venv(build.maker(config, own), 1)
     venv.close()
-    return step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
-
-
-def _steps(config: Config, own: Own) -> int:
-    """The steps of the run, in whole turns; as set where the agent is still to be made by the user's function."""
-    if own.agent is not None and not isinstance(own.agent, OnPolicyAlgorithm):
-        return config.steps
-    return total_steps(config, own.agent.n_steps * own.agent.n_envs if own.agent else config.agent.turn_steps)
+    frame, history, image = step_bytes(venv), Ring(venv, 1).history, bool(pictures_in(venv.observation_space))
+    seconds = _seconds(config, steps, probed, questions, frame * (history + 1) if image else 0)
+    segment = (history + config.questions.length + 1) * frame / (PACKED if image else 1)
+    disk = questions * shown * (segment + 4 * config.questions.length) + 3e6
+    rollout = config.agent.turn_steps * frame * (history + 1)
+    memory = min(config.record.memory_mb * 2**20, (steps + rollout / frame) * (frame + 6))
+    memory += 3 * rollout + min(questions, config.reward.window) * shown * segment
+    return Plan(config, folder, steps, questions, seconds / 60, disk / 1e6, memory / 1e6, probed.random_return)
 
 
 def _seconds(config: Config, steps: int, probed: Probe, questions: int, picture: int) -> float:
@@ -123,9 +115,9 @@ def _check_members(config: Config) -> None:
         )
 
 
-def _check_questions(config: Config, questions: int, steps: int) -> int:
+def _check_questions(config: Config, questions: int, steps: int, shown: int) -> int:
     """How many questions fit into the run. Raises UserError if none does."""
-    q, shown = config.questions, _shown(config)
+    q = config.questions
     possible = steps // (shown * q.length)
     if questions and possible < 1:
         raise UserError(
@@ -139,11 +131,6 @@ def _check_questions(config: Config, questions: int, steps: int) -> int:
             stacklevel=2,
         )
     return min(questions, possible)
-
-
-def _shown(config: Config) -> int:
-    """How many segments a question shows: of several kinds the most."""
-    return max([1, *(kind_of(name).segments for name in config.questions.kinds)])
 
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:

@@ -13,10 +13,10 @@ from prefrl.core.errors import UserError
 from prefrl.runs.metrics import STEP, read_metrics
 
 
-def write_plots(folder: Path, floor: float | None = None) -> list[Path]:
+def write_plots(folder: Path, random_return: float | None = None) -> list[Path]:
     """Draw curve.png and reward.png into a run's folder."""
     rows = metrics_of(folder)
-    made = [curve(rows, folder / "curve.png", floor)]
+    made = [curve(rows, folder / "curve.png", random_return)]
     if len(series(rows, "reward/fit_train_loss")[0]):  # controls learn no reward
         made.append(reward_quality(rows, folder / "reward.png"))
     return made
@@ -33,21 +33,20 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
 def series(rows: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one metric, where it was recorded."""
     points = [(row[STEP], row[name]) for row in rows if name in row]
-    return (np.array([s for s, _ in points]), np.array([v for _, v in points]))
+    return np.array([step for step, _ in points]), np.array([value for _, value in points])
 
 
 def _line(axes: Axes, rows: list[dict[str, float]], name: str, label: str, **style: Any) -> None:
-    steps, values = series(rows, name)
-    axes.plot(steps, values, label=label, **style)
+    axes.plot(*series(rows, name), label=label, **style)
 
 
-def curve(rows: list[dict[str, float]], path: Path, floor: float | None = None) -> Path:
+def curve(rows: list[dict[str, float]], path: Path, random_return: float | None = None) -> Path:
     """The true return over the run, with the questions asked by then."""
     figure = Figure(figsize=(7, 4))  # no pyplot: a notebook's own backend stays as it is
     axes = figure.subplots()
     _line(axes, rows, "rollout/ep_rew_mean", "true return (mean of the last 100 episodes)")
-    if floor is not None:
-        axes.axhline(floor, color="grey", linestyle=":", label="random policy")
+    if random_return is not None:
+        axes.axhline(random_return, color="grey", linestyle=":", label="random policy")
     axes.set(xlabel="environment steps", ylabel="true return")
     questions = axes.twinx()
     _line(questions, rows, "preferences/asked", "questions asked", color="tab:orange", alpha=0.6)
@@ -73,7 +72,7 @@ def reward_quality(rows: list[dict[str, float]], path: Path) -> Path:
     return _save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> Path:
+def _save(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     return path

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 from prefrl.config.settings import Config
-from prefrl.config.values import as_dict, dotted
 from prefrl.core.errors import UserError
 from prefrl.environments.origins import FILMED
-from prefrl.runs.folder import read_run
+from prefrl.runs.folder import changes, read_run, settings_of
 from prefrl.store.store import LabelStore
 from prefrl.teachers import recorded
 from prefrl.teachers.recording import NEVER, Recording
@@ -40,19 +38,13 @@ def find(config: Config) -> tuple[Path, Config]:
     return folder, recorded_config
 
 
-def opened(config: Config) -> tuple[Path, LabelStore]:
-    """The label store of the recording."""
-    folder, recorded_config = find(config)
-    return folder, LabelStore.open(folder, recorded_config.record.labels or None)
-
-
 def read(config: Config, until: int | None) -> tuple[Recording, str]:
     """The recorded answers up to this number, and how their episodes' beginnings were noted (see `_notes`).
 
     Raises UserError if this run cannot replay them.
     """
-    folder, store = opened(config)
-    with store:
+    folder, recorded_config = find(config)
+    with LabelStore.open(folder, recorded_config.record.labels or None) as store:
         try:
             recording = Recording.read(store, until)
         except UserError as fault:
@@ -65,14 +57,12 @@ def check(config: Config) -> None:
     """Raise UserError unless there are answers to replay; warn of settings that differ from the recorded run's."""
     folder, recorded_config = find(config)
     read(config, None)
-    before, now = (dotted(as_dict(settings)) for settings in (recorded_config, config))
-    changed = [name for name in {**now, **before} if name.startswith(SAME) and before.get(name) != now.get(name)]
+    changed = [line for line in changes(settings_of(recorded_config), settings_of(config)) if line.startswith(SAME)]
     if changed:
-        shown = [f"{name} {before.get(name)} -> {now.get(name)}" for name in changed[:_LISTED]]
         more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
         warnings.warn(
-            f"this run is not the one that was recorded ({', '.join(shown)}{more}), and may ask what the recording does"
-            f" not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
+            f"this run is not the one that was recorded ({', '.join(changed[:_LISTED])}{more}), and may ask what the"
+            f" recording does not know; to repeat it: prefrl train --config {folder / 'config.yaml'} --teacher replay={folder}",
             stacklevel=2,
         )
     if recorded_config.teacher.gold or recorded_config.wanted_opinions() > 1:
@@ -83,7 +73,7 @@ def check(config: Config) -> None:
         )
 
 
-def require_shapes(recording: Recording, observation: tuple[Any, ...], action: tuple[int, ...]) -> None:
+def require_shapes(recording: Recording, observation: tuple[object, ...], action: tuple[int, ...]) -> None:
     """Raise UserError for a recording of another environment that has the same name, or none."""
     if recording.shapes != {(observation, action)}:
         shapes = " and ".join(f"{seen}, {done}" for seen, done in sorted(recording.shapes, key=str))
@@ -115,13 +105,11 @@ def _notes(recording: Recording, store: LabelStore) -> str:
     It decides which resets are seeded: with "rng" only the first after a checkpoint, else every one.
     """
     notes = ""
-    for file, row, side in recording.origins:
-        origin = store.files.origin(file, row, side)
-        if origin is None:
-            continue
-        if origin.opening.startswith(FILMED):
+    for file, row, segment in recording.origins:
+        origin = store.files.origin(file, row, segment)
+        if origin and origin.opening.startswith(FILMED):
             return "film"
-        if b'"rng"' in origin.opening[:8]:
+        if origin and b'"rng"' in origin.opening[:8]:
             return "rng"
-        notes = "seed"
+        notes = "seed" if origin else notes
     return notes

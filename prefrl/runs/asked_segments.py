@@ -1,10 +1,9 @@
-"""A run's asked segments as footage, with the reward model's predictions for them: the source of reels and clips."""
+"""The segments that a run asked about: their frames, and the reward model's predictions for them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from prefrl.core.errors import UserError
-from prefrl.rendering.clip_cache import CachedClip, clip_of, write_clip
+from prefrl.rendering.clip_cache import clip_of, write_clip
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.rendering.sheets import Footage
+from prefrl.rewards.model import RewardModel
 from prefrl.runs import build, checkpoint
 from prefrl.runs.api import load_run
-from prefrl.runs.build import Own
 from prefrl.runs.folder import read_run
+from prefrl.runs.own import Own
 from prefrl.runs.run import Run
 from prefrl.store.lookup import Place, by_kind
 from prefrl.store.store import LabelStore
@@ -28,7 +28,7 @@ BATCH = 256  # questions per prediction
 
 
 @dataclass(frozen=True)
-class Thought:
+class Prediction:
     """The reward model's prediction for a question."""
 
     version: int
@@ -36,13 +36,13 @@ class Thought:
     rewards: np.ndarray  # (K, T)
 
 
-class Source:
-    """A run's label store, with footage and predictions for its questions."""
+class AskedSegments:
+    """A run's label store, with the frames of its questions' segments and with predictions for them."""
 
-    def __init__(self, folder: Path, own: Mapping[str, Any]):
-        self.folder, self.own = folder, Own(**own)
+    def __init__(self, folder: Path | str, own: Mapping[str, Any]):
+        self.folder, self.own = Path(folder), Own(**own)
         self.config, self.about = read_run(folder)
-        self.store = LabelStore.open(folder, self.config.record.labels or None)
+        self.store = LabelStore.open(self.folder, self.config.record.labels or None)
         self.redrawer: Redrawer | None = None
 
     @cached_property
@@ -69,28 +69,25 @@ class Source:
         content = (self.folder / "clips" / f"{clip['clip']}.webp").read_bytes()
         return Footage([(content, clip["frames"], clip["columns"])], (clip["width"], clip["height"]), clip["fps"])
 
-    def thoughts(self, ids: Sequence[int]) -> dict[int, Thought]:
+    def predictions(self, ids: Sequence[int]) -> dict[int, Prediction]:
         """Predictions of the newest checkpoint's reward model; without one, those that the trainer posted last."""
         if self.run is None or not self.run.reward_model.version:
             posted = self.store.notices.predictions(ids).items()
             return {
-                id: Thought(t["model_version"], t["chances"], np.array(t["rewards"]))
-                for id, t in posted
-                if "chances" in t
+                id: Prediction(each["model_version"], each["chances"], np.array(each["rewards"]))
+                for id, each in posted
+                if "chances" in each
             }
-        predictions: dict[int, Thought] = {}
+        model = self.run.reward_model
+        assert isinstance(model, RewardModel)  # controls are never fitted
+        predictions: dict[int, Prediction] = {}
         for kind, of_kind in by_kind(self.store, ids).items():
             for start in range(0, len(of_kind), BATCH):
-                predictions |= self._predicted(kind, of_kind[start : start + BATCH])
+                batch = of_kind[start : start + BATCH]
+                rewards, chances = model.predict(kind, self.store.queries(batch).segments)
+                for id, each, reward in zip(batch, chances, rewards, strict=True):
+                    predictions[id] = Prediction(model.version, each.tolist(), reward)
         return predictions
-
-    def _predicted(self, kind: str, ids: list[int]) -> dict[int, Thought]:
-        model = self.run.reward_model  # type: ignore[union-attr]
-        rewards, chances = model.predict(kind, self.store.queries(ids).segments)  # type: ignore[union-attr]
-        return {
-            id: Thought(model.version, np.asarray(each).tolist(), reward)
-            for id, each, reward in zip(ids, chances, rewards, strict=True)
-        }
 
     def _draw(self, place: Place, number: int) -> CachedClip:
         segment = self.store.files.read(place.file)[place.row, number]
@@ -103,24 +100,11 @@ class Source:
         if b'"film"' in origin.opening:
             raise Unfaithful(f"it was filmed as it happened, and its clip is gone from {self.folder / 'clips'}")
         if self.redrawer is None:
-            self._require_env()
+            if "env" in self.about["own"] and self.own.env is None:
+                raise UserError(
+                    f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
+                    " prefrl.reels"
+                )
             self.redrawer = Redrawer(build.maker(self.config, self.own, "rgb_array"))
         frames = self.redrawer.redraw(segment, origin)
         return write_clip(self.folder, place.file, place.row, number, frames, self.redrawer.fps)
-
-    def _require_env(self) -> None:
-        if "env" in self.about["own"] and self.own.env is None:
-            raise UserError(
-                f"{self.folder} acted in an environment of your own; give it from Python, as env= of the functions in"
-                " prefrl.reels"
-            )
-
-
-@contextmanager
-def opened(folder: Path | str, own: Mapping[str, Any]) -> Iterator[Source]:
-    """A run's source, closed afterwards."""
-    source = Source(Path(folder), own)
-    try:
-        yield source
-    finally:
-        source.close()
