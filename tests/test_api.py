@@ -155,7 +155,7 @@ def test_the_random_control_pays_a_standardised_reward_and_keeps_it(short):
     run = short(Line, **{"reward.source": "random"}).run
     first = read_metrics(run.folder / "metrics.csv")[0]
     assert first["reward/mean"] == pytest.approx(0, abs=1e-3)
-    assert float(run.reward_model.model.ensemble.scale) > 0 and run.reward_model.version == 0
+    assert float(run.reward_model.ensemble.scale) > 0 and run.reward_model.version == 0
 
 
 def test_the_shuffled_control_asks_and_learns_from_others_answers(short):
