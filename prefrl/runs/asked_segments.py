@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from prefrl.core.errors import UserError
-from prefrl.rendering.clip_cache import clip_of, write_clip
+from prefrl.rendering.clip_cache import CachedClip, clip_of, write_clip
 from prefrl.rendering.redraw import Redrawer, Unfaithful
 from prefrl.rendering.sheets import Footage
 from prefrl.rewards.model import RewardModel
