@@ -15,7 +15,6 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from envs import EQUIVALENT, goal
-from prefrl.agents.making import Model
 from prefrl.config.methods import DEFAULT, compose
 from prefrl.config.settings import Config
 from prefrl.config.values import update
@@ -48,7 +47,7 @@ def train(
     config: Config | Path | str | None = None,
     preset: str | None = None,
     folder: Path | str | None = None,
-    agent: Named | Model | Callable[[VecEnv], Model] = None,
+    agent: Named | OnPolicyAlgorithm | Callable[[VecEnv], OnPolicyAlgorithm] = None,
     teacher: Named | AnswerFunction = None,
     reward_network: Named | Callable[..., nn.Module] = None,
     strategy: Named | Score = None,

@@ -76,7 +76,9 @@ def train_alike(plain: Any, fast: Any, updates: int) -> tuple[dict[str, Any], di
     collected(plain)
     collected(fast)
     fast.policy.load_state_dict(plain.policy.state_dict())
-    fast.rollout_buffer = copy.deepcopy(plain.rollout_buffer)
+    for name, values in vars(plain.rollout_buffer).items():
+        if isinstance(values, np.ndarray):
+            setattr(fast.rollout_buffer, name, values.copy())
     for model in (plain, fast):
         for update in range(updates):
             np.random.seed(update)  # which samples a minibatch holds
