@@ -1,90 +1,133 @@
-"""The price of preferences: CPU time of a whole run over plain SB3 PPO on the true reward, interleaved in one process.
+"""The price of preferences: CPU time of whole runs over plain SB3 PPO on the true reward.
 
-    python -m benchmarks.price            about two minutes
+    python -m benchmarks.price                              Pendulum, three seeds: about five minutes
+    python -m benchmarks.price --cases acrobot n_envs-64    other cases, --cases all for every one
+    python -m benchmarks.price --fast off                   with SB3's own rollouts and updates
 
-Setting: Pendulum-v1, 100k steps, 700 questions of 50 steps to a perfect oracle, an ensemble of three 64-64 MLPs.
+Every figure is of a whole process, with imports, probe, start, learning, evaluation and its files, taken in turns: plain, then
+each arm, seed by seed. Plain is SB3's PPO as fast as it comes: with fused Adam, the same settings, and the same number of
+evaluation episodes. Setting: 700 questions of 50 steps to a perfect oracle, an ensemble of three 64-64 MLPs, 100,000 steps,
+unless the case says otherwise. A loaded machine raises all figures, and the ratios somewhat.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
-
-import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.env_util import make_vec_env
+from typing import NamedTuple
 
 from benchmarks.table import Row, show
-from prefrl.config.methods import preset
-from prefrl.config.settings import Config, OnPolicyConfig
-from prefrl.config.values import update
-from prefrl.environments.making import env_maker
-from prefrl.evaluation.returns import true_returns
-from prefrl.runs.build import make_run
-from prefrl.runs.own import Own
 
 ENV = "Pendulum-v1"
-SETTING = {"questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}
+SETTING: dict[str, object] = {"steps": 100_000, "questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}
 ARMS = ("uniform", "disagreement")
+CASES: dict[str, dict[str, object]] = {
+    "pendulum": {},
+    "acrobot": {"env": "prefrl/Acrobot-v0"},
+    "halfcheetah": {"env": "prefrl/HalfCheetah-v0"},
+    **{f"n_envs-{n}": {"agent.n_envs": n, "agent.n_steps": 2048 // n} for n in (1, 32, 64)},
+    **{f"members-{n}": {"reward.members": n} for n in (1, 10)},
+    **{f"segments-{n}": {"questions.length": n} for n in (25, 100)},
+    **{f"steps-{n}k": {"steps": 1000 * n} for n in (50, 200, 400)},
+}
+"""Name -> settings that differ from SETTING."""
 
 
-def plain(config: Config) -> tuple[float, float]:
-    """SB3 alone, on the true reward. Returns CPU seconds and the true return at the end."""
-    started = time.process_time()
+class Measured(NamedTuple):
+    cpu: float  # seconds of the whole process and its children
+    fits: float  # of them in fits of the reward model
+    value: float  # mean true return at the end
+
+
+def measured(arm: str, settings: dict[str, object]) -> Measured:
+    """One run in a process of its own. arm: plain, or a query strategy"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = [sys.executable, "-m", "benchmarks.price", "--run", arm, json.dumps(settings)]
+    printed = subprocess.run(code, check=True, stdout=subprocess.PIPE, text=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Measured(cpu, **json.loads(printed.splitlines()[-1]))
+
+
+def plain(settings: dict[str, object]) -> dict[str, float]:
+    """SB3 alone, on the true reward, with the agent's settings of a run."""
+    import envs  # noqa: F401
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.evaluation import evaluate_policy
+
+    from prefrl.config.methods import preset
+    from prefrl.config.settings import OnPolicyConfig
+    from prefrl.config.values import update
+
+    torch.set_num_threads(1)
+    env = str(settings["env"])
+    config = update(preset("christiano", env), settings)
     s = config.agent
     assert isinstance(s, OnPolicyConfig)
     model = PPO(
-        "MlpPolicy", make_vec_env(ENV, s.n_envs), learning_rate=s.learning_rate, n_steps=s.n_steps, n_epochs=s.n_epochs,
-        batch_size=s.batch_size, gamma=s.gamma, gae_lambda=s.gae_lambda, policy_kwargs={"net_arch": list(s.hidden)},
-        seed=config.seed, device="cpu",
+        "MlpPolicy", make_vec_env(env, s.n_envs), learning_rate=s.learning_rate, n_steps=s.n_steps, n_epochs=s.n_epochs,
+        batch_size=s.batch_size, gamma=s.gamma, gae_lambda=s.gae_lambda, seed=config.seed, device="cpu",
+        policy_kwargs={"net_arch": list(s.hidden), "optimizer_kwargs": {"fused": True}},
     )  # fmt: skip
     model.learn(config.steps)
-    return time.process_time() - started, true_returns(model, env_maker(ENV), 20).mean
+    value, _ = evaluate_policy(model, make_vec_env(env, 1), config.record.evaluation_episodes)
+    return {"fits": 0.0, "value": float(value)}  # type: ignore[arg-type]
 
 
-def preferences(config: Config) -> tuple[float, float, float]:
-    """The same agent taught by preferences: CPU seconds, those spent on fitting, and the true return at the end."""
+def preferences(strategy: str, settings: dict[str, object]) -> dict[str, float]:
+    """The same agent taught by preferences, as `prefrl train` does it."""
+    import prefrl
+
     with tempfile.TemporaryDirectory() as folder:
-        started = time.process_time()
-        run = make_run(Path(folder), config, Own(), quiet=True)
-        run.learn()
-        whole = time.process_time() - started
-        return whole, run.reward_model.cpu_seconds, true_returns(run.model, env_maker(ENV), 20).mean
+        named = {**settings, "questions.strategy": strategy}
+        result = prefrl.train(str(named.pop("env")), folder=Path(folder) / "run", quiet=True, **named)  # type: ignore[arg-type]
+        return {"fits": result.reward_model.cpu_seconds, "value": result.true_return.mean}  # type: ignore[union-attr]
 
 
-def rows(seeds: int = 3, steps: int = 100_000) -> list[Row]:
-    """One row per arm: ratios of CPU time, and true returns."""
-    torch.set_num_threads(1)
-    base = update(preset("christiano", ENV), {**SETTING, "steps": steps})
-    plain(update(base, {"steps": 4096}))  # imports and first calls belong to nobody
-    preferences(update(base, {"steps": 4096, "questions.budget": 20}))
-    found: dict[str, list[tuple[float, float, float]]] = {arm: [] for arm in ARMS}
-    floors, ceilings = [], []
+def case_rows(case: str, seeds: int, fast: str) -> list[Row]:
+    settings: dict[str, object] = {"env": ENV, **SETTING, **CASES[case]}
+    runs: dict[str, list[Measured]] = {arm: [] for arm in ("plain", *ARMS)}
     for seed in range(seeds):
-        config = update(base, {"seed": seed})
-        cpu, ceiling = plain(config)
-        floors.append(cpu)
-        ceilings.append(f"{ceiling:.0f}")
-        for arm in ARMS:
-            whole, fit, value = preferences(update(config, {"questions.strategy": arm}))
-            found[arm].append((whole / cpu, (whole - fit) / cpu, value))
-    command = "python -m benchmarks.price"
-    remark = f"true return {', '.join(ceilings)}"
-    made = [Row("plain SB3 PPO, CPU seconds", f"{statistics.mean(floors):.1f}", remark, command)]
-    for arm, runs in found.items():
-        whole, outside = (statistics.mean(run[k] for run in runs) for k in (0, 1))
-        returns = ", ".join(f"{run[2]:.0f}" for run in runs)
-        made.append(Row(f"preferences, {arm} queries, over plain", f"{whole:.2f}", f"true return {returns}", command))
-        made.append(Row("  outside reward fitting", f"{outside:.2f}", "", command))
-    return made
+        for arm in runs:
+            own = {} if arm == "plain" else {"agent.fast": fast}
+            runs[arm].append(measured(arm, {**settings, "seed": seed, **own}))
+    floor = statistics.fmean(run.cpu for run in runs["plain"])
+    command = f"python -m benchmarks.price --cases {case} --seeds {seeds} --fast {fast}"
+    rows = [Row(f"{case}: plain SB3 PPO, CPU seconds", f"{floor:.1f}", _returns(runs["plain"]), command)]
+    for arm in ARMS:
+        whole = statistics.fmean(run.cpu / base.cpu for run, base in zip(runs[arm], runs["plain"], strict=True))
+        fits = statistics.fmean(run.fits / base.cpu for run, base in zip(runs[arm], runs["plain"], strict=True))
+        rows.append(Row(f"{case}: {arm} queries, over plain", f"{whole:.2f}", _returns(runs[arm]), command))
+        rows.append(Row("  of it fits", f"{fits:.2f}", "", command))
+    return rows
+
+
+def _returns(runs: list[Measured]) -> str:
+    return f"true return {', '.join(f'{run.value:.0f}' for run in runs)}"
+
+
+def rows(seeds: int = 3, cases: tuple[str, ...] = ("pendulum",), fast: str = "auto") -> list[Row]:
+    """Ratios of CPU time, and true returns."""
+    return [row for case in cases for row in case_rows(case, seeds, fast)]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--cases", nargs="+", default=["pendulum"], choices=[*CASES, "all"], metavar="CASE", help=" ".join(CASES))  # fmt: skip
+    parser.add_argument("--fast", default="auto", choices=["auto", "off"], help="agent.fast of the runs")
+    parser.add_argument("--run", nargs=2, metavar=("ARM", "SETTINGS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    show(rows(options.seeds, options.steps))
+    if options.run:
+        arm, given = options.run[0], json.loads(options.run[1])
+        print(json.dumps(plain(given) if arm == "plain" else preferences(arm, given)))
+    else:
+        show(rows(options.seeds, tuple(CASES) if "all" in options.cases else tuple(options.cases), options.fast))

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import mujoco
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.mujoco.ant_v5 import AntEnv
@@ -45,6 +44,8 @@ NEVER_DONE_ANT = {**NEVER_DONE, "contact_cost_weight": 0.0, "include_cfrc_ext_in
 @contextmanager
 def _compiled_quietly() -> Iterator[None]:
     """Gymnasium's models are written in a way that MuJoCo calls deprecated, on the screen and in a file, each time."""
+    import mujoco  # not at the top: where it is missing, Gymnasium says what to install
+
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda text: None if "deprecated" in text else warnings.warn(text, stacklevel=2))
     try:

@@ -86,6 +86,8 @@ class OnPolicyConfig(AgentConfig):
         return self.n_envs * self.n_steps
 
     def check(self) -> None:
+        if self.fast not in ("auto", "off"):
+            raise UserError(f"agent.fast={self.fast!r} does not exist{near(self.fast, ('auto', 'off'))}")
         if self.algorithm == "ppo" and not 2 <= self.batch_size <= self.turn_steps:
             raise UserError(
                 f"agent.batch_size={self.batch_size} must lie in 2 to {self.turn_steps},"

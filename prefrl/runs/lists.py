@@ -51,7 +51,6 @@ NAMED: dict[str, tuple[str, Mapping[str, object]]] = {
     "pixels.show": ("observations", SHOWN),
     "pixels.atari": ("Atari games", PROTOCOL_WORDS),
     "agent.algorithm": ("agents", AGENTS),
-    "agent.fast": ("", dict.fromkeys(("auto", "off"), "")),
     "mechanisms": ("mechanisms", MECHANISMS),
     "teacher.units": ("", dict.fromkeys(UNITS, "")),
     "teacher.timing": ("", TIMINGS),

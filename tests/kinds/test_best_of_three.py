@@ -146,8 +146,8 @@ def test_a_damaged_answer_is_named_and_does_not_count(tmp_path):
     with sqlite3.connect(tmp_path / "run" / "labels.db") as database:
         for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             database.execute(f"DROP TRIGGER {trigger}")
-        database.execute("UPDATE payloads SET content = '{\"best\": 1}' WHERE seq = 3 AND content != '{\"best\": 1}'")
-        database.execute("UPDATE payloads SET content = '{\"best\": 2}' WHERE seq = 3 AND content = '{\"best\": 1}'")
+        other = """CASE content WHEN '{"best": 1}' THEN '{"best": 2}' ELSE '{"best": 1}' END"""
+        database.execute(f"UPDATE payloads SET content = {other} WHERE seq = 3")
         database.execute("DELETE FROM payloads WHERE seq = 5")
     with pytest.warns(UserWarning, match=r"the answers \[3, 5\] are not what was written"):
         [feedback] = _feedback(tmp_path / "run")
