@@ -57,12 +57,12 @@ def measured(arm: str, settings: dict[str, object]) -> Measured:
 
 def plain(settings: dict[str, object]) -> dict[str, float]:
     """SB3 alone, on the true reward, with the agent's settings of a run."""
-    import envs  # noqa: F401
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
 
+    import envs  # noqa: F401
     from prefrl.config.methods import preset
     from prefrl.config.settings import OnPolicyConfig
     from prefrl.config.values import update
