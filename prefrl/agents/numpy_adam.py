@@ -34,12 +34,13 @@ class NumpyAdam:
 
     @staticmethod
     def fits(optimiser: Optimizer) -> bool:
-        """Whether the optimiser is a plain Adam, without weight decay, over one group of parameters."""
+        """Whether the optimiser is a plain Adam, without weight decay or hooks, over one group of parameters."""
         if type(optimiser) is not Adam or len(optimiser.param_groups) != 1:
             return False
         group = optimiser.param_groups[0]
         plain = not (group["weight_decay"] or group["amsgrad"] or group["maximize"] or group["differentiable"])
-        return plain and isinstance(group["lr"], float)
+        hooked = optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks
+        return plain and not hooked and isinstance(group["lr"], float)
 
     def step(self) -> None:
         group, gradient, change, scratch = self.group, self.gradients.flat, self.change, self.scratch
