@@ -51,11 +51,13 @@ def standing(store: LabelStore) -> list[tuple[int, float | None]]:
     ]
 
 
-def digits(env: str, steps: int = STEPS) -> dict[str, Any]:
+def digits(env: str, steps: int = STEPS, fast: str = "auto") -> dict[str, Any]:
     """Train one task, and say what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        result = prefrl.train(env, folder=Path(folder) / "run", quiet=True, steps=steps, **SETTINGS)
+        result = prefrl.train(
+            env, folder=Path(folder) / "run", quiet=True, steps=steps, **SETTINGS, **{"agent.fast": fast}
+        )
         seconds = time.process_time() - started
         answers = standing(result.run.store)
         found = {
@@ -70,11 +72,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=TASKS, help=f"tasks (default: {' '.join(TASKS)})")
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument(
+        "--fast", default="auto", choices=["auto", "off"], help="agent.fast; off: as releases before 0.2"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, numpy {np.__version__}, {options.steps} steps, seed 0", flush=True)
     for name in options.names:
-        found = digits(name, options.steps)
+        found = digits(name, options.steps, options.fast)
         print(f"{name}  {found['count']} answers, {found['seconds']:.1f} CPU seconds")
         for part in ("policy", "reward", "answers"):
             print(f"  {part:<8}{found[part]}", flush=True)

@@ -25,7 +25,12 @@ from typing import NamedTuple
 from benchmarks.table import Row, show
 
 ENV = "Pendulum-v1"
-SETTING: dict[str, object] = {"steps": 100_000, "questions.budget": 700, "questions.length": 50, "agent.batch_size": 256}
+SETTING: dict[str, object] = {
+    "steps": 100_000,
+    "questions.budget": 700,
+    "questions.length": 50,
+    "agent.batch_size": 256,
+}
 ARMS = ("uniform", "disagreement")
 CASES: dict[str, dict[str, object]] = {
     "pendulum": {},

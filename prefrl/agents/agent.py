@@ -56,6 +56,9 @@ class Agent:
         self.watcher = Watcher()
         self.logger = Logger(None, [])
 
+    def __str__(self) -> str:
+        return self.config.agent.algorithm
+
     @property
     def step(self) -> int:
         """Environment steps of the run so far."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from prefrl.agents.agent import Agent, torch_device
 from prefrl.agents.extractors import NATURE_CNN_SIDE, PartsExtractor, SmallCNN
-from prefrl.agents.fast import FastA2C, FastPPO
+from prefrl.agents.fast import Fast, FastA2C, FastPPO
 from prefrl.agents.sb3_hooks import add_loss, let_propose, put_learned_reward
 from prefrl.config.settings import Config, OnPolicyConfig
 from prefrl.core.errors import UserError
@@ -50,6 +50,11 @@ class OnPolicyAgent(Agent):
             add_loss(model, mechanisms.loss)
         if mechanisms.overriding("propose"):
             let_propose(model.policy, mechanisms.propose)
+
+    def __str__(self) -> str:
+        fast = isinstance(self.model, Fast) and self.model.is_fast
+        by = "numpy (by Stable-Baselines3: --agent.fast off)" if fast else "Stable-Baselines3"
+        return f"{self.config.agent.algorithm.upper()}, its policy evaluated and improved by {by}"
 
     @property
     def policy(self) -> ActorCriticPolicy:

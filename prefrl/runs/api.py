@@ -132,6 +132,7 @@ def carry_out(
 
 
 def _learned(run: Run, modules: Sequence[str]) -> Result:
+    log.info("agent: %s", run.agent)
     with label_page(run.folder, run.config, modules):  # served until the end, so that open pages show it
         run.learn()
         return finish(run)
