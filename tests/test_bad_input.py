@@ -227,6 +227,13 @@ def test_no_room_for_a_single_question_is_an_error(short):
         short(steps=256, **{"questions.length": 200})
 
 
+def test_a_budget_that_was_not_asked_is_reported(short, caplog):
+    with caplog.at_level("INFO", "prefrl"):
+        result = short(steps=512, **{"questions.budget": 25})
+    asked = result.run.asker.asked
+    assert asked < 25 and f"{asked} of 25 questions were asked: " in caplog.text
+
+
 def test_too_few_members_for_a_strategy_is_known_before_the_run(short, tmp_path):
     with pytest.raises(
         UserError, match="'disagreement' compares ensemble members and needs reward.members=2 or more, got 1"

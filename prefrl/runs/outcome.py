@@ -62,6 +62,12 @@ def finish(run: Run) -> Result:
         warnings.warn(
             f"nothing was learned from {run.asker.asked} questions ({why}); the policy is untaught", stacklevel=3
         )
+    if build.asks(config) and run.asker.asked < run.asker.budget:
+        log.info(
+            "%d of %d questions were asked: for the others there was no room among open ones, or there were too few segments"
+            " that no question had shown; shorter segments (--questions.length) or more steps leave more of them",
+            run.asker.asked, run.asker.budget,
+        )  # fmt: skip
     if replayed := run.teacher.report():
         _report_replay(replayed, config.teacher.name)
     make_env, episodes = build.maker(config, run.own), config.record.evaluation_episodes
