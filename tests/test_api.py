@@ -20,6 +20,7 @@ from prefrl.rewards.model import RewardModel
 from prefrl.runs.api import evaluate
 from prefrl.runs.folder import claim, next_free
 from prefrl.runs.metrics import read_metrics
+from prefrl.runs.plots import write_plots
 
 
 class Line(gym.Env):
@@ -273,3 +274,9 @@ def test_two_runs_that_choose_the_same_folder_at_once_get_two(short, tmp_path, m
 def test_the_folder_of_a_run_whose_disk_is_away_is_not_free(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "away")
     assert next_free(tmp_path / "run") == claim(tmp_path / "run") == tmp_path / "run-2"
+
+
+def test_a_run_may_do_without_plots(short):
+    folder = short(**{"record.plots": False}).folder
+    assert not list(folder.glob("*.png"))
+    assert [path.name for path in write_plots(folder)] == ["curve.png", "reward.png"]

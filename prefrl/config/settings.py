@@ -293,6 +293,8 @@ class RecordConfig:
     """Write TensorBoard files."""
     video: bool = True
     """Film an evaluation episode at the end."""
+    plots: bool = True
+    """Draw the learning curve and the reward model's metrics at the end; `prefrl plot` draws them later."""
     evaluation_episodes: int = setting(20, low=1, high=100_000)
     """Episodes of the final evaluation."""
     labels: str = ""

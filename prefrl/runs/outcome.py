@@ -21,7 +21,6 @@ from prefrl.rewards.controls import TrueReward
 from prefrl.rewards.model import RewardModel
 from prefrl.runs import build
 from prefrl.runs.own import Own
-from prefrl.runs.plots import write_plots
 from prefrl.runs.run import Run
 
 log = logging.getLogger("prefrl")
@@ -85,7 +84,10 @@ def finish(run: Run) -> Result:
         "fit_cpu_seconds": run.reward_model.cpu_seconds,
     }
     write_durably(folder / "result.json", json.dumps(summary, indent=1).encode())
-    write_plots(folder, result.random_return.mean)
+    if config.record.plots:
+        from prefrl.runs.plots import write_plots  # not at the top: a run without plots loads no matplotlib
+
+        write_plots(folder, result.random_return.mean)
     if config.record.video:
         film(run.agent, config, run.own, folder / "video.mp4")
     return result

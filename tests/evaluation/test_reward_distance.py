@@ -205,3 +205,12 @@ def test_shaping_a_continuous_reward_costs_nothing_in_epic(pendulum):
         return true(observations, actions, next_observations) + 5 * gain
 
     assert epic(true, shaped, *pendulum, rng=np.random.default_rng(0), gamma=0.99) == pytest.approx(0, abs=1e-6)
+
+
+@given(st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30), st.integers(0, 1000))
+def test_the_rank_correlation_is_scipys(values, seed):
+    from scipy.stats import spearmanr
+
+    a, b = np.array(values), np.random.default_rng(seed).integers(-2, 3, len(values)).astype(float)
+    if np.ptp(a) and np.ptp(b):
+        assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
