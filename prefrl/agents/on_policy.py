@@ -175,7 +175,9 @@ def sb3_model(settings: OnPolicyConfig, venv: VecEnv, seed: int) -> OnPolicyAlgo
     """An SB3 model from settings."""
     s = settings
     rate: Any = (lambda left: s.learning_rate * min(1.0, left / s.anneal)) if s.anneal else s.learning_rate
-    algorithm, its_own, of_policy = ALGORITHMS[s.algorithm, s.fast]
+    algorithm, its_own, of_policy = ALGORITHMS[s.algorithm]
+    if s.fast == "auto":
+        algorithm = FAST.get(algorithm, algorithm)
     policy, further = _policy(s, venv)
     named = {name: getattr(s, name) for name in (*SHARED, *its_own)}
     device = torch_device(s.device, venv)
@@ -188,16 +190,14 @@ def sb3_model(settings: OnPolicyConfig, venv: VecEnv, seed: int) -> OnPolicyAlgo
 
 
 SHARED = ("n_steps", "gamma", "gae_lambda", "ent_coef", "vf_coef", "max_grad_norm")  # settings that SB3 calls the same
-FUSED: dict[str, object] = {
-    "optimizer_kwargs": {"fused": True}
-}  # Adam in one call, which takes a tenth off PPO's updates
-ALGORITHMS: dict[tuple[str, str], tuple[type[OnPolicyAlgorithm], tuple[str, ...], dict[str, object]]] = {
-    ("ppo", "auto"): (FastPPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
-    ("ppo", "off"): (PPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
-    ("a2c", "auto"): (FastA2C, (), {}),
-    ("a2c", "off"): (A2C, (), {}),
+FUSED: dict[str, object] = {"optimizer_kwargs": {"fused": True}}  # Adam in one call takes a tenth off PPO's updates
+ALGORITHMS: dict[str, tuple[type[OnPolicyAlgorithm], tuple[str, ...], dict[str, object]]] = {
+    "ppo": (PPO, ("batch_size", "n_epochs", "clip_range"), FUSED),
+    "a2c": (A2C, (), {}),
 }
-"""Name and `fast` -> SB3's class, the settings that it alone takes, and keyword arguments of its policy."""
+"""Name -> SB3's class, the settings that it alone takes, and keyword arguments of its policy."""
+FAST: dict[type[OnPolicyAlgorithm], type[OnPolicyAlgorithm]] = {PPO: FastPPO, A2C: FastA2C}
+"""SB3's class -> the subclass that takes its place unless `fast` is off."""
 
 
 def _policy(settings: OnPolicyConfig, venv: VecEnv) -> tuple[str, dict[str, object]]:
