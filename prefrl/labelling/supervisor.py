@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that failed is started again
 STEADY = 10.0  # seconds after which a worker counts as working
+GRACE = 5.0  # seconds that a worker is given to end by itself
 STANDBY = 2.0  # seconds between two checks whether the process that draws for all has ended
 
 
@@ -71,13 +72,8 @@ class Supervisor(threading.Thread):
         """End the worker, and wait until it is gone."""
         self._end.set()
         if self.process:
-            assert self.process.stdin
-            self.process.stdin.close()
-            try:
-                self.process.wait(3)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.join(3)
+            _end(self.process)
+        self.join(GRACE)
 
     def _run_worker(self) -> int:
         """Run the worker until it ends; returns its exit status. Ctrl-C is for the server, so the worker is in a session of its own."""
@@ -86,5 +82,15 @@ class Supervisor(threading.Thread):
                 self.worker, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
         if self._end.is_set():  # stop() came too early to see it
-            self.process.kill()
+            _end(self.process)
         return self.process.wait()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to end by closing its standard input, and kill it if it does not."""
+    assert process.stdin
+    process.stdin.close()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()

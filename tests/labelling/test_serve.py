@@ -161,12 +161,30 @@ def test_a_worker_that_dies_is_started_again_and_says_why(tmp_path, monkeypatch)
     assert not worker.is_alive()
 
 
-def test_the_worker_goes_when_the_server_stops(tmp_path):
+def test_the_worker_goes_when_the_server_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "GRACE", 600)
     worker = supervisor.Supervisor(SLEEPER, tmp_path / "log")
     worker.start()
     until(lambda: worker.log.exists() and worker.log.read_text() == "up\n")
     worker.stop()
     assert worker.process.poll() == 0 and worker.trouble() is None  # by itself: it was not killed
+
+
+def test_a_worker_that_starts_while_the_server_stops_goes_by_itself_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "GRACE", 600)
+    worker = supervisor.Supervisor(SLEEPER, tmp_path / "log")
+    real = subprocess.Popen
+
+    def start_late(*arguments, **options):
+        process = real(*arguments, **options)
+        until(lambda: worker.log.read_text() == "up\n")
+        worker._end.set()  # stop() has come, and has not seen this process
+        return process
+
+    monkeypatch.setattr(supervisor.subprocess, "Popen", start_late)
+    worker.start()
+    worker.join(600)
+    assert worker.process.poll() == 0
 
 
 def test_the_worker_goes_when_the_server_is_killed(run):
