@@ -56,7 +56,12 @@ def digits(env: str, steps: int = STEPS, fast: str = "auto") -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
         result = prefrl.train(
-            env, folder=Path(folder) / "run", quiet=True, steps=steps, **SETTINGS, **{"agent.fast": fast}
+            env,
+            folder=Path(folder) / "run",
+            quiet=True,
+            steps=steps,
+            **SETTINGS,
+            **{"agent.fast": fast, "reward.fast": fast},
         )
         seconds = time.process_time() - started
         answers = standing(result.run.store)
@@ -73,7 +78,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=TASKS, help=f"tasks (default: {' '.join(TASKS)})")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
-        "--fast", default="auto", choices=["auto", "off"], help="agent.fast; off: as releases before 0.2"
+        "--fast",
+        default="auto",
+        choices=["auto", "off"],
+        help="agent.fast and reward.fast; off: as releases before 0.2",
     )
     options = parser.parse_args()
     torch.set_num_threads(1)

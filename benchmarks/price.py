@@ -2,7 +2,7 @@
 
     python -m benchmarks.price                              Pendulum, three seeds: about five minutes
     python -m benchmarks.price --cases acrobot n_envs-64    other cases, --cases all for every one
-    python -m benchmarks.price --fast off                   with SB3's own rollouts and updates
+    python -m benchmarks.price --fast off                   with SB3's own rollouts and updates, torch's fits
 
 Every figure is of a whole process, with imports, probe, start, learning, evaluation and its files, taken in turns: plain, then
 each arm, seed by seed. Plain is SB3's PPO as fast as it comes: with fused Adam, the same settings, and the same number of
@@ -102,7 +102,7 @@ def case_rows(case: str, seeds: int, fast: str) -> list[Row]:
     runs: dict[str, list[Measured]] = {arm: [] for arm in ("plain", *ARMS)}
     for seed in range(seeds):
         for arm in runs:
-            own = {} if arm == "plain" else {"agent.fast": fast}
+            own = {} if arm == "plain" else {"agent.fast": fast, "reward.fast": fast}
             runs[arm].append(measured(arm, {**settings, "seed": seed, **own}))
     floor = statistics.fmean(run.cpu for run in runs["plain"])
     command = f"python -m benchmarks.price --cases {case} --seeds {seeds} --fast {fast}"
@@ -128,7 +128,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cases", nargs="+", default=["pendulum"], choices=[*CASES, "all"], metavar="CASE", help=" ".join(CASES))  # fmt: skip
-    parser.add_argument("--fast", default="auto", choices=["auto", "off"], help="agent.fast of the runs")
+    parser.add_argument(
+        "--fast", default="auto", choices=["auto", "off"], help="agent.fast and reward.fast of the runs"
+    )
     parser.add_argument("--run", nargs=2, metavar=("ARM", "SETTINGS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:

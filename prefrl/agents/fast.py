@@ -18,8 +18,9 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.utils import explained_variance
 
-from prefrl.agents.numpy_adam import NumpyAdam
-from prefrl.agents.numpy_policy import Array, NumpyPolicy
+from prefrl.agents.numpy_policy import NumpyPolicy
+from prefrl.core.numpy_adam import NumpyAdam
+from prefrl.core.numpy_layers import Array
 
 
 class Fast(OnPolicyAlgorithm):
@@ -33,7 +34,7 @@ class Fast(OnPolicyAlgorithm):
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
         if not self.is_fast:
             return super().collect_rollouts(*args, **kwargs)
-        with _evaluated_by(NumpyPolicy(self.policy)):
+        with _evaluated_by(NumpyPolicy(self.policy, learns=False)):
             return super().collect_rollouts(*args, **kwargs)
 
     def _minibatches(self, network: NumpyPolicy, size: int | None) -> Iterator[Minibatch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -19,74 +19,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
-Array = np.ndarray
-Activation = tuple[Callable[[Array], Array], Callable[[Array], Array]]
-
-ACTIVATIONS: dict[type[nn.Module], Activation] = {
-    nn.Tanh: (lambda x: np.tanh(x, out=x), lambda y: 1.0 - y * y),
-    nn.ReLU: (lambda x: np.maximum(x, 0.0, out=x), lambda y: y > 0.0),
-}
-"""Module -> (activation in place, its derivative as a function of its output)."""
-
-
-class Gradients:
-    """Gradients of a policy's parameters: one flat array, with a view for each parameter that torch has as its `.grad`."""
-
-    def __init__(self, policy: nn.Module):
-        self.parameters = list(policy.parameters())
-        self.flat = np.zeros(sum(each.numel() for each in self.parameters), np.float32)
-        self.views = self.split(self.flat)
-        for parameter, view in zip(self.parameters, self.views, strict=True):
-            parameter.grad = torch.from_numpy(view)
-
-    def split(self, flat: Array) -> list[Array]:
-        """A view of a flat array for each parameter, in its shape."""
-        ends = np.cumsum([each.numel() for each in self.parameters])
-        return [
-            flat[end - each.numel() : end].reshape(tuple(each.shape))
-            for each, end in zip(self.parameters, ends, strict=True)
-        ]
-
-    def of(self, parameter: torch.Tensor) -> Array:
-        [view] = [view for each, view in zip(self.parameters, self.views, strict=True) if each is parameter]
-        return view
-
-    def clip(self, most: float) -> None:
-        """Scale the gradients to a norm of at most `most`, as torch's clip_grad_norm_."""
-        norm = float(np.sqrt(self.flat @ self.flat))
-        if norm + 1e-6 > most:
-            self.flat *= np.float32(most / (norm + 1e-6))
-
-
-class Layers:
-    """Linear layers with an activation after each but the last. Reads the weights that torch holds, without a copy."""
-
-    def __init__(self, layers: Sequence[nn.Linear], activation: Activation, gradients: Gradients):
-        self.weights = [layer.weight.detach().numpy() for layer in layers]
-        self.biases = [layer.bias.detach().numpy() for layer in layers]
-        self.gradients = [(gradients.of(layer.weight), gradients.of(layer.bias)) for layer in layers]
-        self.activate, self.derivative = activation
-        self.inputs: list[Array] = []
-
-    def __call__(self, x: Array) -> Array:
-        """(N, in) -> (N, out)"""
-        self.inputs = [x]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = x @ weight.T
-            x += bias
-            x = self.activate(x)
-            self.inputs.append(x)
-        return x @ self.weights[-1].T + self.biases[-1]
-
-    def backward(self, gradient: Array) -> None:
-        """Write the parameters' gradients of the last call, given the gradient of its output (N, out)."""
-        for place in range(len(self.weights) - 1, -1, -1):
-            x, (of_weight, of_bias) = self.inputs[place], self.gradients[place]
-            np.matmul(gradient.T, x, out=of_weight)
-            np.add.reduce(gradient, 0, out=of_bias)
-            if place:
-                gradient = gradient @ self.weights[place]
-                gradient *= self.derivative(x)
+from prefrl.core.numpy_layers import Array, Gradients, Layers, activation_of
 
 
 class ActionDistribution(Protocol):
@@ -109,8 +42,9 @@ class ActionDistribution(Protocol):
 class Gaussian:
     """Independent normal distributions; outputs are the means, the standard deviations do not depend on observations."""
 
-    def __init__(self, log_std: nn.Parameter, gradients: Gradients):
-        self.log_std, self.gradient = log_std.detach().numpy(), gradients.of(log_std)
+    def __init__(self, log_std: nn.Parameter, gradients: Gradients | None):
+        self.log_std = log_std.detach().numpy()
+        self.gradient = gradients.of(log_std) if gradients else None
 
     def sample(self, outputs: Array) -> Array:
         noise = np.random.standard_normal(outputs.shape).astype(np.float32)
@@ -126,6 +60,7 @@ class Gaussian:
         return float(self.log_std.sum() + len(self.log_std) * (0.5 + 0.5 * np.log(2 * np.pi)))
 
     def backward(self, of_log_prob: Array, of_entropy: float) -> Array:
+        assert self.gradient is not None
         weighted = self.deviation * of_log_prob[:, None]
         np.einsum("nd,nd->d", weighted, self.deviation, out=self.gradient)
         self.gradient += np.float32(of_entropy) - of_log_prob.sum()
@@ -180,12 +115,14 @@ class NumpyPolicy:
     Rebuild it after the policy's parameters were replaced by other tensors; values copied into them are seen at once.
     """
 
-    def __init__(self, policy: ActorCriticPolicy):
+    def __init__(self, policy: ActorCriticPolicy, learns: bool = True):
+        """learns: makes the gradients, which torch's parameters share as their `.grad`"""
         self.policy = policy
-        self.gradients = Gradients(policy)
-        activation = ACTIVATIONS[policy.activation_fn]
+        gradients = Gradients(policy) if learns else None
+        activation = activation_of(policy.activation_fn())
+        assert activation is not None
         self.actor, self.critic = (
-            Layers([*(m for m in hidden if isinstance(m, nn.Linear)), last], activation, self.gradients)
+            Layers(linears := _linears(hidden, last), [activation] * (len(linears) - 1), gradients)
             for hidden, last in (
                 (policy.mlp_extractor.policy_net, cast(nn.Linear, policy.action_net)),
                 (policy.mlp_extractor.value_net, policy.value_net),
@@ -193,11 +130,14 @@ class NumpyPolicy:
         )
         space, self.distribution = policy.action_space, cast(ActionDistribution, None)
         if isinstance(space, spaces.Box):
-            self.distribution = Gaussian(policy.log_std, self.gradients)
+            self.distribution = Gaussian(policy.log_std, gradients)
         else:
             choices = space.nvec if isinstance(space, spaces.MultiDiscrete) else cast(spaces.Discrete, space).n
             self.distribution = Categorical(np.ravel(choices).tolist())
         self.action_type = np.float32 if isinstance(space, spaces.Box) else np.int64
+        if gradients:
+            self.gradients = gradients
+            gradients.share()
 
     @staticmethod
     def fits(policy: object) -> bool:
@@ -208,7 +148,7 @@ class NumpyPolicy:
         space = policy.observation_space
         return (
             type(policy.action_dist) in known
-            and policy.activation_fn in ACTIVATIONS
+            and policy.activation_fn in (nn.Tanh, nn.ReLU)
             and policy.features_extractor_class is FlattenExtractor
             and isinstance(space, spaces.Box)
             and not (policy.normalize_images and is_image_space(space))
@@ -234,3 +174,7 @@ class NumpyPolicy:
     def value(self, obs: PyTorchObs) -> torch.Tensor:
         """(N, 1), as ActorCriticPolicy.predict_values."""
         return torch.from_numpy(self.critic(self.features(cast(torch.Tensor, obs))))
+
+
+def _linears(hidden: nn.Module, last: nn.Linear) -> list[nn.Linear]:
+    return [*(module for module in hidden if isinstance(module, nn.Linear)), last]  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ Values = dict[str, Any]
 """Values of settings by name, nested or dotted."""
 RETIRED: Values = {"reward.together": False, "reward.precision": "float32"}
 """Settings that no longer exist, with the value they all but always had: accepted in files of older runs, and ignored."""
-NEWER: dict[str, Any] = {"agent.fast": "off"}
+NEWER: dict[str, Any] = {"agent.fast": "off", "reward.fast": "off"}
 """Settings that runs of earlier releases lack, with the value with which those go on as they were."""
 
 
@@ -216,6 +216,8 @@ class RewardConfig:
     """Steps before a rollout that are given to networks of sequences with it."""
     fit: str = "bootstrap"
     """How networks are fitted to answers; see `prefrl list`."""
+    fast: str = "auto"
+    """auto: MLPs on vectors are evaluated and differentiated by numpy in fits, which differs by rounding; off: by torch."""
     bonus: str = "none"
     """Bonus added to the learned reward; see `prefrl list`."""
     bonus_weight: float = setting(0.0, low=-1e6, high=1e6)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import entr
 
 Score = Callable[[np.ndarray], np.ndarray]
 
@@ -25,6 +24,8 @@ def mean_chances(chances: np.ndarray) -> np.ndarray:
 
 def entropy_of(chances: np.ndarray) -> np.ndarray:
     """Entropy in nats of an answer with these chances; 0 where it is certain: (..., A) -> (...)"""
+    from scipy.special import entr  # not at the top: a quarter of a second, which most strategies need not
+
     return entr(chances).sum(-1)
 
 

@@ -94,7 +94,7 @@ def _encode(frames: Iterator[np.ndarray], path: Path, fps: float, codec: str, pa
     height, width = first.shape[:2]
     odd = ((0, height % 2), (0, width % 2), (0, 0))
     size = (width + width % 2, height + height % 2)
-    with FFMPEG_VideoWriter(str(path), size, fps, codec=codec, ffmpeg_params=parameters) as writer:
+    with FFMPEG_VideoWriter(str(path), size, fps, codec, preset="veryfast", ffmpeg_params=parameters) as writer:
         encoder = writer.proc
         for frame in chain([first], frames):
             writer.write_frame(np.pad(frame, odd, mode="edge"))

@@ -21,6 +21,7 @@ from prefrl.agents import AGENTS, agent_maker
 from prefrl.agents.agent import Agent, torch_device
 from prefrl.config.settings import Config, RewardConfig
 from prefrl.core.errors import UserError, pick
+from prefrl.core.libraries import leave_out_compiler, use_one_thread
 from prefrl.core.observations import shapes
 from prefrl.core.streams import number, stream
 from prefrl.environments.making import MakeEnv, env_maker
@@ -57,7 +58,7 @@ def make_run(
 ) -> Run:
     """Make a run with all its parts, untrained. Nothing is written but an empty label store."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # weights differ between thread counts, and small networks gain nothing from more
+    use_one_thread()
     agent = make_agent(config, own)
     if hasattr(agent, "callbacks"):
         agent.callbacks = list(callbacks)
@@ -222,6 +223,7 @@ def make_answer_function(config: Config, own: Own, recorder: Recorder) -> tuple[
 
 def make_agent(config: Config, own: Own) -> Agent:
     """The agent in its environments, with its mechanisms."""
+    leave_out_compiler()
     mechanisms = make_mechanisms(config, own.mechanisms)
     return agent_maker.make_agent(config, own.agent, maker(config, own), partial(vector_env, config, own), mechanisms)
 

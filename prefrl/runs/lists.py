@@ -55,6 +55,7 @@ NAMED: dict[str, tuple[str, Mapping[str, object]]] = {
     "teacher.units": ("", dict.fromkeys(UNITS, "")),
     "teacher.timing": ("", TIMINGS),
     "teacher.unknown": ("", UNKNOWN),
+    "reward.fast": ("", {"auto": "", "off": ""}),
     "reward.source": ("", dict.fromkeys(get_args(Source), "")),
 }
 """Setting -> heading in `prefrl list`, empty where it is not listed; and name -> the part, or what it is, or both."""

@@ -58,6 +58,9 @@ class Bootstrap:
         if not self.settings.warm:
             self.ensemble.start_over()
             self.optimiser = self._fresh_optimiser()
+        return self._fit(data, rng)
+
+    def _fit(self, data: TrainingData, rng: np.random.Generator) -> Fitted:
         splits = self.splits(data)
         passes = self._passes(data)
         best, idle, done, updates, train, held_out = np.inf, 0, 0, 0, np.nan, np.nan
@@ -103,27 +106,34 @@ class Bootstrap:
         if len(splits) > 1:
             batches = [batches[place] for place in rng.permutation(len(batches))]
         for kind, block in batches:
-            self.optimiser.zero_grad(set_to_none=True)
-            at_once = self.ensemble.axes == 1  # with pictures, which need much memory, one member at a time
-            for parts in [block] if at_once else [[part] for part in block]:
-                losses = [self._loss(part, splits[kind]) for part in parts]
-                sum(losses, torch.zeros((), device=losses[0].device)).backward()
-                for (member, rows), loss in zip(parts, losses, strict=True):
-                    totals[kind][member].append(loss.detach() * len(rows))
-            self.optimiser.step()
+            for (member, rows), loss in zip(block, self._update(block, splits[kind]), strict=True):
+                totals[kind][member].append(loss.detach() * len(rows))
         sums = [[sum(torch.stack(losses).tolist()) if losses else 0.0 for losses in each] for each in totals]
         return np.array(sums) / np.maximum([[len(rows) for rows in order] for order in orders], 1)
 
-    def _loss(self, part: Part, answers: Split) -> Tensor:
-        member, rows = part
-        weights = answers.weights[member, rows]
-        return (weights * self._losses(part, answers.labelled)).sum() / weights.sum()
+    def _update(self, block: list[Part], answers: Split) -> list[Tensor]:
+        """One step of the optimiser on a minibatch. Returns the loss of each part."""
+        self.optimiser.zero_grad(set_to_none=True)
+        at_once = self.ensemble.axes == 1  # with pictures, which need much memory, one member at a time
+        every: list[Tensor] = []
+        for parts in [block] if at_once else [[part] for part in block]:
+            losses = [weighted(self._losses(part, answers.labelled), answers.weights[part]) for part in parts]
+            sum(losses, torch.zeros((), device=losses[0].device)).backward()
+            every += losses
+        self.optimiser.step()
+        return every
 
     def _losses(self, part: Part, labelled: Labelled) -> Tensor:
         """The loss of each of a member's answers: (B,)"""
-        member, rows = part
-        inputs = labelled.inputs(rows)  # (B, K, T, *features)
-        rewards = self.ensemble.of(member, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])  # (B, K, T)
+        return self.loss_of(self._rewards(part, labelled), part[1], labelled)
+
+    def _rewards(self, part: Part, labelled: Labelled) -> Tensor:
+        """A member's rewards of its answers' segments: (B, K, T)"""
+        inputs = labelled.inputs(part[1])  # (B, K, T, *features)
+        return self.ensemble.of(part[0], inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
+
+    def loss_of(self, rewards: Tensor, rows: Tensor, labelled: Labelled) -> Tensor:
+        """The loss of each of some answers, given predicted rewards: (B, K, T), rows (B,) -> (B,)"""
         answer = {name: values[rows] for name, values in labelled.answer.items()}
         return self.objective(labelled.kind, rewards, answer, labelled.returns[rows], self.settings.error)
 
@@ -154,6 +164,11 @@ class Bootstrap:
     def restore(self, tensors: Tensors, state: dict[str, Any]) -> None:
         unpack_optimiser(self.optimiser, "optimiser.", tensors, state["groups"])
         self.l2 = list(state["l2"])
+
+
+def weighted(losses: Tensor, weights: Tensor) -> Tensor:
+    """The weighted mean: (B,), (B,) -> ()"""
+    return (weights * losses).sum() / weights.sum()
 
 
 def blocks(orders: list[np.ndarray], size: int) -> Iterator[list[Part]]:

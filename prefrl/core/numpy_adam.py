@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch.optim import Adam, Optimizer
 
-from prefrl.agents.numpy_policy import Gradients
+from prefrl.core.numpy_layers import Gradients
 
 
 class NumpyAdam:
-    """Does the steps of a torch Adam between its creation and `close` (Kingma and Ba 2015, algorithm 1).
+    """Does a torch Adam's steps of one of its groups, between its creation and `close` (Kingma and Ba 2015, algorithm 1).
 
     The torch optimiser's state then is what its own steps would have left, but for rounding.
     """
 
     def __init__(self, optimiser: Optimizer, gradients: Gradients):
         self.optimiser, self.gradients = optimiser, gradients
-        [self.group] = optimiser.param_groups
+        [self.group] = [each for each in optimiser.param_groups if each["params"][0] is gradients.parameters[0]]
         self.weights = [parameter.detach().numpy() for parameter in gradients.parameters]
         self.first, self.second = np.zeros_like(gradients.flat), np.zeros_like(gradients.flat)
         self.change, self.scratch = np.empty_like(gradients.flat), np.empty_like(gradients.flat)
@@ -34,17 +34,23 @@ class NumpyAdam:
 
     @staticmethod
     def fits(optimiser: Optimizer) -> bool:
-        """Whether the optimiser is a plain Adam, without weight decay or hooks, over one group of parameters."""
-        if type(optimiser) is not Adam or len(optimiser.param_groups) != 1:
-            return False
-        group = optimiser.param_groups[0]
-        plain = not (group["weight_decay"] or group["amsgrad"] or group["maximize"] or group["differentiable"])
+        """Whether the optimiser is a plain Adam without hooks."""
         hooked = optimiser._optimizer_step_pre_hooks or optimiser._optimizer_step_post_hooks
-        return plain and not hooked and isinstance(group["lr"], float)
+        return (
+            type(optimiser) is Adam
+            and not hooked
+            and not any(
+                group[name] for group in optimiser.param_groups for name in ("amsgrad", "maximize", "differentiable")
+            )
+            and all(isinstance(group["lr"], float) for group in optimiser.param_groups)
+        )
 
     def step(self) -> None:
         group, gradient, change, scratch = self.group, self.gradients.flat, self.change, self.scratch
         (decay, square_decay), self.steps = group["betas"], self.steps + 1
+        if group["weight_decay"]:
+            for weight, own in zip(self.weights, self.gradients.views, strict=True):
+                own += np.float32(group["weight_decay"]) * weight
         self.first *= np.float32(decay)
         self.first += np.multiply(gradient, np.float32(1 - decay), out=scratch)
         self.second *= np.float32(square_decay)
