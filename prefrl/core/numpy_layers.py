@@ -18,10 +18,17 @@ def activation_of(module: nn.Module) -> Activation | None:
     if type(module) is nn.Tanh:
         return lambda x: np.tanh(x, out=x), lambda y: 1.0 - y * y
     if type(module) is nn.ReLU:
-        return lambda x: np.maximum(x, 0.0, out=x), lambda y: y > 0.0
+        return lambda x: np.maximum(x, 0.0, out=x), lambda y: (y > 0.0).astype(np.float32)
     if type(module) is nn.LeakyReLU and 0 <= module.negative_slope <= 1:
         slope = np.float32(module.negative_slope)
-        return lambda x: np.maximum(x, slope * x, out=x), lambda y: np.where(y > 0.0, np.float32(1.0), slope)
+
+        def derivative(y: Array) -> Array:
+            slopes = (y > 0.0).astype(np.float32)  # np.where takes six times as long
+            slopes *= np.float32(1.0) - slope
+            slopes += slope
+            return slopes
+
+        return lambda x: np.maximum(x, slope * x, out=x), derivative
     return None
 
 
@@ -84,10 +91,12 @@ class Layers:
 
     def backward(self, gradient: Array) -> None:
         """Write the parameters' gradients of the last call, given the gradient of its output (N, out)."""
+        ones = np.ones(len(gradient), np.float32)
         for place in range(len(self.weights) - 1, -1, -1):
             x, (of_weight, of_bias) = self.inputs[place], self.gradients[place]
             np.matmul(gradient.T, x, out=of_weight)
-            np.add.reduce(gradient, 0, out=of_bias)
+            np.matmul(ones, gradient, out=of_bias)  # the sum, in a third of the time
             if place:
-                gradient = gradient @ self.weights[place]
+                single = gradient.shape[1] == 1  # then broadcasting is faster
+                gradient = gradient * self.weights[place] if single else gradient @ self.weights[place]
                 gradient *= self.activations[place - 1][1](x)
