@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -21,11 +22,16 @@ from torch import nn
 
 from prefrl.core.numpy_layers import Array, Gradients, Layers, activation_of
 
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
 
 class ActionDistribution(Protocol):
     """The distribution of actions, given the last layer's outputs (N, out). Actions are float (N, d)."""
 
-    def sample(self, outputs: Array) -> Array: ...
+    def sample(self, outputs: Array) -> tuple[Array, Array]:
+        """Actions, and their log-probabilities (N,)."""
+        ...
+
     def log_prob(self, outputs: Array, actions: Array) -> Array:
         """(N,)"""
         ...
@@ -46,18 +52,21 @@ class Gaussian:
         self.log_std = log_std.detach().numpy()
         self.gradient = gradients.of(log_std) if gradients else None
 
-    def sample(self, outputs: Array) -> Array:
+    def sample(self, outputs: Array) -> tuple[Array, Array]:
         noise = np.random.standard_normal(outputs.shape).astype(np.float32)
-        return outputs + np.exp(self.log_std) * noise
+        return outputs + np.exp(self.log_std) * noise, self._log_density(noise)
 
     def log_prob(self, outputs: Array, actions: Array) -> Array:
         self.inverse = np.exp(-self.log_std)
         self.deviation = (actions - outputs) * self.inverse  # in standard deviations
-        constant = np.float32(outputs.shape[1] * 0.5 * np.log(2 * np.pi)) + self.log_std.sum()
-        return -0.5 * np.einsum("nd,nd->n", self.deviation, self.deviation) - constant
+        return self._log_density(self.deviation)
+
+    def _log_density(self, deviation: Array) -> Array:
+        constant = np.float32(len(self.log_std) * HALF_LOG_2PI) + self.log_std.sum()
+        return np.float32(-0.5) * np.einsum("nd,nd->n", deviation, deviation) - constant
 
     def entropy(self) -> float:
-        return float(self.log_std.sum() + len(self.log_std) * (0.5 + 0.5 * np.log(2 * np.pi)))
+        return float(self.log_std.sum() + len(self.log_std) * (0.5 + HALF_LOG_2PI))
 
     def backward(self, of_log_prob: Array, of_entropy: float) -> Array:
         assert self.gradient is not None
@@ -82,10 +91,11 @@ class Categorical:
             logs[:, part] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
         return logs
 
-    def sample(self, outputs: Array) -> Array:
+    def sample(self, outputs: Array) -> tuple[Array, Array]:
         """By Gumbel's maximum: argmax(log p - log E) with E exponential."""
         perturbed = outputs - np.log(np.random.standard_exponential(outputs.shape))
-        return np.stack([perturbed[:, part].argmax(1) for part in self.parts], 1).astype(np.float32)
+        actions = np.stack([perturbed[:, part].argmax(1) for part in self.parts], 1).astype(np.float32)
+        return actions, self.log_prob(outputs, actions)
 
     def log_prob(self, outputs: Array, actions: Array) -> Array:
         self.logs = self._log_probabilities(outputs)
@@ -165,9 +175,7 @@ class NumpyPolicy:
         """Sampled actions (N, *act), values (N, 1) and log-probabilities (N,), as ActorCriticPolicy.forward in a rollout."""
         assert not deterministic, "rollouts sample"
         x = self.features(obs)
-        outputs = self.actor(x)
-        actions = self.distribution.sample(outputs)
-        chances = self.distribution.log_prob(outputs, actions)
+        actions, chances = self.distribution.sample(self.actor(x))
         shaped = actions.reshape(len(x), *self.policy.action_space.shape).astype(self.action_type, copy=False)  # type: ignore[misc]
         return torch.from_numpy(shaped), torch.from_numpy(self.critic(x)), torch.from_numpy(chances)
 
