@@ -7,7 +7,8 @@
 Every figure is of a whole process, with imports, probe, start, learning, evaluation and its files, taken in turns: plain, then
 each arm, seed by seed. Plain is SB3's PPO as fast as it comes: with fused Adam, the same settings, and the same number of
 evaluation episodes. Setting: 700 questions of 50 steps to a perfect oracle, an ensemble of three 64-64 MLPs, 100,000 steps,
-unless the case says otherwise. A loaded machine raises all figures, and the ratios somewhat.
+unless the case says otherwise. A loaded machine raises all figures, and the ratios somewhat; not so the last row, everything
+over rollouts and updates of the agent alone, in the same process.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.table import Row, show
+
+Function = Callable[..., Any]
 
 ENV = "Pendulum-v1"
 SETTING: dict[str, object] = {
@@ -47,6 +52,7 @@ CASES: dict[str, dict[str, object]] = {
 class Measured(NamedTuple):
     cpu: float  # seconds of the whole process and its children
     fits: float  # of them in fits of the reward model
+    agent: float  # of them in the agent's rollouts, environments included, and updates
     value: float  # mean true return at the end
 
 
@@ -84,22 +90,44 @@ def plain(settings: dict[str, object]) -> dict[str, float]:
     )  # fmt: skip
     model.learn(config.steps)
     value, _ = evaluate_policy(model, make_vec_env(env, 1), config.record.evaluation_episodes)
-    return {"fits": 0.0, "value": float(value)}  # type: ignore[arg-type]
+    return {"fits": 0.0, "agent": 0.0, "value": float(value)}  # type: ignore[arg-type]
 
 
 def preferences(strategy: str, settings: dict[str, object]) -> dict[str, float]:
     """The same agent taught by preferences, as `prefrl train` does it."""
     import prefrl
+    from prefrl.agents import on_policy
+    from prefrl.agents.fast import FastPPO
 
+    spent = {"collect_rollouts": 0.0, "train": 0.0, "reward": 0.0}
+
+    def timed(function: Function, name: str) -> Function:
+        def run(*arguments: Any, **named: Any) -> Any:
+            started = time.process_time()
+            try:
+                return function(*arguments, **named)
+            finally:
+                spent[name] += time.process_time() - started
+
+        return run
+
+    model = on_policy.PPO if settings["agent.fast"] == "off" else FastPPO
+    for name in ("collect_rollouts", "train"):
+        setattr(model, name, timed(getattr(model, name), name))
+    put = on_policy.put_learned_reward
+    vars(on_policy)["put_learned_reward"] = lambda model, rewards: put(model, timed(rewards, "reward"))
     with tempfile.TemporaryDirectory() as folder:
         named = {**settings, "questions.strategy": strategy}
         result = prefrl.train(str(named.pop("env")), folder=Path(folder) / "run", quiet=True, **named)  # type: ignore[arg-type]
-        return {"fits": result.reward_model.cpu_seconds, "value": result.true_return.mean}  # type: ignore[union-attr]
+    agent = spent["collect_rollouts"] + spent["train"] - spent["reward"]
+    fits = result.reward_model.cpu_seconds  # type: ignore[union-attr]
+    return {"fits": fits, "agent": agent, "value": result.true_return.mean}
 
 
 def case_rows(case: str, seeds: int, fast: str) -> list[Row]:
     settings: dict[str, object] = {"env": ENV, **SETTING, **CASES[case]}
-    runs: dict[str, list[Measured]] = {arm: [] for arm in ("plain", *ARMS)}
+    arms = ARMS[:1] if settings.get("reward.members") == 1 else ARMS  # one member cannot disagree
+    runs: dict[str, list[Measured]] = {arm: [] for arm in ("plain", *arms)}
     for seed in range(seeds):
         for arm in runs:
             own = {} if arm == "plain" else {"agent.fast": fast, "reward.fast": fast}
@@ -107,11 +135,13 @@ def case_rows(case: str, seeds: int, fast: str) -> list[Row]:
     floor = statistics.fmean(run.cpu for run in runs["plain"])
     command = f"python -m benchmarks.price --cases {case} --seeds {seeds} --fast {fast}"
     rows = [Row(f"{case}: plain SB3 PPO, CPU seconds", f"{floor:.1f}", _returns(runs["plain"]), command)]
-    for arm in ARMS:
+    for arm in arms:
         whole = statistics.fmean(run.cpu / base.cpu for run, base in zip(runs[arm], runs["plain"], strict=True))
         fits = statistics.fmean(run.fits / base.cpu for run, base in zip(runs[arm], runs["plain"], strict=True))
         rows.append(Row(f"{case}: {arm} queries, over plain", f"{whole:.2f}", _returns(runs[arm]), command))
         rows.append(Row("  of it fits", f"{fits:.2f}", "", command))
+        alone = statistics.fmean(run.cpu / run.agent for run in runs[arm])
+        rows.append(Row("  over its own rollouts and updates", f"{alone:.2f}", "", command))
     return rows
 
 
@@ -120,8 +150,13 @@ def _returns(runs: list[Measured]) -> str:
 
 
 def rows(seeds: int = 3, cases: tuple[str, ...] = ("pendulum",), fast: str = "auto") -> list[Row]:
-    """Ratios of CPU time, and true returns."""
-    return [row for case in cases for row in case_rows(case, seeds, fast)]
+    """Ratios of CPU time, and true returns. Those of a case are shown on stderr as soon as they are known."""
+    every: list[Row] = []
+    for case in cases:
+        own = case_rows(case, seeds, fast)
+        print(*(f"{row.what}  {row.figure}" for row in own), sep="\n", file=sys.stderr, flush=True)
+        every += own
+    return every
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ SHORT: dict[str, Any] = {
     "reward.first_epochs": 5,
     "reward.epochs": 2,
     "record.video": False,
+    "record.plots": False,
     "record.tensorboard": False,
     "record.evaluation_episodes": 2,
     "record.checkpoints": 4,

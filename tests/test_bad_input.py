@@ -208,6 +208,17 @@ def test_more_questions_than_segments_are_fewer_questions(short):
     assert 0 < result.run.asker.asked < 200
 
 
+def test_a_budget_that_only_fits_if_segments_went_on_past_episodes_is_warned_of(short):
+    with pytest.warns(UserWarning, match=r"of 145 questions about (\d+) will be asked") as warned:
+        asked = short(**{"questions.budget": 145, "questions.length": 7}).run.asker.asked
+    [said] = [str(each.message) for each in warned if "will be asked" in str(each.message)]
+    about = int(said.split("about ")[1].split()[0])
+    assert 0.8 * about < asked <= about < 145
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*will be asked")
+        assert short(folder="fewer", **{"questions.budget": 60, "questions.length": 7}).run.asker.asked == 60
+
+
 def test_checkpoints_at_which_no_episode_finishes_are_warned_of_with_the_most_that_work(short, tmp_path):
     rollouts = {"steps": 2048, "agent.n_envs": 4, "agent.n_steps": 32}  # sixteen; an episode has 50 steps, so takes two
     with pytest.warns(UserWarning, match=r"record.checkpoints=9 they are cut every 32, .*; set it to 8 or less"):

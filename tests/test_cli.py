@@ -317,7 +317,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(prefrl):
 
 
 def test_a_run_from_start_to_plot(prefrl):
-    status, out, _ = prefrl("train", *OPTIONS)
+    status, out, _ = prefrl("train", *OPTIONS, "--record.plots")
     folder = "runs/Pendulum-v1-christiano-s0"
     assert status == 0 and "true return" in out and f"{folder}/curve.png  learning curve" in out
     assert prefrl("evaluate", folder, "--episodes", "1")[0] == 0

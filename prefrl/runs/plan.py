@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
@@ -70,6 +71,8 @@ def make_plan(config: Config, own: Own, probed: Probe, folder: Path) -> Plan:
         steps = total_steps(config, own.agent.n_steps * own.agent.n_envs)
     shown = max([1, *(kind_of(name).segments for name in config.questions.kinds)])  # segments in a question
     questions = _check_questions(config, questions, steps, shown)
+    if own.agent is None:
+        _check_room(config, questions, steps, shown, probed.episode_lengths)
     teacher = config.teacher
     if questions and teacher.name == "human" and not (teacher.wait or teacher.lag):
         warnings.warn(
@@ -131,6 +134,26 @@ def _check_questions(config: Config, questions: int, steps: int, shown: int) -> 
             stacklevel=2,
         )
     return min(questions, possible)
+
+
+def _check_room(config: Config, questions: int, steps: int, shown: int, lengths: list[int]) -> None:
+    """Warn where not all questions will be asked: a segment lies within an episode, and within a turn if turns are long.
+
+    Turns are so if most of a turn's steps are whole segments; short ones are put together.
+    """
+    length, n_envs = config.questions.length, config.agent.n_envs
+    each, turn, episodes = steps // n_envs, config.agent.turn_steps // n_envs, np.cumsum(lengths)
+    ends = (np.arange(0, each, episodes[-1])[:, None] + episodes).ravel()  # of episodes like those of the probe
+    turns = np.arange(turn, each, turn)[: each if turn >= 8 * length else 0]
+    cuts = np.unique(np.concatenate([[0, each], turns, ends[ends < each]]))
+    room = n_envs * int((np.diff(cuts) // length).sum()) // shown
+    if room < questions == config.questions.budget:  # else it is known already that they are too many
+        warnings.warn(
+            f"of {questions} questions about {room} will be asked: no step is in two of them, and no segment of"
+            f" questions.length={length} goes past the end of an episode or of a turn ({turn} steps of each environment)."
+            " Lower questions.length, or raise steps",
+            stacklevel=3,
+        )
 
 
 def _check_cuts(config: Config, steps: int, longest: int) -> None:

@@ -23,7 +23,7 @@ ENV = "prefrl/CartPole-v0"
 TOYS = ["toy-q", "toy-contrastive"]
 SETTINGS = {
     "steps": 6144, "agent.n_envs": 4, "questions.budget": 40, "questions.length": 10, "reward.hidden": (16,),
-    "reward.first_epochs": 5, "reward.epochs": 2, "record.video": False, "record.tensorboard": False,
+    "reward.first_epochs": 5, "reward.epochs": 2, "record.video": False, "record.plots": False, "record.tensorboard": False,
     "record.evaluation_episodes": 2, "record.checkpoints": 12, "record.keep": 99,
 }  # fmt: skip
 

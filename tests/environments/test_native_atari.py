@@ -22,12 +22,14 @@ def both(game: str, **settings):
     return make_venv(env_maker(game, None, shown), N), NativeAtari(game, N, shown)
 
 
-@pytest.mark.parametrize("game, steps", [("Breakout", 500), ("Pong", 300), ("SpaceInvaders", 300)])
-def test_the_same_games_frame_by_frame(game, steps):
+@pytest.mark.parametrize(
+    "game, steps, seeds", [("Breakout", 300, SEEDS), ("Pong", 150, SEEDS[:1]), ("SpaceInvaders", 150, SEEDS[-1:])]
+)
+def test_the_same_games_frame_by_frame(game, steps, seeds):
     usual, native = both(f"ALE/{game}-v5")
     assert usual.observation_space == native.observation_space and usual.action_space == native.action_space
     ended = 0
-    for seed in SEEDS:
+    for seed in seeds:
         for venv in (usual, native):
             venv.seed(seed)
         assert np.array_equal(usual.reset(), native.reset())
@@ -72,7 +74,7 @@ def test_a_run_on_it_is_the_run_on_the_usual_wrappers(tmp_path):
         "record.video": False, "record.evaluation_episodes": 1, "record.checkpoints": 2, "pixels.size": 40,
     }  # fmt: skip
     runs = [
-        train("ALE/Pong-v5", folder=tmp_path / str(native), quiet=True, **{**settings, "pixels.native": native})
+        train("ALE/Breakout-v5", folder=tmp_path / str(native), quiet=True, **{**settings, "pixels.native": native})
         for native in (False, True)
     ]
     assert weights(runs[0].folder) == weights(runs[1].folder)

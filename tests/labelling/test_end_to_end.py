@@ -44,8 +44,8 @@ def connect(folder: Path, deadline: float) -> httpx.Client:
 
 
 def height(client: httpx.Client, clip: dict) -> float:
-    """Mean height of the rod in a clip, read from its pixels: 1 upright, -1 hanging."""
-    frames = frames_of(client.get(clip["url"]).content, clip["frames"], clip["columns"]).astype(int)
+    """Mean height of the rod in a clip, read from some of its pixels: 1 upright, -1 hanging."""
+    frames = frames_of(client.get(clip["url"]).content, clip["frames"], clip["columns"])[::3, ::4, ::4].astype(int)
     red = (frames[..., 0] > 150) & (frames[..., 1] < 120) & (frames[..., 2] < 120)  # (T + 1, H, W)
     rows = np.arange(frames.shape[1])[None, :, None]
     centre = (red * rows).sum((1, 2)) / red.sum((1, 2))
