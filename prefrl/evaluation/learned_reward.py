@@ -16,7 +16,7 @@ from prefrl.evaluation.returns import SEED, RandomPolicy
 from prefrl.evaluation.reward_distance import TRUE_REWARDS, epic, reward_agreement
 
 STEPS, N_ENVS = 250, 4  # of each of the two policies
-COMPARED, SAMPLES = 500, 128  # transitions and resampled ones in the EPIC distance
+COMPARED, SAMPLES = 500, 64  # transitions and resampled ones in the EPIC distance
 
 
 def played(policy: PolicyPredictor, make_env: MakeEnv) -> Rollout:

@@ -7,10 +7,10 @@ import pytest
 from benchmarks.label_load import check, load, make_run
 from prefrl.store.store import LabelStore
 
-ANSWERS, LABELLERS = 1000, 20
+ANSWERS, LABELLERS = 400, 20
 
 
-@pytest.mark.slow  # a thousand answers, each of which waits until it is on the disk
+@pytest.mark.slow  # hundreds of answers, each of which waits until it is on the disk
 def test_twenty_labellers_lose_nothing_and_double_nothing(tmp_path):
     """`python -m benchmarks.label_load` does it with ten times as many, and measures how long they wait."""
     make_run(tmp_path / "run", ANSWERS + 100, side=40)
