@@ -14,7 +14,7 @@ import numpy as np
 from prefrl.core.errors import UserError
 from prefrl.core.files import new_file
 from prefrl.environments.making import MakeEnv
-from prefrl.rendering.drawing import close, drawn, fps_of, picture_of
+from prefrl.rendering.drawing import close, drawn, draws_in_software, fps_of, picture_of, simplify
 
 Codec = tuple[str, list[str]]  # its name, and how ffmpeg is to use it
 _AT_ONCE = ["-movflags", "+faststart"]  # the index before the pictures: a browser plays while it loads
@@ -35,11 +35,21 @@ class RecordedEpisode:
 
 
 def record_episode(make_env: MakeEnv, act: Callable[[Any], Any], seed: int, max_steps: int) -> RecordedEpisode:
-    """Act for one episode, or max_steps of it. The environment needs render_mode="rgb_array"."""
+    """Act for one episode, or max_steps of it. The environment needs render_mode="rgb_array".
+
+    Without a GPU MuJoCo draws simple pictures: the film of a run took longer than the run.
+    """
     env = drawn(make_env)
     try:
-        observations, actions, rewards = [env.reset(seed=seed)[0]], [], []
-        first = picture_of(env)
+        observation, first = env.reset(seed=seed)[0], picture_of(env)
+        if draws_in_software(env):
+            close(env)
+            env = drawn(make_env)
+            simplify(env)
+            observation, first = env.reset(seed=seed)[0], picture_of(env)
+        observations: list[Any] = [observation]
+        actions: list[Any] = []
+        rewards: list[float] = []
         frames = np.empty((max_steps + 1, *first.shape), np.uint8)  # stacking a list would need twice the memory
         frames[0], over = first, max_steps < 1
         while not over:

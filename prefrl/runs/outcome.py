@@ -25,7 +25,7 @@ from prefrl.runs.run import Run
 
 log = logging.getLogger("prefrl")
 
-LONGEST_VIDEO = 600  # steps
+LONGEST_VIDEO = 300  # steps
 
 
 @dataclass
