@@ -2,11 +2,12 @@
 
 from prefrl.core.errors import pick
 from prefrl.kinds.base import Answer, Choice, Kind, Perceived, inverse
+from prefrl.kinds.best import Best
 from prefrl.kinds.pair import Pair
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (Pair(),)
+    for kind in (Pair(), Best())
 }  # fmt: skip
 """Name -> the kind. A kind of your own: KINDS[mine.name] = mine."""
 

@@ -21,6 +21,7 @@ from prefrl.config.values import update
 from prefrl.core.errors import UserError
 from prefrl.environments.probe import Probe, probe, warn_of_leaks
 from prefrl.evaluation.returns import Returns, true_returns
+from prefrl.kinds import KINDS
 from prefrl.mechanisms import Mechanism
 from prefrl.queries.schedules import Schedule
 from prefrl.queries.strategies import Score
@@ -97,7 +98,8 @@ def train(
 def planned(config: Config, own: Own, preset: str, folder: Path | str | None) -> Plan:
     """Check everything and plan the run, before anything is made. Raises UserError for what cannot work."""
     task, t = goal(config.env), config.teacher
-    question = t.question or (f"Which clip is better? The task: {task}." if task else "Which clip is better?")
+    asked = [KINDS[kind].question for kind in config.questions.kinds if kind in KINDS]
+    question = t.question or " ".join([*(asked if len(asked) == 1 else []), *([f"The task: {task}."] if task else [])])
     config = replace(config, teacher=replace(t, name=recordings.absolute(t.name), question=question))
     check(config)
     if recorded(config.teacher.name) and build.asks(config):

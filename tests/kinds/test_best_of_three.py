@@ -30,7 +30,7 @@ class BestAnswer(BaseModel):
 class Best(Kind):
     """Which of three segments is best? A softmax of their returns (Ziegler et al. 2019, eq. 1)."""
 
-    name, about, segments, schema = "best", "the best of three segments", 3, BestAnswer
+    name, about, segments, schema = "best_of_three", "the best of three segments", 3, BestAnswer
     question, prompt, places, outcomes = "Which is best?", "You choose the best of three clips.", PLACES, PLACES
     choices = (
         *(Choice(word, f"The {word}", word, str(k), str(k), "", {"best": k}) for k, word in enumerate(PLACES)),
@@ -65,14 +65,14 @@ class Best(Kind):
 
 SETTINGS = {
     "steps": 2048, "agent": {"n_steps": 64, "n_epochs": 2}, "seed": 3,
-    "questions": {"budget": 40, "length": 10, "kinds": ["best"], "initial": 0.5},
+    "questions": {"budget": 40, "length": 10, "kinds": ["best_of_three"], "initial": 0.5},
     "record": {"video": False, "tensorboard": False, "evaluation_episodes": 2, "checkpoints": 2},
 }  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def best(monkeypatch):
-    monkeypatch.setitem(KINDS, "best", Best())  # the one line
+    monkeypatch.setitem(KINDS, "best_of_three", Best())  # the one line
 
 
 def train(folder: Path, **more) -> prefrl.Result:
@@ -96,7 +96,7 @@ def test_from_the_oracle_to_the_report_and_through_export_import_and_replay(tmp_
     answered = [answer for _, answer, _, _ in rows(tmp_path / "run")]
     assert len(answered) == 40 and 1 <= answered.count(None) <= 15
     [feedback] = _feedback(tmp_path / "run")
-    assert feedback.kind == "best" and feedback.segments.true_rewards.shape[1:] == (3, 10)
+    assert feedback.kind == "best_of_three" and feedback.segments.true_rewards.shape[1:] == (3, 10)
     right = feedback.answer["best"] == feedback.segments.true_returns.argmax(-1)
     assert 0.75 < right.mean() < 1  # a tenth of them slip
     report = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -125,13 +125,13 @@ def _feedback(folder: Path):
 @pytest.mark.filterwarnings("ignore:.*episodes of")
 @pytest.mark.parametrize("turns", ["mixed", "one_by_one"])
 def test_several_kinds_in_one_run(tmp_path, turns):
-    questions = {**SETTINGS["questions"], "kinds": ["pair", "best"], "mix": [0.5, 0.5], "turns": turns}
+    questions = {**SETTINGS["questions"], "kinds": ["pair", "best_of_three"], "mix": [0.5, 0.5], "turns": turns}
     result = train(tmp_path / "run", questions=questions)
     batches = {feedback.kind: feedback for feedback in _feedback(tmp_path / "run")}
-    assert {kind: len(batch) for kind, batch in batches.items()} == {"pair": 20, "best": 20}
+    assert {kind: len(batch) for kind, batch in batches.items()} == {"pair": 20, "best_of_three": 20}
     metrics = json.loads((tmp_path / "run" / "result.json").read_text())["reward_model"]
-    assert metrics["pair/accuracy"] > 0.5 and metrics["best/accuracy"] > 1 / 3
-    first, last = (batches[kind].query for kind in ("pair", "best"))
+    assert metrics["pair/accuracy"] > 0.5 and metrics["best_of_three/accuracy"] > 1 / 3
+    first, last = (batches[kind].query for kind in ("pair", "best_of_three"))
     assert (first.max() < last.min()) == (turns == "one_by_one")
     loaded = prefrl.load_run(tmp_path / "run")  # from its last checkpoint, with the answers of both kinds
     loaded.close()
@@ -157,7 +157,7 @@ def test_a_damaged_answer_is_named_and_does_not_count(tmp_path):
 def test_opinions_of_several_labellers_are_combined(tmp_path):
     from prefrl.teachers.crowd import COMBINE, Judgements
 
-    rng, kind = np.random.default_rng(0), kind_of("best")
+    rng, kind = np.random.default_rng(0), kind_of("best_of_three")
     truth = rng.integers(3, size=300)
     other = (truth + rng.integers(1, 3, (3, 300))) % 3  # wrong answers fall on both others alike
     said = [np.where(rng.random(300) < wrong, other[k], truth) for k, wrong in enumerate((0.05, 0.3, 0.5))]
