@@ -280,3 +280,10 @@ def test_a_run_may_do_without_plots(short):
     folder = short(**{"record.plots": False}).folder
     assert not list(folder.glob("*.png"))
     assert [path.name for path in write_plots(folder)] == ["curve.png", "reward.png"]
+
+
+def test_a_plot_that_is_drawn_again_is_the_same(short):
+    folder = short(**{"record.plots": True}).folder
+    before = (folder / "curve.png").read_bytes()
+    write_plots(folder)
+    assert (folder / "curve.png").read_bytes() == before

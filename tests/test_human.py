@@ -4,13 +4,17 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from patience import until
 
 from prefrl.core.errors import Stopped
+from prefrl.runs import progress
 from prefrl.runs.api import resume
+from prefrl.runs.metrics import Log
+from prefrl.runs.progress import TrainerNotices
 from prefrl.store.store import LabelStore
 
 ALONE = {"teacher": "human", "teacher.page": False, "teacher.lag": 3, "teacher.wait": 8, "questions.until": 0.6}
@@ -158,3 +162,22 @@ def test_a_run_learns_what_several_people_say_together(short, tmp_path):
     truth = stood.segments.true_returns[:, 0] > stood.segments.true_returns[:, 1]
     assert learned.keys() == set(stood.query.tolist()) and gold and not learned.keys() & set(gold)
     assert [learned[query] for query in stood.query.tolist()] == pytest.approx(truth.astype(float), abs=0.06)
+
+
+def test_the_time_that_people_take_is_no_time_of_training(monkeypatch, tmp_path):
+    """At 10 steps a second for 20 seconds, with a pause of an hour between."""
+    clock, agent, posted = [100.0], SimpleNamespace(step=0, total_steps=1000, turn_steps=100), []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    asker = SimpleNamespace(budget=10, asked=1, next_session=lambda *_: None)
+    store = SimpleNamespace(notices=SimpleNamespace(post=lambda _, notice: posted.append(notice["steps_per_second"])))
+    notices = TrainerNotices(agent, asker, None, store, Log(), 5, lambda state: None)
+    notices.start()
+    clock[0], agent.step = 110.0, 100
+    notices.waiting("waiting for labels")
+    clock[0] = 3710.0
+    notices.waiting("waiting for labels")
+    notices.waiting("running")
+    clock[0], agent.step = 3720.0, 200
+    notices.turn()
+    notices.waiting("waiting for labels")
+    assert posted[1:] == pytest.approx([10.0] * (len(posted) - 1)) and len(posted) >= 4

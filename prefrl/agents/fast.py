@@ -112,16 +112,18 @@ class FastPPO(Fast, PPO):
         adam = NumpyAdam(self.policy.optimizer, network.gradients) if NumpyAdam.fits(self.policy.optimizer) else None
         step = adam.step if adam else self.policy.optimizer.step
         rows: list[tuple[float, ...]] = []
-        for epoch in range(self.n_epochs):
-            first = len(rows)
-            rows += self._epoch(network, step, clip, clip_vf)
-            self._n_updates += 1
-            if self.target_kl is not None and rows[-1][4] > 1.5 * self.target_kl:
-                if self.verbose >= 1:
-                    print(f"Early stopping at step {epoch} due to reaching max kl: {rows[-1][4]:.2f}")
-                break
-        if adam:
-            adam.close()
+        try:
+            for epoch in range(self.n_epochs):
+                first = len(rows)
+                rows += self._epoch(network, step, clip, clip_vf)
+                self._n_updates += 1
+                if self.target_kl is not None and rows[-1][4] > 1.5 * self.target_kl:
+                    if self.verbose >= 1:
+                        print(f"Early stopping at step {epoch} due to reaching max kl: {rows[-1][4]:.2f}")
+                    break
+        finally:
+            if adam:
+                adam.close()
         policy, value, entropy, clipped, _ = np.mean(rows, 0)
         last = rows[-1]
         self._log(

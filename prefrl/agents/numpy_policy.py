@@ -20,7 +20,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import nn
 
-from prefrl.core.numpy_layers import Array, Gradients, Layers, activation_of
+from prefrl.core.numpy_layers import Array, Gradients, Layers, activation_of, is_plain
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -159,6 +159,7 @@ class NumpyPolicy:
         return (
             type(policy.action_dist) in known
             and policy.activation_fn in (nn.Tanh, nn.ReLU)
+            and all(map(is_plain, (policy.mlp_extractor, policy.action_net, policy.value_net)))
             and policy.features_extractor_class is FlattenExtractor
             and isinstance(space, spaces.Box)
             and not (policy.normalize_images and is_image_space(space))

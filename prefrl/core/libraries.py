@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 
 def use_one_thread() -> None:
-    """Let torch and numpy compute on one thread, from now on.
+    """Let torch and numpy, and whatever else has loaded a BLAS by now, compute on one thread in this process.
 
     Weights differ between thread counts, and small networks gain nothing from more.
     """
@@ -22,7 +22,8 @@ def leave_out_compiler() -> None:
     """Keep torch from importing its compiler, which takes 1.5 s and 100 MB, when the first optimiser is made.
 
     All that it is imported for is to mark these methods as not to be compiled; torch keeps the marked function beside the
-    plain one. Where torch keeps it differently, or the compiler is there already, nothing changes.
+    plain one. Where torch keeps it differently, or the compiler is there already, nothing changes. Later in the process,
+    a function that adds parameters to an optimiser can no longer be compiled.
     """
     if "torch._dynamo" in sys.modules:
         return

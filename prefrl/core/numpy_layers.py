@@ -32,6 +32,14 @@ def activation_of(module: nn.Module) -> Activation | None:
     return None
 
 
+def is_plain(network: nn.Module) -> bool:
+    """Whether calling a network computes what its modules' classes say, and nothing else: no hooks, no other forward."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return not any(
+        "forward" in vars(module) or any(getattr(module, name) for name in hooks) for module in network.modules()
+    ) and not any(parameter._backward_hooks for parameter in network.parameters())
+
+
 class Gradients:
     """Gradients of a network's parameters: one flat array (P,), with a view in its shape for each parameter."""
 

@@ -73,7 +73,9 @@ class Supervisor(threading.Thread):
         self._end.set()
         if self.process:
             _end(self.process)
-        self.join(GRACE)
+        self.join(2 * GRACE)  # it may just have started another worker, and be ending that
+        if self.is_alive() and self.process:
+            self.process.kill()
 
     def _run_worker(self) -> int:
         """Run the worker until it ends; returns its exit status. Ctrl-C is for the server, so the worker is in a session of its own."""

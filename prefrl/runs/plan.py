@@ -28,6 +28,7 @@ PAIR_SECONDS = 1.4e-6  # per pair-member update and step of a segment
 PICTURE_SECONDS = {"cpu": (1.3e-3, 7.5e-4, 2.8e-3), "cuda": (1e-4, 1e-4, 5e-5)}
 """The same for pictures of 84 x 84 x 4: measured on one core of a server; on a GPU not measured, only guessed."""
 SMALLEST = 0.05  # share of PICTURE_SECONDS that even the smallest picture takes
+ENOUGH = 100_000  # steps of an environment from which the number of segments in a longer run is told
 PACKED = 20  # how many times smaller frames become when they are packed, with a margin: Pong's 60 times
 
 
@@ -141,13 +142,15 @@ def _check_room(config: Config, questions: int, steps: int, shown: int, lengths:
 
     Turns are so if most of a turn's steps are whole segments; short ones are put together.
     """
-    length, n_envs = config.questions.length, config.agent.n_envs
-    each, turn, episodes = steps // n_envs, config.agent.turn_steps // n_envs, np.cumsum(lengths)
+    if not questions or questions < config.questions.budget:  # then it is known already that they are too many
+        return
+    length, turn = config.questions.length, config.agent.turn_steps // config.agent.n_envs
+    each, episodes = min(steps // config.agent.n_envs, ENOUGH), np.cumsum(lengths)
     ends = (np.arange(0, each, episodes[-1])[:, None] + episodes).ravel()  # of episodes like those of the probe
-    turns = np.arange(turn, each, turn)[: each if turn >= 8 * length else 0]
+    turns = np.arange(turn, each, turn) if turn >= 8 * length else ends[:0]
     cuts = np.unique(np.concatenate([[0, each], turns, ends[ends < each]]))
-    room = n_envs * int((np.diff(cuts) // length).sum()) // shown
-    if room < questions == config.questions.budget:  # else it is known already that they are too many
+    room = int((np.diff(cuts) // length).sum() / each * steps) // shown
+    if room < questions:
         warnings.warn(
             f"of {questions} questions about {room} will be asked: no step is in two of them, and no segment of"
             f" questions.length={length} goes past the end of an episode or of a turn ({turn} steps of each environment)."

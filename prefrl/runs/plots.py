@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from prefrl.runs.metrics import STEP, read_metrics
 
 
 def write_plots(folder: Path, random_return: float | None = None) -> list[Path]:
-    """Draw curve.png and reward.png into a run's folder."""
+    """Draw curve.png and reward.png into a run's folder. random_return: by default that of result.json, if there is one"""
     rows = metrics_of(folder)
+    if random_return is None and (folder / "result.json").exists():
+        random_return = json.loads((folder / "result.json").read_text()).get("random_return")
     made = [curve(rows, folder / "curve.png", random_return)]
     if len(series(rows, "reward/fit_train_loss")[0]):  # controls learn no reward
         made.append(reward_quality(rows, folder / "reward.png"))
@@ -37,7 +40,8 @@ def series(rows: list[dict[str, float]], name: str) -> tuple[np.ndarray, np.ndar
 
 
 def _line(axes: Axes, rows: list[dict[str, float]], name: str, label: str, **style: Any) -> None:
-    axes.plot(*series(rows, name), label=label, **style)
+    steps, values = series(rows, name)
+    axes.plot(steps, values, label=label if len(steps) else f"{label}: no data", **style)
 
 
 def curve(rows: list[dict[str, float]], path: Path, random_return: float | None = None) -> Path:
@@ -51,6 +55,7 @@ def curve(rows: list[dict[str, float]], path: Path, random_return: float | None 
     questions = axes.twinx()
     _line(questions, rows, "preferences/asked", "questions asked", color="tab:orange", alpha=0.6)
     questions.set_ylabel("questions asked")
+    questions.set_ylim(bottom=0)
     lines = [line for side in (axes, questions) for line in side.get_lines()]
     axes.legend(lines, [str(line.get_label()) for line in lines], loc="best", fontsize="small")
     return _save(figure, path)
@@ -62,7 +67,7 @@ def reward_quality(rows: list[dict[str, float]], path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     _line(left, rows, "reward/accuracy", "accuracy on held-out answers", marker=".")
     _line(left, rows, "reward/true_correlation", "correlation with the true reward, per step")
-    left.set(xlabel="environment steps", ylim=(-0.2, 1.05))
+    left.set(xlabel="environment steps", ylabel="accuracy, correlation", ylim=(-0.2, 1.05))
     _line(right, rows, "reward/fit_train_loss", "training", marker=".")
     _line(right, rows, "reward/fit_held_out_loss", "held out", marker=".")
     right.axhline(np.log(2), color="grey", linestyle=":", label="knowing nothing")

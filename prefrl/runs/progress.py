@@ -66,6 +66,8 @@ class TrainerNotices:
         self.queue, self.show_state = queue, show_state
         self.posted_at, self.version, self.state = 0.0, 0, ""
         self.started_at, self.started_step = time.monotonic(), 0
+        self.waited = 0.0  # seconds in which training waited for people
+        self.waiting_since: float | None = None
 
     def start(self) -> None:
         self.started_at, self.started_step = time.monotonic(), self.agent.step
@@ -88,7 +90,11 @@ class TrainerNotices:
             raise
 
     def waiting(self, state: str) -> None:
-        """While training waits for people."""
+        """While training waits for people, and with "running" when it goes on."""
+        if state == "running" and self.waiting_since is not None:
+            self.waited, self.waiting_since = self.waited + time.monotonic() - self.waiting_since, None
+        elif state != "running" and self.waiting_since is None:
+            self.waiting_since = time.monotonic()
         self.show_state(state)
         self.post(state)
 
@@ -103,7 +109,7 @@ class TrainerNotices:
     def _notice(self, state: str) -> dict[str, object]:
         step, fit = self.agent.step, self.log.last_fit
         accuracy = fit.metrics.get("accuracy") if fit else None
-        passed = max(1e-3, time.monotonic() - self.started_at)
+        passed = max(1e-3, (self.waiting_since or time.monotonic()) - self.started_at - self.waited)
         return {
             "state": state, "step": step, "total_steps": self.agent.total_steps, "model_version": self.reward_model.version if self.reward_model else 0,
             "accuracy": None if accuracy is None or accuracy != accuracy else accuracy,

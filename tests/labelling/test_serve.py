@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from importlib import resources
 
 import psutil
@@ -185,6 +186,25 @@ def test_a_worker_that_starts_while_the_server_stops_goes_by_itself_too(tmp_path
     worker.start()
     worker.join(600)
     assert worker.process.poll() == 0
+
+
+def test_a_worker_that_does_not_listen_is_killed_also_if_it_starts_while_the_server_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "GRACE", 0.3)
+    worker = supervisor.Supervisor([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log")
+    real, started = subprocess.Popen, []
+
+    def start_late(*arguments, **options):
+        started.append(real(*arguments, **options))
+        worker.stop_now.set()
+        until(lambda: worker._end.is_set())
+        return started[0]
+
+    worker.stop_now = threading.Event()
+    monkeypatch.setattr(supervisor.subprocess, "Popen", start_late)
+    worker.start()
+    worker.stop_now.wait(LONG)
+    worker.stop()
+    until(lambda: started[0].poll() is not None)
 
 
 def test_the_worker_goes_when_the_server_is_killed(run):

@@ -116,21 +116,91 @@ class Own(nn.Module):
         return self.layer(features)
 
 
+def twice(size):
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(nn.Linear(size, 4), nn.ReLU(), layer, nn.ReLU(), layer, nn.ReLU(), nn.Linear(4, 1))
+
+
+def with_(what):
+    """A function that makes a plain MLP and does something to it."""
+
+    def make(size):
+        network = nn.Sequential(nn.Linear(size, 4), nn.ReLU(), nn.Linear(4, 1))
+        what(network)
+        return network
+
+    return make
+
+
 @pytest.mark.parametrize(
     "network",
     [
+        twice,
+        with_(lambda network: network.register_forward_hook(lambda *_: None)),
+        with_(lambda network: network[0].register_forward_pre_hook(lambda *_: None)),
+        with_(lambda network: network[0].weight.register_hook(lambda gradient: 0 * gradient)),
+        with_(lambda network: setattr(network[2], "forward", network[2].forward)),
+        with_(lambda network: network.register_parameter("unused", nn.Parameter(torch.ones(2)))),
+        with_(lambda network: nn.utils.weight_norm(network[0])),
+        with_(lambda network: nn.utils.parametrizations.spectral_norm(network[0])),
+        with_(lambda network: network[0].requires_grad_(False)),
         Own,
         lambda size: nn.Sequential(nn.Linear(size, 4), nn.ELU(), nn.Linear(4, 1)),
         lambda size: nn.Sequential(nn.Linear(size, 4), nn.Dropout(0.1), nn.ReLU(), nn.Linear(4, 1)),
         lambda size: nn.Sequential(nn.Linear(size, 4), nn.ReLU(), nn.Linear(4, 1, bias=False)),
         lambda size: nn.Sequential(nn.LayerNorm(size), nn.ReLU(), nn.Linear(size, 1)),
     ],
-    ids=["own class", "elu", "dropout", "no bias", "layer norm"],
+    ids=[
+        "a layer twice",
+        "hook",
+        "pre-hook",
+        "hook of a weight",
+        "another forward",
+        "a further parameter",
+        "weight norm",
+        "spectral norm",
+        "a frozen layer",
+        "own class",
+        "elu",
+        "dropout",
+        "no bias",
+        "layer norm",
+    ],
 )
 def test_other_networks_are_left_to_torch(make_model, network):
     made = make_model(fast="auto")
     other = RewardModel(made.settings, made.inputs, network, 0)
     assert type(made.fitter) is FastBootstrap and type(other.fitter) is Bootstrap
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm")
+def test_what_is_done_to_a_network_later_is_seen_at_the_next_fit(make_model, answered):
+    plain, fast = make_model(fast="off", first_epochs=2), make_model(fast="auto", first_epochs=2)
+    for model in (plain, fast):
+        model.ensemble.members[0][0].requires_grad_(False)
+    frozen = fast.ensemble.members[0][0].weight.clone()
+    for model in (plain, fast):
+        fitted(model, answered(40), 0)
+    assert torch.equal(fast.ensemble.members[0][0].weight, frozen)
+    for name, values in plain.ensemble.state_dict().items():
+        assert torch.equal(fast.ensemble.state_dict()[name], values), name  # by torch, both
+
+
+def test_a_fit_that_is_broken_off_leaves_the_optimiser_at_the_weights(make_model, answered, monkeypatch):
+    model = make_model(fast="auto", first_epochs=9, patience=9)
+    checks = []
+
+    def stop(*_):
+        checks.append(0)
+        if len(checks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(model.fitter, "_adapt_l2", stop)
+    model.hear(answered(40))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(0)
+    steps = {float(state["step"]) for state in model.fitter.optimiser.state.values()}
+    assert min(steps) >= 3 and not model.fitter.members
 
 
 def test_members_of_different_forms_are_known_one_by_one(make_model, answered):

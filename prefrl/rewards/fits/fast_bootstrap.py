@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prefrl.core.numpy_adam import NumpyAdam
-from prefrl.core.numpy_layers import Activation, Array, Gradients, Layers, activation_of
+from prefrl.core.numpy_layers import Activation, Array, Gradients, Layers, activation_of, is_plain
 from prefrl.rewards.ensemble import RewardEnsemble
 from prefrl.rewards.fits.base import Fitted, Labelled, TrainingData
 from prefrl.rewards.fits.bootstrap import Bootstrap, Part, Split, weighted
@@ -16,14 +16,21 @@ from prefrl.rewards.fits.bootstrap import Bootstrap, Part, Split, weighted
 class FastBootstrap(Bootstrap):
     """The same fit: weights differ by rounding. Losses of the kinds are differentiated by torch, networks by hand."""
 
+    members: list[_Member] = []  # during a fit; none where something was done to the networks that only torch knows
+
     def _fit(self, data: TrainingData, rng: np.random.Generator) -> Fitted:
-        self.members = [_Member(member, self.optimiser) for member in self.ensemble.members]
-        fitted = super()._fit(data, rng)
-        for member in self.members:
-            member.adam.close()
-        return fitted
+        if is_known(self.ensemble) and NumpyAdam.fits(self.optimiser):
+            self.members = [_Member(member, self.optimiser) for member in self.ensemble.members]
+        try:
+            return super()._fit(data, rng)
+        finally:
+            for member in self.members:
+                member.adam.close()
+            self.members = []
 
     def _update(self, block: list[Part], answers: Split) -> list[Tensor]:
+        if not self.members:
+            return super()._update(block, answers)
         rewards = torch.cat([self._rewards(part, answers.labelled) for part in block]).requires_grad_()
         sizes = [len(rows) for _, rows in block]
         each = self.loss_of(rewards, torch.cat([rows for _, rows in block]), answers.labelled).split(sizes)
@@ -35,6 +42,8 @@ class FastBootstrap(Bootstrap):
         return losses
 
     def _rewards(self, part: Part, labelled: Labelled) -> Tensor:
+        if not self.members:
+            return super()._rewards(part, labelled)
         member, rows = part
         inputs = labelled.inputs(rows)  # (B, K, T, d)
         return torch.from_numpy(self.members[member](inputs.flatten(0, -2).numpy())).reshape(inputs.shape[:-1])
@@ -83,7 +92,10 @@ def _parse(network: nn.Module) -> tuple[list[nn.Linear], list[Activation], bool]
     layers = [module for module in modules[::2] if type(module) is nn.Linear and module.bias is not None]
     activations = [known for module in modules[1::2] if (known := activation_of(module))]
     whole = len(layers) == len(activations) + 1 and len(layers) + len(activations) == len(modules)
-    return (layers, activations, squashed) if whole and layers[-1].out_features == 1 else None
+    parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+    others = {*map(id, network.parameters())} ^ {*map(id, parameters)}
+    plain = whole and is_plain(network) and not others and len({*map(id, parameters)}) == len(parameters)
+    return (layers, activations, squashed) if plain and layers[-1].out_features == 1 else None
 
 
 def _flat(network: nn.Module) -> list[nn.Module]:
