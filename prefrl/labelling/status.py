@@ -65,8 +65,12 @@ class StatusBoard:
             "asked": counts.asked - counts.closed, "seq": self._seq, "answered": counts.answered,
             "skipped": counts.skipped, "open": counts.open, "ready": ready, "rendering": rendering, "next": due,
             "trouble": self.trouble() or self._render_trouble(ready), "trainer": trainer,
-            "kinds": {name: kind.description() for name, kind in KINDS.items()},
+            "kinds": {name: KINDS[name].description() for name in self._kinds() if name in KINDS},
         }  # fmt: skip
+
+    def _kinds(self) -> list[str]:
+        """The kinds that this run asks, and those that it has asked."""
+        return list(dict.fromkeys([*self.config.questions.kinds, *lookup.kinds_asked(self.store)]))
 
     def _render_trouble(self, ready: int) -> str | None:
         """Why no question can be shown, if the render worker could not draw its clips."""

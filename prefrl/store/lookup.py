@@ -121,6 +121,11 @@ def places(store: LabelStore, ids: list[int]) -> dict[int, Place]:
     return {place.query: place for place in _places(store, questions.c.id.in_(ids))}
 
 
+def kinds_asked(store: LabelStore) -> list[str]:
+    """The kinds of all questions so far."""
+    return [row["kind"] for row in _rows(store, select(questions.c.kind).distinct())]
+
+
 def by_kind(store: LabelStore, ids: Sequence[int]) -> dict[str, list[int]]:
     """These questions by kind, in ascending order."""
     ids_by_kind: dict[str, list[int]] = {}

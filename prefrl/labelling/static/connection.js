@@ -68,6 +68,7 @@ export class Connection {
     return Object.freeze({
       get drawn() { return [...(view()?.player.drawn ?? [])]; },
       get query() { return view()?.turns.now?.question.query ?? null; },
+      get answerable() { return view()?.answerable ?? false; },
       get playing() { return view()?.player.playing ?? false; },
       get speed() { return view()?.player.speed ?? 0; },
       get loops() { return view()?.player.loops ?? 0; },

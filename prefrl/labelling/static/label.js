@@ -90,10 +90,15 @@ export class LabelView {
       this.card);
   }
 
+  /** Whether an answer counts now. */
+  get answerable() {
+    return Boolean(this.turns.now && this.#shownAt) && performance.now() - this.#shownAt >= GUARD;
+  }
+
   /** @param {import("./choices.js").Given} given */
   give(given) {
+    if (!this.answerable) return;
     const now = performance.now();
-    if (!this.turns.now || !this.#shownAt || now - this.#shownAt < GUARD) return;
     const {loops, speed} = this.player;
     const timing = {decision_ms: Math.round(now - this.#shownAt), shown_ms: Math.round(this.#seen(now)), loops, speed};
     this.#revealing = this.always.checked;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 import pytest
@@ -64,11 +63,10 @@ class Browsing:
 
         def shown() -> int | None:
             state = self.state()
-            return state["query"] if state["query"] != other_than and min(state["drawn"], default=-1) >= 0 else None
+            drawn = min(state["drawn"], default=-1) >= 0 and state["answerable"]
+            return state["query"] if state["query"] != other_than and drawn else None
 
-        query = until(shown)  # the first clips are still being drawn
-        time.sleep(0.3)
-        return query
+        return until(shown)  # the first clips are still being drawn
 
     def press(self, *keys: str) -> int:
         """Press keys, each once the pair before it may be answered. Returns the query then shown."""
