@@ -19,6 +19,8 @@ from prefrl.core.errors import UserError, brief
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROUNDING = 1e-12  # sums of the same rewards in another order differ by about this share of their absolute sum
+
 Answer = dict[str, Any]
 """An answer as plain JSON, valid for its kind. None in its place: the teacher could not tell, the question is skipped."""
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from prefrl.kinds.base import Answer, Choice, Kind, Perceived
+from prefrl.kinds.base import ROUNDING, Answer, Choice, Kind, Perceived
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PLACES = ("first", "second", "third", "fourth")
-ROUNDING = 1e-12  # sums of the same rewards in another order differ by about this share of their absolute sum
 
 
 class BestSegment(BaseModel):

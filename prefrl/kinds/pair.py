@@ -12,13 +12,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefrl.core.errors import UserError
-from prefrl.kinds.base import Answer, Choice, Kind, Perceived
+from prefrl.kinds.base import ROUNDING, Answer, Choice, Kind, Perceived
 from prefrl.kinds.pair_metrics import preference_metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-ROUNDING = 1e-12  # sums of the same rewards in another order differ by about this share of their absolute sum
 
 
 class Preference(BaseModel):
